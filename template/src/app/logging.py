@@ -1,0 +1,62 @@
+"""Logs: one JSON object a line, each with the id of the request that it belongs to."""
+
+import logging
+import re
+import sys
+import uuid
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+import structlog
+from structlog.contextvars import merge_contextvars
+from structlog.typing import Processor
+
+SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{8,128}")
+SECRET_NAMES = re.compile(r"password|secret|token|authorization|cookie|api_?key|signature", re.IGNORECASE)
+
+
+def request_id(offered: str | None) -> str:
+    """The caller's id when it is sane (no blank or line break can reach the logs), else a new one."""
+    return offered if offered and SANE_REQUEST_ID.fullmatch(offered) else uuid.uuid4().hex
+
+
+def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """Hide every value whose name says that it is secret."""
+    for name in event:
+        if SECRET_NAMES.search(name):
+            event[name] = "[redacted]"
+    return event
+
+
+def configure(level: str, *, json: bool) -> None:
+    """Send everything, also what libraries log through the standard library, to standard output in one form."""
+    number = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[Processor] = [
+        merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.processors.StackInfoRenderer(),
+        redact,
+    ]
+    final: list[Processor] = (
+        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        if json
+        else [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+    )
+    structlog.configure(
+        processors=[*shared, *final],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=max(number, logging.INFO), force=True)
+    # Each says once more, less completely, what the line of the request says.
+    for name in ("httpx2", "httpcore2", "uvicorn.access"):
+        logging.getLogger(name).setLevel(logging.WARNING)

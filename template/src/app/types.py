@@ -1,0 +1,68 @@
+"""Types that mean the same in every slice; each refuses what the database would refuse."""
+
+import re
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints
+
+
+def validate_positive[N: (int, Decimal)](value: N) -> N:
+    """Return `value`; ValueError unless it is above zero."""
+    if value <= 0:
+        raise ValueError("must be positive")
+    return value
+
+
+def validate_written_out(value: Any) -> Any:
+    """Return `value`; ValueError for text or numbers that Pydantic would read as seconds since 1970."""
+    if isinstance(value, date) or (isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value)):
+        return value
+    raise ValueError("must be a date such as 2026-01-31")
+
+
+def refuse_bool(value: Any) -> Any:
+    """Return `value`; ValueError for `true` and `false`, which Pydantic would read as 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
+
+
+def to_utc(value: datetime) -> datetime:
+    """The same instant in UTC, so that every time in a response has one form."""
+    return value.astimezone(UTC)
+
+
+PositiveInt = Annotated[
+    int,
+    Field(strict=True, le=2**31 - 1, json_schema_extra={"exclusiveMinimum": 0}),
+    AfterValidator(validate_positive),
+]
+"""A count above zero that fits PostgreSQL's `integer`; JSON's `true` and `1.0` are not counts."""
+
+Money = Annotated[
+    Decimal,
+    Field(max_digits=12, decimal_places=2, json_schema_extra={"exclusiveMinimum": 0}),
+    AfterValidator(validate_positive),
+    BeforeValidator(refuse_bool),
+]
+"""An amount above zero in the service's one currency, exact to the cent."""
+
+Identifier = Annotated[int, Field(ge=1, le=2**63 - 1)]
+"""A primary key: PostgreSQL's `bigint`, always above zero."""
+
+Line = Annotated[
+    str,
+    StringConstraints(
+        max_length=200,
+        pattern=r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$",
+    ),
+]
+"""One line of text to show to people: not blank, no control characters (PostgreSQL cannot store NUL)."""
+
+Day = Annotated[date, BeforeValidator(validate_written_out)]
+"""A calendar day, written `2026-01-31`."""
+
+UtcDatetime = Annotated[AwareDatetime, AfterValidator(to_utc)]
+"""An instant. A time without an offset is refused."""

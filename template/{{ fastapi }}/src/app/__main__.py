@@ -1,0 +1,152 @@
+"""The command line: `python -m app serve`, and what else `poe` runs."""
+
+import argparse
+import asyncio
+import getpass
+import os
+import secrets
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from app.runtime import check_version
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+BRANCH = "app"
+"""The branch of the service's own migrations; a feature of the template brings a branch of its own."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command. A mistake of the operator ends in one sentence and exit status 1, without a stack trace."""
+    from app.config import ConfigError
+    from app.embedded import EmbeddedServerError, ensure_database
+    from app.slices import SliceError
+
+    parser = argparse.ArgumentParser(prog="app", description="Run and look after the service.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    commands.add_parser("dev", help="serve with reload, on migrated tables").set_defaults(run=dev)
+    commands.add_parser("serve", help="serve, as production does").set_defaults(run=serve)
+    commands.add_parser("migrate", help="bring the tables up to date").set_defaults(run=migrate)
+    revision = commands.add_parser("revision", help="write a migration for what changed in the models")
+    revision.add_argument("message")
+    revision.add_argument("--branch", default=BRANCH, help="branch of the tables that changed (default: %(default)s)")
+    revision.set_defaults(run=make_revision)
+    user = commands.add_parser("user", help="create a user; the password is asked for, or read from standard input")
+    user.add_argument("email")
+    user.add_argument("--admin", action="store_true", help="an administrator; makes one of an existing user")
+    user.set_defaults(run=make_user)
+    options = parser.parse_args(arguments)
+    # The default would end the process before what it started, such as the embedded server, is told to stop.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        check_version()
+        ensure_database()
+        options.run(options)
+    except (ConfigError, EmbeddedServerError, RuntimeError, SliceError) as error:
+        sys.exit(f"{error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def serve(_options: argparse.Namespace) -> None:
+    """Serve until SIGTERM or SIGINT: readiness turns 503, requests under way finish, connections close."""
+    import uvicorn
+
+    from app.config import Settings
+    from app.main import create_app
+
+    settings = Settings.load()
+    app = create_app(settings)
+
+    class Server(uvicorn.Server):
+        """Tells the load balancer first, and stops listening when it had time to hear it."""
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            again, app.state.draining = app.state.draining, True
+            if again or not settings.drain_seconds:
+                super().handle_exit(sig, frame)
+            else:
+                threading.Timer(settings.drain_seconds, super().handle_exit, (sig, frame)).start()
+
+    server = Server(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            loop="uvloop" if sys.platform != "win32" else "asyncio",
+            http="httptools",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=list(settings.trusted_proxies),
+            timeout_graceful_shutdown=30,
+        )
+    )
+    server.run()
+
+
+def dev(_options: argparse.Namespace) -> None:
+    """Serve with reload. The tables are migrated first, and a log-in survives a reload."""
+    import uvicorn
+
+    from app.config import Settings
+
+    migrate(_options)
+    settings = Settings.load()
+    os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(48))
+    print(f"Documentation: http://{settings.host}:{settings.port}/docs", flush=True)
+    uvicorn.run(
+        "app.main:create_app",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        reload=True,
+        reload_dirs=[str(Path(__file__).parent)],
+        log_config=None,
+        access_log=False,
+        server_header=False,
+    )
+
+
+def migrate(_options: argparse.Namespace) -> None:
+    """Apply the migrations that the database does not have yet, of every branch."""
+    from alembic import command
+
+    command.upgrade(alembic_config(), "heads")
+
+
+def alembic_config() -> "Config":
+    """Where Alembic finds the migrations, also in an installed package."""
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", "app:migrations")
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def make_revision(options: argparse.Namespace) -> None:
+    """Write a migration for the difference between the models and the migrated database."""
+    from alembic import command
+
+    migrate(options)
+    command.revision(alembic_config(), options.message, autogenerate=True, head=f"{options.branch}@head")
+
+
+def make_user(options: argparse.Namespace) -> None:
+    """Create a user, or make an administrator of one that exists."""
+    from app.users import make_user as make
+
+    password = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    print(asyncio.run(make(options.email, password, admin=options.admin)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Handing out tokens."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+from pydantic import SecretStr
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.auth.models import RefreshToken
+from app.auth.schemas import TokenResponse
+from app.security import LocalTokens, digest, new_token
+from app.users import Account, UserService
+
+
+class AuthService:
+    """Log-ins, within the unit of work that `session` is."""
+
+    def __init__(self, session: AsyncSession, tokens: LocalTokens, refresh_days: int) -> None:
+        self.session = session
+        self.users = UserService(session)
+        self.tokens = tokens
+        self.refresh_lifetime = timedelta(days=refresh_days)
+
+    async def log_in(self, email: str, password: SecretStr) -> TokenResponse | None:
+        """Tokens, if the password is right."""
+        account = await self.users.log_in(email, password)
+        if account is None:
+            return None
+        await self.session.execute(
+            delete(RefreshToken).where(RefreshToken.user_id == account.user_id, RefreshToken.expires_at < func.now())
+        )
+        return await self._issue(account, uuid.uuid4())
+
+    async def refresh(self, token: str) -> TokenResponse | None:
+        """New tokens for a refresh token. One that was used before ends its whole family: somebody stole it."""
+        known = RefreshToken.digest == digest(token)
+        fresh = known & RefreshToken.used_at.is_(None) & (RefreshToken.expires_at > func.now())
+        # One statement finds and uses it up, so that of two requests at once only one succeeds.
+        used = await self.session.scalar(
+            update(RefreshToken).where(fresh).values(used_at=func.now()).returning(RefreshToken)
+        )
+        if used is None:
+            family = select(RefreshToken.family).where(known, RefreshToken.used_at.is_not(None))
+            await self.session.execute(delete(RefreshToken).where(RefreshToken.family.in_(family)))
+            return None
+        account = await self.users.account(used.user_id)
+        return await self._issue(account, used.family) if account else None
+
+    async def _issue(self, account: Account, family: uuid.UUID) -> TokenResponse:
+        refresh_token = new_token()
+        self.session.add(
+            RefreshToken(
+                user_id=account.user_id,
+                family=family,
+                digest=digest(refresh_token),
+                expires_at=datetime.now(UTC) + self.refresh_lifetime,
+            )
+        )
+        return TokenResponse(
+            access_token=self.tokens.issue(str(account.user_id), account.scopes),
+            expires_in=int(self.tokens.lifetime.total_seconds()),
+            refresh_token=refresh_token,
+        )

@@ -1,0 +1,120 @@
+"""The database: engine, sessions, and the unit of work of a request."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Self
+
+from fastapi import Depends, Request
+from sqlalchemy import MetaData, make_url, text
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.pool import NullPool
+
+from app.config import Settings
+from app.retry import retry
+
+
+class Base(DeclarativeBase):
+    """The base of every model. Constraints have predictable names, so that a migration can drop them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class Database:
+    """Where sessions come from: an engine, or in tests one connection that is rolled back afterwards."""
+
+    def __init__(self, bind: AsyncEngine | AsyncConnection) -> None:
+        self._bind = bind
+        # A read needs no BEGIN and no ROLLBACK around it; without them it takes one round trip instead of three.
+        reading = bind.execution_options(isolation_level="AUTOCOMMIT") if isinstance(bind, AsyncEngine) else bind
+        self.sessions = _sessions(bind)
+        self.reading_sessions = _sessions(reading)
+
+    @classmethod
+    def connect(cls, settings: Settings) -> Self:
+        """The database that the settings name. No connection is made yet."""
+        milliseconds = str(int(settings.database_timeout_seconds * 1000))
+        return cls(
+            create_async_engine(
+                asyncpg_url(settings),
+                echo=settings.debug,
+                pool_pre_ping=True,
+                pool_size=settings.database_pool_size,
+                max_overflow=0,
+                pool_timeout=settings.database_timeout_seconds,
+                connect_args={
+                    "timeout": settings.database_timeout_seconds,
+                    "server_settings": {
+                        "statement_timeout": milliseconds,
+                        "idle_in_transaction_session_timeout": milliseconds,
+                    },
+                },
+            )
+        )
+
+    @retry(times=4, on=(OSError, OperationalError, InterfaceError), delay=0.5)
+    async def ping(self) -> None:
+        """Reach the server; it may be starting just now, as after a deployment, so more than one try is made."""
+        await self.check()
+
+    async def check(self) -> None:
+        """Reach the server once."""
+        async with self.reading_sessions() as session:
+            await session.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        if isinstance(self._bind, AsyncEngine):
+            await self._bind.dispose()
+
+
+def asyncpg_url(settings: Settings) -> str:
+    """DATABASE_URL as SQLAlchemy wants it for asyncpg, with libpq's `sslmode` under asyncpg's name."""
+    url = make_url(settings.database_url or "postgresql://").set(drivername="postgresql+asyncpg")
+    if mode := url.query.get("sslmode"):
+        url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
+    return url.render_as_string(hide_password=False)
+
+
+def script_engine(settings: Settings) -> AsyncEngine:
+    """An engine for a script that connects once and ends: no pool, no time limit on a statement."""
+    return create_async_engine(asyncpg_url(settings), echo=settings.debug, poolclass=NullPool)
+
+
+def _sessions(bind: Any) -> async_sessionmaker[AsyncSession]:
+    # After the commit a response is still made of the objects, so they must not expire with it. In tests the
+    # savepoint lets the code under test commit and roll back inside the transaction that the test rolls back.
+    return async_sessionmaker(
+        bind, class_=AsyncSession, expire_on_commit=False, join_transaction_mode="create_savepoint"
+    )
+
+
+def get_database(request: Request) -> Database:
+    """The application's database."""
+    database: Database = request.app.state.database
+    return database
+
+
+async def get_db(request: Request) -> AsyncIterator[AsyncSession]:
+    """The unit of work of one request: committed when the handler returns, rolled back when it raises."""
+    async with get_database(request).sessions.begin() as session:
+        yield session
+
+
+async def get_reading_db(request: Request) -> AsyncIterator[AsyncSession]:
+    """A session for a request that only reads: every statement sees what is committed, nothing is held open."""
+    async with get_database(request).reading_sessions() as session:
+        yield session
+
+
+# `function` closes the unit of work before the response is sent: a commit that fails is a 500, never a 201.
+Db = Annotated[AsyncSession, Depends(get_db, scope="function")]
+ReadingDb = Annotated[AsyncSession, Depends(get_reading_db, scope="function")]

@@ -1,0 +1,114 @@
+"""The only place where the parts are wired together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+import structlog
+from fastapi import APIRouter, Depends, FastAPI
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import configure_mappers
+from starlette.routing import Route
+
+from app import errors, health, logging, telemetry
+from app.about import ABOUT
+from app.config import Environment, Settings
+from app.db import Database
+from app.dependencies import authenticated
+from app.middleware import ProblemCORSMiddleware, RequestContext
+from app.openapi import Service
+from app.rate_limits import RateLimits
+from app.runtime import current
+from app.security import token_verifier
+from app.slices import SliceError, find_slices
+
+log = structlog.get_logger()
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application. ConfigError or SliceError, in one sentence, when it cannot be put together."""
+    settings = settings or Settings.load()
+    logging.configure(settings.log_level, json=settings.logs_json)
+    telemetry.start(settings)
+    app = Service(
+        title=ABOUT.title,
+        description=ABOUT.description,
+        version=version(ABOUT.name),
+        lifespan=lifespan,
+        docs_url=None if settings.production else "/docs",
+        redoc_url=None,
+        openapi_url=None if settings.production else "/openapi.json",
+        telemetry={"auto_configure": settings.otel_exporter_otlp_endpoint is not None},
+    )
+    app.state.settings = settings
+    app.state.database = Database.connect(settings)
+    app.state.rate_limits = RateLimits(settings)
+    app.state.tokens = token_verifier(settings)
+    app.state.draining = False
+    errors.install(app)
+    if settings.allowed_origins:
+        app.add_middleware(
+            ProblemCORSMiddleware,
+            allow_origins=settings.allowed_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
+            expose_headers=["Location", "Retry-After", "X-Request-ID"],
+        )
+    app.add_middleware(RequestContext, settings=settings)
+    app.include_router(health.router)
+    include_slices(app)
+    return app
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Reach the database before the first request, give its connections back after the last."""
+    settings: Settings = app.state.settings
+    log.info("start", environment=settings.environment, **current()._asdict())
+    if not settings.hosts:
+        log.warning("ALLOWED_HOSTS is empty: every request but the health probes is refused")
+    try:
+        await app.state.database.ping()
+    except Exception as error:
+        # Readiness says so until it is there; a process that exits would only be started again.
+        log.warning("database unavailable", reason=str(error).splitlines()[0])
+    yield
+    await app.state.database.close()
+    log.info("stop")
+
+
+def include_slices(app: FastAPI) -> None:
+    """Add every slice: `router` for callers with a token, `public` for everybody."""
+    slices = list(find_slices())
+    load_models()
+    for found in slices:
+        if settings := found.attribute("settings", "Settings", type, required=True):
+            assert issubclass(settings, Environment)
+            settings.load()
+        private = found.attribute("routes", "router", APIRouter)
+        public = found.attribute("routes", "public", APIRouter, required=private is None)
+        if private:
+            app.include_router(private, dependencies=[Depends(authenticated)])
+        if public:
+            app.include_router(public)
+        _refuse_duplicates(app, found.name)
+
+
+def load_models() -> None:
+    """Import the models of every slice, so that the metadata knows all tables."""
+    for found in find_slices():
+        found.module("models")
+    try:
+        configure_mappers()
+    except SQLAlchemyError as error:
+        raise SliceError(f"The models of the slices do not fit together: {str(error).splitlines()[0]}") from error
+
+
+def _refuse_duplicates(app: FastAPI, name: str) -> None:
+    seen: set[tuple[str, str]] = set()
+    for route in app.routes:
+        if isinstance(route, Route):
+            for method in route.methods or ():
+                if (method, route.path) in seen:
+                    raise SliceError(f"The slice '{name}' does not load: {method} {route.path} is already taken")
+                seen.add((method, route.path))

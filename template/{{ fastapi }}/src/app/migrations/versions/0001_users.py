@@ -1,0 +1,52 @@
+"""Users and their refresh tokens.
+
+Revision ID: 0001_users
+Revises:
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001_users"
+down_revision = None
+branch_labels = ("app",)
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "users",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("email", sa.Text(), nullable=False),
+        sa.Column("password_hash", sa.Text(), nullable=True),
+        sa.Column("subject", sa.Text(), nullable=True),
+        sa.Column("is_admin", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
+        sa.CheckConstraint("char_length(name) BETWEEN 1 AND 200", name=op.f("ck_users_name_length")),
+        sa.CheckConstraint("email LIKE '_%@_%' AND char_length(email) <= 254", name=op.f("ck_users_email_form")),
+        sa.CheckConstraint("password_hash IS NOT NULL OR subject IS NOT NULL", name=op.f("ck_users_can_log_in")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
+        sa.UniqueConstraint("subject", name=op.f("uq_users_subject")),
+    )
+    op.create_index("uq_users_email_lower", "users", [sa.func.lower(sa.column("email"))], unique=True)
+    op.create_table(
+        "refresh_tokens",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("user_id", sa.BigInteger(), nullable=False),
+        sa.Column("family", sa.Uuid(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("char_length(digest) = 64", name=op.f("ck_refresh_tokens_digest_is_sha256")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_refresh_tokens_user_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_refresh_tokens")),
+        sa.UniqueConstraint("digest", name=op.f("uq_refresh_tokens_digest")),
+    )
+    op.create_index(op.f("ix_refresh_tokens_user_id"), "refresh_tokens", ["user_id"])
+    op.create_index(op.f("ix_refresh_tokens_family"), "refresh_tokens", ["family"])
+
+
+def downgrade() -> None:
+    op.drop_table("refresh_tokens")
+    op.drop_table("users")

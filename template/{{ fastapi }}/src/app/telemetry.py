@@ -1,0 +1,15 @@
+"""Error reports; traces are FastAPI's own, switched on in `main`."""
+
+from app.config import Settings
+
+
+def start(settings: Settings) -> None:
+    """Report errors to Sentry when SENTRY_DSN is set. Nothing personal goes along."""
+    if settings.sentry_dsn:
+        import sentry_sdk
+
+        sentry_sdk.init(
+            dsn=settings.sentry_dsn.get_secret_value(),
+            environment=settings.environment,
+            send_default_pii=False,
+        )

@@ -1,0 +1,184 @@
+"""What the tests stand on: a real PostgreSQL, and a transaction a test that is rolled back.
+
+One server serves the session. The migrations run once, into a template database that the next session finds again, and
+each pytest-xdist worker gets a copy of it.
+"""
+
+import asyncio
+import hashlib
+import itertools
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx2
+import pytest
+from alembic import command
+from fastapi import FastAPI
+from sqlalchemy import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
+from sqlalchemy.pool import NullPool
+
+import app as package
+from app import embedded
+from app.__main__ import alembic_config
+from app.about import ABOUT
+from app.config import Settings
+from app.db import Base, Database, asyncpg_url
+from app.main import create_app
+from app.rate_limits import RateLimits
+from app.security import ADMIN, LocalTokens, hash_password
+from app.users.models import User
+
+PASSWORD = "correct horse battery staple"
+
+# The settings of a developer's shell are not the tests'.
+for name in Settings.model_fields:
+    os.environ.pop(name.upper(), None)
+os.environ["ENVIRONMENT"] = "test"
+
+UserFactory = Callable[..., Awaitable[User]]
+SignIn = Callable[[User], dict[str, str]]
+
+
+@pytest.fixture(scope="session")
+def database_url(worker_id: str, testrun_uid: str) -> Iterator[str]:
+    """The URL of this worker's own database."""
+    server = os.environ.get("TEST_DATABASE_URL") or embedded.start("postgres")
+    own = f"{ABOUT.name}_{worker_id}_{testrun_uid[:8]}"
+    with asyncio.Runner() as runner:
+        admin = runner.run(asyncpg.connect(server))
+        template = _template(runner, admin, server)
+        runner.run(admin.execute(f'CREATE DATABASE "{own}" TEMPLATE "{template}"'))
+        runner.run(admin.execute(f'ALTER DATABASE "{own}" SET synchronous_commit = off'))
+        os.environ["DATABASE_URL"] = _named(server, own)
+        yield os.environ["DATABASE_URL"]
+        runner.run(admin.execute(f'DROP DATABASE "{own}" WITH (FORCE)'))
+        runner.run(admin.close())
+
+
+def _template(runner: asyncio.Runner, admin: asyncpg.Connection, server: str) -> str:
+    """The name of a database that all migrations were applied to; made by whichever worker comes first."""
+    versions = Path(package.__file__).parent / "migrations" / "versions"
+    content = b"".join(path.read_bytes() for path in sorted(versions.glob("*.py")))
+    prefix = f"{ABOUT.name}_template_"
+    name = prefix + hashlib.sha256(content).hexdigest()[:8]
+    runner.run(admin.execute("SELECT pg_advisory_lock(hashtext($1))", prefix))
+    found = {row["datname"] for row in runner.run(admin.fetch("SELECT datname FROM pg_database"))}
+    if name not in found:
+        for old in (old for old in found if old.startswith(prefix)):
+            runner.run(admin.execute(f'DROP DATABASE "{old}" WITH (FORCE)'))
+        # Under its own name only when it is whole.
+        runner.run(admin.execute(f'CREATE DATABASE "{prefix}new"'))
+        os.environ["DATABASE_URL"] = _named(server, f"{prefix}new")
+        command.upgrade(alembic_config(), "heads")
+        runner.run(admin.execute(f'ALTER DATABASE "{prefix}new" RENAME TO "{name}"'))
+    runner.run(admin.execute("SELECT pg_advisory_unlock(hashtext($1))", prefix))
+    return name
+
+
+def _named(server: str, database: str) -> str:
+    return make_url(server).set(database=database).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def settings(database_url: str) -> Settings:
+    """The settings that the application under test is made with."""
+    return Settings(environment="test", database_url=database_url, log_level="warning")
+
+
+@pytest.fixture(scope="session")
+def application(settings: Settings) -> FastAPI:
+    """The application, put together once: only its state differs between tests."""
+    return create_app(settings)
+
+
+@pytest.fixture
+async def connection(settings: Settings) -> AsyncIterator[AsyncConnection]:
+    """A connection whose transaction is rolled back after the test, whatever was committed inside it."""
+    engine = create_async_engine(asyncpg_url(settings), poolclass=NullPool)
+    async with engine.connect() as connection, connection.begin() as transaction:
+        yield connection
+        await transaction.rollback()
+    await engine.dispose()
+
+
+@pytest.fixture
+async def db_session(connection: AsyncConnection) -> AsyncIterator[AsyncSession]:
+    """A session for the test itself. It sees what requests have committed, and they see what it commits."""
+    async with Database(connection).sessions() as session:
+        yield session
+
+
+@pytest.fixture
+def app(application: FastAPI, settings: Settings, connection: AsyncConnection) -> FastAPI:
+    """The application on the test's connection, with fresh counters."""
+    application.state.settings = settings
+    application.state.database = Database(connection)
+    application.state.rate_limits = RateLimits(settings)
+    application.state.tokens = LocalTokens(settings)
+    application.state.draining = False
+    return application
+
+
+@pytest.fixture
+async def async_client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of the application, without a token."""
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test") as client:
+        yield client
+
+
+@pytest.fixture
+async def committing_app(app: FastAPI, settings: Settings) -> AsyncIterator[FastAPI]:
+    """The application on connections of its own, for requests at the same time. What they commit is removed after."""
+    app.state.database = Database.connect(settings)
+    yield app
+    async with app.state.database.sessions.begin() as session:
+        tables = ", ".join(f'"{table.name}"' for table in Base.metadata.sorted_tables)
+        connection = await session.connection()
+        await connection.exec_driver_sql(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+    await app.state.database.close()
+
+
+@pytest.fixture
+def user_factory(db_session: AsyncSession) -> UserFactory:
+    """Makes a user: `await user_factory(name="Ada")`. Everybody's password is PASSWORD."""
+    numbers = itertools.count(1)
+
+    async def create(**fields: Any) -> User:
+        defaults = {
+            "name": "Grace Hopper",
+            "email": f"user{next(numbers)}@example.com",
+            "password_hash": _hash_of(PASSWORD),
+        }
+        user = User(**(defaults | fields))
+        db_session.add(user)
+        await db_session.commit()
+        return user
+
+    return create
+
+
+@pytest.fixture
+def sign_in(settings: Settings) -> SignIn:
+    """The headers of a request by a user."""
+
+    def headers(user: User) -> dict[str, str]:
+        token = LocalTokens(settings).issue(str(user.id), {ADMIN} if user.is_admin else ())
+        return {"Authorization": f"Bearer {token}"}
+
+    return headers
+
+
+@pytest.fixture
+async def admin(user_factory: UserFactory, sign_in: SignIn) -> dict[str, str]:
+    """The headers of a request by an administrator."""
+    return sign_in(await user_factory(name="Admin", email="admin@example.com", is_admin=True))
+
+
+@cache
+def _hash_of(password: str) -> str:
+    return hash_password(password)
