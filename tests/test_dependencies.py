@@ -1,0 +1,40 @@
+"""What a render depends on: wheels on each Python, and no package that a slug could be mistaken for."""
+
+import tomllib
+from collections.abc import Callable
+
+import pytest
+from conftest import PROFILES, QUESTIONS, REPOSITORY, Project
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+PACKAGES = set((REPOSITORY / "hooks/packages.txt").read_text().split())
+
+
+def dependencies(project: Project) -> tuple[frozenset[str], ...]:
+    """All that it may install, group by group."""
+    document = tomllib.loads((project.path / "pyproject.toml").read_text())
+    metadata = document["project"]
+    extras = metadata.get("optional-dependencies", {})
+    groups = document["dependency-groups"]
+    return (frozenset(metadata["dependencies"]), *map(frozenset, extras.values()), *map(frozenset, groups.values()))
+
+
+@pytest.mark.parametrize("python", QUESTIONS["python_version"]["choices"])
+def test_wheels_alone_resolve(render: Callable[..., Project], python: str) -> None:
+    """For each profile that asks for other packages, also where this Python is not installed."""
+    distinct = {dependencies(project): project for project in (render(**answers) for answers in PROFILES.values())}
+    resolve = ["uv", "pip", "compile", "pyproject.toml", "--quiet", "--all-extras", "--only-binary=:all:"]
+    for project in distinct.values():
+        groups = tomllib.loads((project.path / "pyproject.toml").read_text())["dependency-groups"]
+        locked = project.run(*resolve, f"--python-version={python}", *(f"--group={group}" for group in groups))
+        assert "\nfastapi==" in locked
+
+
+@pytest.mark.deep
+def test_no_slug_is_a_package_that_the_render_depends_on(service: Project) -> None:
+    """On any platform: a lock names them all. What is missing belongs into hooks/packages.txt."""
+    lock = tomllib.loads((service.path / f"{service.manager}.lock").read_text())
+    build = tomllib.loads((service.path / "pyproject.toml").read_text())["build-system"]["requires"]
+    needed = {package["name"] for package in lock["package"]} | {Requirement(line).name for line in build}
+    assert {canonicalize_name(name) for name in needed} - PACKAGES - {"my-service"} == set()

@@ -1,0 +1,110 @@
+"""`copier update`: what the template manages moves, and what is yours stays."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import COPIER, PROFILES, Project, release
+from pytest_copie.plugin import Copie, Result
+
+MANAGED = Path("src/app/retry.py")
+YOURS = Path("src/app/users/service.py")
+OF_THE_EXAMPLE = Path("src/app/orders/service.py")
+
+
+@pytest.fixture
+def origin(template: Path, tmp_path: Path) -> Path:
+    """A template of its own, to make releases of."""
+    return shutil.copytree(template, tmp_path / "origin")
+
+
+def in_template(origin: Path, path: Path) -> Path:
+    """Where the template keeps a rendered file, in whichever layer."""
+    (found,) = (origin / "template").glob(f"**/{path}")
+    return found
+
+
+def add_line(path: Path, line: str) -> None:
+    path.write_text(f"{path.read_text()}{line}\n")
+
+
+def under_git(result: Result) -> Project:
+    assert result.exception is None
+    assert result.project_dir is not None
+    project = Project(result.project_dir)
+    project.commit("Render")
+    return project
+
+
+def test_an_untouched_project_becomes_a_fresh_render(copie: Copie, origin: Path) -> None:
+    result = copie.copy({"project_name": "Billing"}, template_dir=origin)
+    untouched = under_git(result)
+    add_line(in_template(origin, MANAGED), "# changed")
+    release(origin, "v0.0.2")
+    assert copie.update(result).exception is None
+
+    fresh = under_git(copie.copy({"project_name": "Billing"}, template_dir=origin))
+    untouched.run("diff", "--recursive", "--exclude=.git", untouched.path, fresh.path)
+    assert (untouched.path / MANAGED).read_text().endswith("# changed\n")
+
+
+def test_what_is_yours_stays_and_what_is_managed_is_merged(copie: Copie, origin: Path) -> None:
+    result = copie.copy(template_dir=origin)
+    project = under_git(result)
+    for path in (Path("README.md"), OF_THE_EXAMPLE, MANAGED):
+        add_line(project.path / path, "# mine")
+    shutil.rmtree(project.path / "tests/users")
+    project.commit("Make it mine")
+
+    for path in (YOURS, OF_THE_EXAMPLE, Path("README.md.jinja")):
+        add_line(in_template(origin, path), "# the template's")
+    managed = in_template(origin, MANAGED)
+    managed.write_text(f"# the template's\n{managed.read_text()}")
+    release(origin, "v0.0.2")
+    assert copie.update(result).exception is None
+
+    changed = [line.split()[-1] for line in project.run("git", "status", "--porcelain").splitlines()]
+    assert changed == [".copier-answers.yml", str(MANAGED)]
+    assert not (project.path / "tests/users").exists()
+    merged = (project.path / MANAGED).read_text()
+    assert merged.startswith("# the template's\n")
+    assert merged.endswith("# mine\n")
+
+
+def test_a_conflict_is_found_as_the_message_says(copie: Copie, origin: Path) -> None:
+    project = under_git(copie.copy(template_dir=origin))
+    add_line(project.path / MANAGED, "# mine")
+    project.commit("Change what the template manages")
+    add_line(in_template(origin, MANAGED), "# the template's")
+    release(origin, "v0.0.2")
+    message = project.run(COPIER, "update", "--defaults")
+
+    assert "    git diff --check\n" in message
+    assert f"{MANAGED}:" in project.run("git", "diff", "--check", fails=True)
+
+
+def test_a_feature_comes_and_goes_by_an_update(project: Callable[..., Project], render: Callable[..., Project]) -> None:
+    bare = PROFILES["uv-bare"]
+    service = project(**bare)
+    assert not (service.path / OF_THE_EXAMPLE).exists()
+    service.run(COPIER, "update", "--defaults", "--quiet", "--data=features=[example]")
+    assert service.files() == render().files()
+    assert (service.path / OF_THE_EXAMPLE).read_bytes() == (render().path / OF_THE_EXAMPLE).read_bytes()
+
+    service.commit("Add the example")
+    service.run(COPIER, "update", "--defaults", "--quiet", "--data=features=[]")
+    assert service.files() == render(**bare).files()
+
+
+def test_a_renamed_folder_renames_nothing(project: Callable[..., Project]) -> None:
+    """A name that was taken from the folder is an answer like any other."""
+    service = project()
+    moved = Project(service.path.rename(service.path.with_name("elsewhere")))
+    moved.run(COPIER, "recopy", "--defaults", "--overwrite", "--quiet")
+    assert moved.run("git", "status", "--porcelain") == ""
+
+
+def test_without_git_an_update_says_why_it_cannot(copie: Copie, template: Path) -> None:
+    result = copie.update(copie.copy(template_dir=template))
+    assert str(result.exception) == "Updating is only supported in git-tracked subprojects."
