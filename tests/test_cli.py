@@ -81,12 +81,16 @@ def test_an_older_copier_is_refused(desk: Project, template: Path) -> None:
     assert left_behind(desk) == []
 
 
-def test_the_oldest_copier_that_is_promised_renders_the_same(
+def test_the_oldest_copier_that_is_promised_renders_and_updates(
     desk: Project, template: Path, render: Callable[..., Project]
 ) -> None:
-    oldest = CONFIGURATION["_min_copier_version"]
-    desk.run("uvx", f"copier=={oldest}", "copy", "--defaults", template, "my-service")
-    desk.run("diff", "--recursive", desk.path / "my-service", render().path)
+    oldest = f"copier=={CONFIGURATION['_min_copier_version']}"
+    desk.run("uvx", oldest, "copy", "--defaults", template, "my-service")
+    service = Project(desk.path / "my-service", desk.environment)
+    service.run("diff", "--recursive", service.path, render().path)
+    service.commit("Render")
+    service.run("uvx", oldest, "update", "--defaults", "--data=features=[]")
+    assert service.files() == render(**PROFILES["uv-bare"]).files()
 
 
 def test_a_folder_that_holds_files_keeps_them(desk: Project, template: Path) -> None:
@@ -131,10 +135,12 @@ def test_the_message_after_copy_gives_commands_that_work(desk: Project, template
     assert (desk.path / folder / ".git").is_dir()
 
 
-def test_with_poetry_the_message_says_so(desk: Project, template: Path) -> None:
-    output = desk.run(COPIER, "copy", "--defaults", "--data=package_manager=poetry", template, "new")
+def test_the_message_after_copy_knows_poetry_and_a_relative_template(desk: Project, template: Path) -> None:
+    desk.run("git", "clone", "--quiet", template, "moai")
+    output = desk.run(COPIER, "copy", "--defaults", "--data=package_manager=poetry", "moai", "new")
     assert "    poetry sync && poetry run poe dev\n" in output
     assert "    poetry run poe test\n" in output
+    assert "An update would not find the template" in output
 
 
 @pytest.fixture
