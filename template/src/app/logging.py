@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 from structlog.contextvars import merge_contextvars
+from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import Processor
 
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{8,128}")
@@ -39,9 +40,15 @@ def configure(level: str, *, json: bool) -> None:
         redact,
     ]
     final: list[Processor] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        [
+            # Without the values of local variables: passwords and tokens are among them.
+            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+            structlog.processors.JSONRenderer(),
+        ]
         if json
-        else [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+        else [
+            structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
     )
     structlog.configure(
         processors=[*shared, *final],

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, Self
 
 from pydantic import BaseModel, Field
@@ -33,7 +34,7 @@ class ProblemError(Exception):
     status: HTTPStatus = HTTPStatus.INTERNAL_SERVER_ERROR
     type: str = "about:blank"
     detail: str = "The request could not be handled."
-    headers: Mapping[str, str] = {}
+    headers: Mapping[str, str] = MappingProxyType({})
     errors: tuple[FieldError, ...] = ()
 
     def __init__(self, detail: str | None = None, *, headers: Mapping[str, str] | None = None) -> None:
@@ -50,7 +51,7 @@ class BadRequest(ProblemError):
 class Unauthorized(ProblemError):
     status = HTTPStatus.UNAUTHORIZED
     detail = "A valid token is required."
-    headers = {"WWW-Authenticate": "Bearer"}
+    headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
 
 
 class Forbidden(ProblemError):
@@ -102,7 +103,7 @@ class TooManyRequests(ProblemError):
 class Unavailable(ProblemError):
     status = HTTPStatus.SERVICE_UNAVAILABLE
     detail = "The service cannot answer now; try again."
-    headers = {"Retry-After": "1"}
+    headers = MappingProxyType({"Retry-After": "1"})
 
 
 class ServerError(ProblemError):

@@ -24,7 +24,7 @@ def current() -> Runtime:
     """The running interpreter."""
     return Runtime(
         version=".".join(map(str, sys.version_info[:3])),
-        gil=sys._is_gil_enabled(),
+        gil=_gil_enabled(),
         jit=_jit_enabled(),
     )
 
@@ -43,9 +43,13 @@ def parallel_map[T, R](function: Callable[[T], R], items: Iterable[T], *, worker
     must be picklable there.
     """
     count = workers or os.process_cpu_count() or 1
-    pool: Executor = ProcessPoolExecutor(count) if sys._is_gil_enabled() else ThreadPoolExecutor(count)
+    pool: Executor = ProcessPoolExecutor(count) if _gil_enabled() else ThreadPoolExecutor(count)
     with pool:
         return list(pool.map(function, items))
+
+
+def _gil_enabled() -> bool:
+    return sys._is_gil_enabled()  # noqa: SLF001 -- documented, in spite of its name
 
 
 def _jit_enabled() -> bool:

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, Secret, StringConstraints, WithJsonSchema
 
 
 def validate_positive[N: (int, Decimal)](value: N) -> N:
@@ -52,14 +52,23 @@ Money = Annotated[
 Identifier = Annotated[int, Field(ge=1, le=2**63 - 1)]
 """A primary key: PostgreSQL's `bigint`, always above zero."""
 
-Line = Annotated[
-    str,
-    StringConstraints(
-        max_length=200,
-        pattern=r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$",
-    ),
+PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+"""What one line of text looks like: not blank, no control characters (PostgreSQL cannot store NUL)."""
+
+Line = Annotated[str, StringConstraints(max_length=200, pattern=PRINTABLE)]
+"""One line of text to show to people."""
+
+Password = Annotated[
+    Secret[Annotated[str, StringConstraints(strip_whitespace=False, min_length=1, max_length=128)]],
+    WithJsonSchema({"type": "string", "format": "password", "minLength": 1, "maxLength": 128, "writeOnly": True}),
 ]
-"""One line of text to show to people: not blank, no control characters (PostgreSQL cannot store NUL)."""
+"""A password as it was typed, blanks included; never shown by `repr`, so never logged."""
+
+NewPassword = Annotated[
+    Secret[Annotated[str, StringConstraints(strip_whitespace=False, min_length=8, max_length=128)]],
+    WithJsonSchema({"type": "string", "format": "password", "minLength": 8, "maxLength": 128, "writeOnly": True}),
+]
+"""A password that somebody chooses: at least 8 characters, of any kind (OWASP ASVS 5.0, 6.2.1)."""
 
 Day = Annotated[date, BeforeValidator(validate_written_out)]
 """A calendar day, written `2026-01-31`."""

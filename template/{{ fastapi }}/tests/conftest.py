@@ -8,17 +8,16 @@ import asyncio
 import hashlib
 import itertools
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import httpx2
 import pytest
 from alembic import command
 from fastapi import FastAPI
-from sqlalchemy import make_url
+from sqlalchemy import CursorResult, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -32,16 +31,12 @@ from app.main import create_app
 from app.rate_limits import RateLimits
 from app.security import ADMIN, LocalTokens, hash_password
 from app.users.models import User
-
-PASSWORD = "correct horse battery staple"
+from support import PASSWORD, Headers, MakeClient, SignIn, UserFactory
 
 # The settings of a developer's shell are not the tests'.
 for name in Settings.model_fields:
     os.environ.pop(name.upper(), None)
 os.environ["ENVIRONMENT"] = "test"
-
-UserFactory = Callable[..., Awaitable[User]]
-SignIn = Callable[[User], dict[str, str]]
 
 
 @pytest.fixture(scope="session")
@@ -50,34 +45,43 @@ def database_url(worker_id: str, testrun_uid: str) -> Iterator[str]:
     server = os.environ.get("TEST_DATABASE_URL") or embedded.start("postgres")
     own = f"{ABOUT.name}_{worker_id}_{testrun_uid[:8]}"
     with asyncio.Runner() as runner:
-        admin = runner.run(asyncpg.connect(server))
-        template = _template(runner, admin, server)
-        runner.run(admin.execute(f'CREATE DATABASE "{own}" TEMPLATE "{template}"'))
-        runner.run(admin.execute(f'ALTER DATABASE "{own}" SET synchronous_commit = off'))
+        engine = create_async_engine(_asyncpg(server), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+        admin = runner.run(engine.connect().start())
+
+        def execute(sql: str) -> CursorResult[Any]:
+            return runner.run(admin.exec_driver_sql(sql))
+
+        template = _template(execute, server)
+        execute(f'CREATE DATABASE "{own}" TEMPLATE "{template}"')
+        execute(f'ALTER DATABASE "{own}" SET synchronous_commit = off')
         os.environ["DATABASE_URL"] = _named(server, own)
         yield os.environ["DATABASE_URL"]
-        runner.run(admin.execute(f'DROP DATABASE "{own}" WITH (FORCE)'))
+        execute(f'DROP DATABASE "{own}" WITH (FORCE)')
         runner.run(admin.close())
 
 
-def _template(runner: asyncio.Runner, admin: asyncpg.Connection, server: str) -> str:
+def _template(execute: Callable[[str], CursorResult[Any]], server: str) -> str:
     """The name of a database that all migrations were applied to; made by whichever worker comes first."""
     versions = Path(package.__file__).parent / "migrations" / "versions"
     content = b"".join(path.read_bytes() for path in sorted(versions.glob("*.py")))
     prefix = f"{ABOUT.name}_template_"
     name = prefix + hashlib.sha256(content).hexdigest()[:8]
-    runner.run(admin.execute("SELECT pg_advisory_lock(hashtext($1))", prefix))
-    found = {row["datname"] for row in runner.run(admin.fetch("SELECT datname FROM pg_database"))}
+    execute(f"SELECT pg_advisory_lock(hashtext('{prefix}'))")
+    found = set(execute("SELECT datname FROM pg_database").scalars())
     if name not in found:
         for old in (old for old in found if old.startswith(prefix)):
-            runner.run(admin.execute(f'DROP DATABASE "{old}" WITH (FORCE)'))
+            execute(f'DROP DATABASE "{old}" WITH (FORCE)')
         # Under its own name only when it is whole.
-        runner.run(admin.execute(f'CREATE DATABASE "{prefix}new"'))
+        execute(f'CREATE DATABASE "{prefix}new"')
         os.environ["DATABASE_URL"] = _named(server, f"{prefix}new")
         command.upgrade(alembic_config(), "heads")
-        runner.run(admin.execute(f'ALTER DATABASE "{prefix}new" RENAME TO "{name}"'))
-    runner.run(admin.execute("SELECT pg_advisory_unlock(hashtext($1))", prefix))
+        execute(f'ALTER DATABASE "{prefix}new" RENAME TO "{name}"')
+    execute(f"SELECT pg_advisory_unlock(hashtext('{prefix}'))")
     return name
+
+
+def _asyncpg(url: str) -> str:
+    return asyncpg_url(Settings(database_url=url))
 
 
 def _named(server: str, database: str) -> str:
@@ -127,8 +131,20 @@ def app(application: FastAPI, settings: Settings, connection: AsyncConnection) -
 @pytest.fixture
 async def async_client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of the application, without a token."""
-    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test") as client:
+    async with _client(app) as client:
         yield client
+
+
+@pytest.fixture
+def make_client(settings: Settings, connection: AsyncConnection) -> MakeClient:
+    """A client of an application with other settings: `make_client(environment="production")`."""
+
+    def make(**changes: Any) -> httpx2.AsyncClient:
+        app = create_app(Settings.model_validate(settings.model_dump() | changes))
+        app.state.database = Database(connection)
+        return _client(app)
+
+    return make
 
 
 @pytest.fixture
@@ -166,7 +182,7 @@ def user_factory(db_session: AsyncSession) -> UserFactory:
 def sign_in(settings: Settings) -> SignIn:
     """The headers of a request by a user."""
 
-    def headers(user: User) -> dict[str, str]:
+    def headers(user: User) -> Headers:
         token = LocalTokens(settings).issue(str(user.id), {ADMIN} if user.is_admin else ())
         return {"Authorization": f"Bearer {token}"}
 
@@ -174,9 +190,13 @@ def sign_in(settings: Settings) -> SignIn:
 
 
 @pytest.fixture
-async def admin(user_factory: UserFactory, sign_in: SignIn) -> dict[str, str]:
+async def admin(user_factory: UserFactory, sign_in: SignIn) -> Headers:
     """The headers of a request by an administrator."""
     return sign_in(await user_factory(name="Admin", email="admin@example.com", is_admin=True))
+
+
+def _client(app: FastAPI) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test")
 
 
 @cache

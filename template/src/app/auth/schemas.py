@@ -5,14 +5,15 @@ from typing import Literal
 from pydantic import Field, SecretStr
 
 from app.schemas import BaseSchema
+from app.types import PRINTABLE, Password
 
 
 class TokenForm(BaseSchema):
     """The password form of OAuth 2 (RFC 6749, section 4.3.2). `username` is the e-mail address."""
 
     grant_type: Literal["password"] = "password"
-    username: str = Field(min_length=1, max_length=254)
-    password: SecretStr = Field(min_length=1, max_length=128)
+    username: str = Field(max_length=254, pattern=PRINTABLE)
+    password: Password
     scope: str = Field(default="", max_length=200, description="not used: a user's scopes are the service's to give")
     client_id: str = Field(default="", max_length=200, description="not used: there are no clients to tell apart")
     client_secret: SecretStr = Field(default=SecretStr(""), max_length=200, description="not used, like `client_id`")
@@ -28,6 +29,6 @@ class TokenResponse(BaseSchema):
     """Tokens (RFC 6749, section 5.1)."""
 
     access_token: str
-    token_type: Literal["bearer"] = "bearer"
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 -- a kind, not a token
     expires_in: int = Field(description="seconds until the access token ends")
     refresh_token: str = Field(description="good for one use")

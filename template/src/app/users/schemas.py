@@ -1,9 +1,9 @@
 """What callers send and get about users."""
 
-from pydantic import EmailStr, Field, SecretStr
+from pydantic import EmailStr, Field
 
 from app.schemas import BaseSchema
-from app.types import Identifier, Line, UtcDatetime
+from app.types import Identifier, Line, NewPassword, UtcDatetime
 
 
 class UserCreate(BaseSchema):
@@ -11,7 +11,7 @@ class UserCreate(BaseSchema):
 
     name: Line
     email: EmailStr = Field(max_length=254)
-    password: SecretStr = Field(min_length=8, max_length=128)
+    password: NewPassword
 
 
 class UserResponse(BaseSchema):

@@ -46,6 +46,7 @@ class Database:
             create_async_engine(
                 asyncpg_url(settings),
                 echo=settings.debug,
+                hide_parameters=not settings.debug,  # they are personal data, and errors are logged
                 pool_pre_ping=True,
                 pool_size=settings.database_pool_size,
                 max_overflow=0,

@@ -12,7 +12,6 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
 
 from app.problems import (
     MEDIA_TYPE,
@@ -38,34 +37,31 @@ class ProblemResponse(JSONResponse):
 def install(app: FastAPI) -> None:
     """Make `app` answer every error with a problem document."""
 
-    async def problem(request: Request, error: Exception) -> ProblemResponse:
-        assert isinstance(error, ProblemError)
+    @app.exception_handler(ProblemError)
+    async def problem(request: Request, error: ProblemError) -> ProblemResponse:
         return ProblemResponse(error, request.url.path)
 
-    async def http(request: Request, error: Exception) -> ProblemResponse:
-        assert isinstance(error, HTTPException)
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> ProblemResponse:
         headers = dict(error.headers or {})
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             headers["Allow"] = _allowed(request)
         return ProblemResponse(_from_http(error.status_code, headers), request.url.path)
 
-    async def invalid(request: Request, error: Exception) -> ProblemResponse:
-        assert isinstance(error, RequestValidationError)
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> ProblemResponse:
         if error.body is not None and not _readable(request):
             return ProblemResponse(UnsupportedMediaType(), request.url.path)
         return ProblemResponse(Unprocessable.from_pydantic(error.errors()), request.url.path)
 
-    async def database(request: Request, error: Exception) -> ProblemResponse:
+    @app.exception_handler(DBAPIError)
+    @app.exception_handler(PoolTimeoutError)
+    @app.exception_handler(OSError)
+    async def unavailable(request: Request, error: Exception) -> ProblemResponse:
         if isinstance(error, DBAPIError) and not _connection_lost(error):
             raise error
         log.warning("database unavailable", error=type(error).__name__, reason=str(error).splitlines()[0])
         return ProblemResponse(Unavailable(), request.url.path)
-
-    app.add_exception_handler(ProblemError, problem)
-    app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(RequestValidationError, invalid)
-    for kind in (DBAPIError, PoolTimeoutError, OSError):
-        app.add_exception_handler(kind, database)
 
 
 def _from_http(status: int, headers: Mapping[str, str]) -> ProblemError:
@@ -79,9 +75,9 @@ def _from_http(status: int, headers: Mapping[str, str]) -> ProblemError:
 
 
 def _allowed(request: Request) -> str:
-    """The methods of all routes with this path; Starlette names those of the first."""
-    found = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
-    return ", ".join(sorted({method for route in found for method in getattr(route, "methods", ())}))
+    """The methods of every route with this path; Starlette names those of the first."""
+    path = getattr(request.scope.get("route"), "path", "")
+    return ", ".join(sorted(method.upper() for method in request.app.openapi()["paths"].get(path, {"get": None})))
 
 
 def _readable(request: Request) -> bool:

@@ -6,9 +6,9 @@ from importlib.metadata import version
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI
+from fastapi.routing import APIRoute
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import configure_mappers
-from starlette.routing import Route
 
 from app import errors, health, logging, telemetry
 from app.about import ABOUT
@@ -79,19 +79,17 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 def include_slices(app: FastAPI) -> None:
     """Add every slice: `router` for callers with a token, `public` for everybody."""
-    slices = list(find_slices())
     load_models()
-    for found in slices:
-        if settings := found.attribute("settings", "Settings", type, required=True):
-            assert issubclass(settings, Environment)
+    taken: dict[tuple[str, str], str] = {}
+    for found in find_slices():
+        if settings := found.attribute("settings", "Settings", type(Environment), required=True):
             settings.load()
         private = found.attribute("routes", "router", APIRouter)
         public = found.attribute("routes", "public", APIRouter, required=private is None)
-        if private:
-            app.include_router(private, dependencies=[Depends(authenticated)])
-        if public:
-            app.include_router(public)
-        _refuse_duplicates(app, found.name)
+        for router, dependencies in ((private, [Depends(authenticated)]), (public, [])):
+            if router:
+                _take(router, found.name, taken)
+                app.include_router(router, dependencies=dependencies)
 
 
 def load_models() -> None:
@@ -104,11 +102,11 @@ def load_models() -> None:
         raise SliceError(f"The models of the slices do not fit together: {str(error).splitlines()[0]}") from error
 
 
-def _refuse_duplicates(app: FastAPI, name: str) -> None:
-    seen: set[tuple[str, str]] = set()
-    for route in app.routes:
-        if isinstance(route, Route):
+def _take(router: APIRouter, name: str, taken: dict[tuple[str, str], str]) -> None:
+    """SliceError when a route of `router` is another's already: FastAPI would only ever call the first."""
+    for route in router.routes:
+        if isinstance(route, APIRoute):
             for method in route.methods or ():
-                if (method, route.path) in seen:
-                    raise SliceError(f"The slice '{name}' does not load: {method} {route.path} is already taken")
-                seen.add((method, route.path))
+                if other := taken.get((method, route.path)):
+                    raise SliceError(f"The slice '{name}' does not load: {method} {route.path} is a route of '{other}'")
+                taken[method, route.path] = name

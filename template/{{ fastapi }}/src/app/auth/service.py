@@ -3,7 +3,7 @@
 import uuid
 from datetime import UTC, datetime, timedelta
 
-from pydantic import SecretStr
+from pydantic import Secret
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -22,7 +22,7 @@ class AuthService:
         self.tokens = tokens
         self.refresh_lifetime = timedelta(days=refresh_days)
 
-    async def log_in(self, email: str, password: SecretStr) -> TokenResponse | None:
+    async def log_in(self, email: str, password: Secret[str]) -> TokenResponse | None:
         """Tokens, if the password is right."""
         account = await self.users.log_in(email, password)
         if account is None:

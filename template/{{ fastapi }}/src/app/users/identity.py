@@ -34,9 +34,8 @@ async def _enter(users: UserRepository, principal: Principal) -> int:
     if claims.get("email_verified") is not True:
         raise Forbidden("The identity provider has not verified the e-mail address.")
     try:
-        data = ProvidedUser(
-            name=claims.get("name") or claims.get("email"), email=claims.get("email"), subject=principal.subject
-        )
+        named = {"name": claims.get("name") or claims.get("email"), "email": claims.get("email")}
+        data = ProvidedUser.model_validate(named | {"subject": principal.subject})
         async with users.session.begin_nested():
             return (await users.create(data.model_dump())).id
     except ValidationError:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, Identity, Index, Text, false, func
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, Identity, Index, Text, false, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base
@@ -25,5 +25,5 @@ class User(Base):
         CheckConstraint("char_length(name) BETWEEN 1 AND 200", name="name_length"),
         CheckConstraint("email LIKE '_%@_%' AND char_length(email) <= 254", name="email_form"),
         CheckConstraint("password_hash IS NOT NULL OR subject IS NOT NULL", name="can_log_in"),
-        Index("uq_users_email_lower", func.lower(email.column), unique=True),
+        Index("uq_users_email_lower", text("lower(email)"), unique=True),
     )

@@ -1,6 +1,6 @@
 """Users in the database."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from sqlalchemy import delete, func, select
@@ -38,7 +38,7 @@ class UserRepository:
         total = await self.session.scalar(select(func.count()).select_from(User))
         return list(users), total or 0
 
-    async def stream(self) -> AsyncIterator[User]:
+    async def stream(self) -> AsyncGenerator[User]:
         """Every user, oldest first, from a server-side cursor: memory stays flat whatever their number."""
         query = select(User).order_by(User.id).execution_options(yield_per=self.ROWS_AT_A_TIME)
         result = await self.session.stream(query)

@@ -3,7 +3,7 @@
 import asyncio
 from typing import NamedTuple
 
-from pydantic import SecretStr, ValidationError
+from pydantic import Secret, ValidationError
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -58,7 +58,7 @@ class UserService:
         """The users of one page, and how many there are in all."""
         return await self.users.page(paginator)
 
-    async def log_in(self, email: str, password: SecretStr) -> Account | None:
+    async def log_in(self, email: str, password: Secret[str]) -> Account | None:
         """The account of this address, if the password is right. As slow for an address that is not known."""
         user = await self.users.get_by_email(email)
         hashed = user.password_hash if user else None
@@ -81,7 +81,7 @@ async def make_user(email: str, password: str, *, admin: bool) -> str:
             if user := await service.users.get_by_email(email):
                 user.is_admin = user.is_admin or admin
                 return f"{user.email} exists already{', and is an administrator' if user.is_admin else ''}."
-            data = UserCreate(name=email.partition("@")[0], email=email, password=SecretStr(password))
+            data = UserCreate(name=email.partition("@")[0], email=email, password=Secret(password))
             user = await service.create(data, admin=admin)
             return f"{user.email} is registered{' as an administrator' if admin else ''}."
     except ValidationError as error:

@@ -1,0 +1,159 @@
+"""`/auth`, from the outside."""
+
+import time
+from typing import Any
+
+import httpx2
+import jwt
+import pytest
+
+from support import PASSWORD, Headers, MakeClient, UserFactory, assert_problem, pointers
+
+
+async def log_in(client: httpx2.AsyncClient, email: str, password: str = PASSWORD) -> httpx2.Response:
+    return await client.post("/auth/token", data={"username": email, "password": password})
+
+
+async def tokens_of(client: httpx2.AsyncClient, email: str) -> dict[str, Any]:
+    tokens: dict[str, Any] = (await log_in(client, email)).json()
+    return tokens
+
+
+async def refresh(client: httpx2.AsyncClient, token: str) -> httpx2.Response:
+    return await client.post("/auth/refresh", json={"refresh_token": token})
+
+
+def bearer(token: str) -> Headers:
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def test_log_in(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
+    user = await user_factory(email="ada@example.com")
+    response = await log_in(async_client, "ADA@example.com")
+    tokens = response.json()
+    assert response.status_code == 200
+    assert response.headers["cache-control"] == "no-store"
+    assert (tokens["token_type"], tokens["expires_in"]) == ("bearer", 900)
+    me = await async_client.get("/users/me", headers=bearer(tokens["access_token"]))
+    assert me.json()["id"] == user.id
+
+
+async def test_a_log_in_gives_an_administrator_its_scope(
+    async_client: httpx2.AsyncClient, user_factory: UserFactory
+) -> None:
+    await user_factory(email="root@example.com", is_admin=True)
+    tokens = await tokens_of(async_client, "root@example.com")
+    assert (await async_client.get("/users", headers=bearer(tokens["access_token"]))).status_code == 200
+
+
+async def test_access_token_ends_with_its_minutes(make_client: MakeClient, user_factory: UserFactory) -> None:
+    await user_factory(email="ada@example.com")
+    async with make_client(access_token_minutes=5) as client:
+        tokens = await tokens_of(client, "ada@example.com")
+    claims = jwt.decode(tokens["access_token"], options={"verify_signature": False})
+    assert tokens["expires_in"] == claims["exp"] - claims["iat"] == 300
+
+
+@pytest.mark.parametrize(
+    ("email", "password"), [("ada@example.com", "wrong password"), ("nobody@example.com", PASSWORD)]
+)
+async def test_wrong_password_and_unknown_address_answer_alike(
+    async_client: httpx2.AsyncClient, user_factory: UserFactory, email: str, password: str
+) -> None:
+    await user_factory(email="ada@example.com")
+    response = await log_in(async_client, email, password)
+    assert assert_problem(response, 401)["detail"] == "The e-mail address or the password is wrong."
+
+
+async def test_form_must_be_a_form(async_client: httpx2.AsyncClient) -> None:
+    assert_problem(await async_client.post("/auth/token", json={"username": "a", "password": "b"}), 415)
+
+
+@pytest.mark.parametrize(
+    ("form", "pointer"),
+    [
+        ({"username": "a@example.com"}, "/body/password"),
+        ({"password": PASSWORD}, "/body/username"),
+        ({"username": "a", "password": PASSWORD, "grant_type": "client_credentials"}, "/body/grant_type"),
+        ({"username": "a", "password": PASSWORD, "is_admin": "1"}, "/body/is_admin"),
+        ({"username": "a\x00", "password": PASSWORD}, "/body/username"),
+    ],
+)
+async def test_form_must_be_whole(async_client: httpx2.AsyncClient, form: Headers, pointer: str) -> None:
+    assert pointers(await async_client.post("/auth/token", data=form)) == {pointer}
+
+
+async def test_log_ins_are_limited_for_one_account(make_client: MakeClient, user_factory: UserFactory) -> None:
+    await user_factory(email="ada@example.com")
+    await user_factory(email="grace@example.com")
+    async with make_client(login_rate="2/minute") as client:
+        for _ in range(2):
+            assert (await log_in(client, "ada@example.com", "wrong password")).status_code == 401
+        response = await log_in(client, "ADA@example.com")
+        assert_problem(response, 429)
+        assert int(response.headers["retry-after"]) >= 1
+        assert (await log_in(client, "grace@example.com")).status_code == 200
+
+
+async def test_refresh_token_is_good_for_one_use(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
+    await user_factory(email="ada@example.com")
+    first = await tokens_of(async_client, "ada@example.com")
+    second = (await refresh(async_client, first["refresh_token"])).json()
+    assert second["refresh_token"] != first["refresh_token"]
+    assert (await async_client.get("/users/me", headers=bearer(second["access_token"]))).status_code == 200
+
+
+async def test_using_a_refresh_token_again_ends_its_family(
+    async_client: httpx2.AsyncClient, user_factory: UserFactory
+) -> None:
+    await user_factory(email="ada@example.com")
+    first = await tokens_of(async_client, "ada@example.com")
+    other_log_in = await tokens_of(async_client, "ada@example.com")
+    second = (await refresh(async_client, first["refresh_token"])).json()
+    assert_problem(await refresh(async_client, first["refresh_token"]), 401)
+    assert_problem(await refresh(async_client, second["refresh_token"]), 401)
+    assert (await refresh(async_client, other_log_in["refresh_token"])).status_code == 200
+
+
+async def test_unknown_refresh_token(async_client: httpx2.AsyncClient) -> None:
+    assert_problem(await refresh(async_client, "x" * 43), 401)
+    assert pointers(await refresh(async_client, "")) == {"/body/refresh_token"}
+
+
+async def test_access_token_is_no_refresh_token(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
+    await user_factory(email="ada@example.com")
+    tokens = await tokens_of(async_client, "ada@example.com")
+    assert (await refresh(async_client, tokens["access_token"])).status_code in {401, 422}
+    assert_problem(await async_client.get("/users/me", headers=bearer(tokens["refresh_token"])), 401)
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer x", "Basic YTpi", "Bearer a.b.c", "Bearer  "])
+async def test_what_is_no_token_is_refused(async_client: httpx2.AsyncClient, header: str) -> None:
+    assert_problem(await async_client.get("/users/me", headers={"Authorization": header}), 401)
+
+
+@pytest.mark.parametrize(
+    ("claims", "key"),
+    [
+        ({"exp": int(time.time()) - 1}, None),
+        ({"aud": "refresh"}, None),
+        ({}, "another key that is long enough for HMAC"),
+    ],
+    ids=["expired", "audience", "key"],
+)
+async def test_bad_tokens_are_refused(
+    async_client: httpx2.AsyncClient, settings: Any, claims: dict[str, Any], key: str | None
+) -> None:
+    good = {"sub": "1", "aud": "access", "exp": int(time.time()) + 60}
+    token = jwt.encode(good | claims, key or settings.secret_key.get_secret_value(), "HS256")
+    assert_problem(await async_client.get("/users/me", headers=bearer(token)), 401)
+
+
+async def test_local_accounts_are_off_with_an_identity_provider(make_client: MakeClient) -> None:
+    async with make_client(jwt_issuer="http://127.0.0.1:9", jwt_audience="service") as client:
+        assert_problem(await log_in(client, "ada@example.com"), 404)
+        assert_problem(await refresh(client, "x"), 404)
+        body = {"name": "Ada", "email": "ada@example.com", "password": PASSWORD}
+        assert_problem(await client.post("/users", json=body), 404)
+        # Nothing listens there, so nobody's token can be checked: not the caller's fault.
+        assert_problem(await client.get("/users/me", headers=bearer("a.b.c")), 503)

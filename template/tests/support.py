@@ -1,0 +1,42 @@
+"""What the fixtures of conftest give, and what the tests agree on, whatever framework they test."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx2
+
+PASSWORD = "correct horse battery staple"
+"""Everybody's, where a test does not choose one."""
+
+Headers = dict[str, str]
+
+UserFactory = Callable[..., Awaitable[Any]]
+"""Makes a user: `await user_factory(name="Ada")`."""
+
+SignIn = Callable[[Any], Headers]
+"""The headers of a request by a user."""
+
+MakeClient = Callable[..., httpx2.AsyncClient]
+"""A client of an application with other settings: `make_client(environment="production")`."""
+
+PRODUCTION = {
+    "environment": "production",
+    "secret_key": "Zm9yIHRoZSB0ZXN0cywgYW5kIG9ubHkgZm9yIHRoZW0",
+    "allowed_hosts": "test",
+}
+"""Settings that production starts with."""
+
+
+def assert_problem(response: httpx2.Response, status: int) -> dict[str, Any]:
+    """The problem document of `response`, which must be one with this status."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = response.json()
+    assert problem["status"] == status
+    assert {"type", "title", "detail", "instance"} <= problem.keys()
+    return problem
+
+
+def pointers(response: httpx2.Response) -> set[str]:
+    """What a 422 complains of."""
+    return {error["pointer"] for error in assert_problem(response, 422)["errors"]}
