@@ -19,6 +19,7 @@ QUESTIONS = {name: question for name, question in CONFIGURATION.items() if not n
 TOOLS = Path(sysconfig.get_path("scripts"))
 COPIER = TOOLS / "copier"
 POETRY = "poetry==2.5.1"
+POETRY_MIRROR = "poetry-plugin-pypi-mirror==0.6.5"
 
 type Answers = Mapping[str, str]
 
@@ -172,12 +173,23 @@ def project(render: Callable[..., Project], tmp_path: Path) -> Callable[..., Pro
 
 
 @pytest.fixture(scope="session")
-def poetry(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a Poetry that only these tests use."""
+def poetry(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a Poetry that only these tests use.
+
+    By itself it asks its index in a way that mirrors and proxies do not answer; the plugin makes it ask as pip does.
+    """
     tools = tmp_path_factory.mktemp("poetry")
-    environment = clean_environment() | {"UV_TOOL_DIR": str(tools), "UV_TOOL_BIN_DIR": str(tools / "bin")}
-    Project(tools, environment).run("uv", "tool", "install", "--quiet", "--python", sys.executable, POETRY)
-    return tools / "bin"
+    environment = clean_environment() | {
+        "POETRY_VIRTUALENVS_PATH": str(tools / "virtualenvs"),
+        "UV_TOOL_DIR": str(tools),
+        "UV_TOOL_BIN_DIR": str(tools / "bin"),
+    }
+    environment["PATH"] = f"{tools / 'bin'}{os.pathsep}{environment['PATH']}"
+    project = Project(tools, environment)
+    project.run("uv", "tool", "install", "--quiet", "--python", sys.executable, "--with", POETRY_MIRROR, POETRY)
+    index = "from poetry.repositories.pypi_repository import PyPiRepository; print(PyPiRepository().url)"
+    url = project.run(tools / "poetry/bin/python", "-c", index).strip()
+    return {"POETRY_PYPI_MIRROR_URL": url, **environment}
 
 
 @pytest.fixture(scope="session")
@@ -192,12 +204,8 @@ def installed(
         if key not in done:
             path = tmp_path_factory.mktemp("installed") / "my-service"
             shutil.copytree(render(**answers).path, path)
-            environment = clean_environment()
             manager = answers.get("package_manager", "uv")
-            if manager == "poetry":
-                poetry: Path = request.getfixturevalue("poetry")
-                environment["PATH"] = f"{poetry}{os.pathsep}{environment['PATH']}"
-                environment["POETRY_VIRTUALENVS_PATH"] = str(path.parent / "virtualenvs")
+            environment = request.getfixturevalue("poetry") if manager == "poetry" else clean_environment()
             project = Project(path, environment, manager)
             project.commit("Render")
             project.run(manager, "sync")
