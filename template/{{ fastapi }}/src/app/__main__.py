@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import getpass
 import os
-import secrets
 import signal
 import sys
 import threading
@@ -100,7 +99,7 @@ def dev(_options: argparse.Namespace) -> None:
 
     migrate(_options)
     settings = Settings.load()
-    os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(48))
+    os.environ["SECRET_KEY"] = settings.secret_key.get_secret_value()
     print(f"Documentation: http://{settings.host}:{settings.port}/docs", flush=True)
     uvicorn.run(
         "app.main:create_app",
