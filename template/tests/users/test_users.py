@@ -6,6 +6,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from app.users import routes
+from app.users.repository import UserRepository
 from support import PASSWORD, Headers, MakeClient, SignIn, UserFactory, assert_problem, pointers
 
 ADA = {"name": "Ada Lovelace", "email": "ada@example.com", "password": "engine no. 1"}
@@ -169,15 +171,18 @@ async def test_page_must_be_a_number(async_client: httpx2.AsyncClient, admin: He
 
 
 async def test_export_holds_every_user(
-    async_client: httpx2.AsyncClient, user_factory: UserFactory, admin: Headers
+    async_client: httpx2.AsyncClient, user_factory: UserFactory, admin: Headers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # More than one portion of the cursor and more than one chunk of the response.
-    for number in range(520):
-        await user_factory(name=f"User {number}")
+    # More than one portion of the cursor, and more than one chunk of the response.
+    monkeypatch.setattr(UserRepository, "ROWS_AT_A_TIME", 5)
+    monkeypatch.setattr(routes, "CHUNK_BYTES", 500)
+    names = [f"User {number}" for number in range(23)]
+    for name in names:
+        await user_factory(name=name)
     response = await async_client.get("/users/export", headers=admin)
     assert response.headers["content-type"] == "application/x-ndjson"
     users = [json.loads(line) for line in response.text.splitlines()]
-    assert [user["name"] for user in users] == ["Admin", *(f"User {number}" for number in range(520))]
+    assert [user["name"] for user in users] == ["Admin", *names]
     assert not any("password" in key for user in users for key in user)
 
 

@@ -17,12 +17,14 @@ import httpx2
 import pytest
 from alembic import command
 from fastapi import FastAPI
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import CursorResult, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
 
 import app as package
-from app import embedded
+from app import embedded, security
 from app.__main__ import alembic_config
 from app.about import ABOUT
 from app.config import Settings
@@ -100,8 +102,17 @@ def application(settings: Settings) -> FastAPI:
     return create_app(settings)
 
 
+@pytest.fixture(scope="session")
+def _cheap_passwords() -> Iterator[None]:
+    # The real parameters take a tenth of a second a password; test_security holds that they are the real ones.
+    cheap = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(security, "_passwords", lambda: cheap)
+        yield
+
+
 @pytest.fixture
-async def connection(settings: Settings) -> AsyncIterator[AsyncConnection]:
+async def connection(settings: Settings, _cheap_passwords: None) -> AsyncIterator[AsyncConnection]:
     """A connection whose transaction is rolled back after the test, whatever was committed inside it."""
     engine = create_async_engine(asyncpg_url(settings), poolclass=NullPool)
     async with engine.connect() as connection, connection.begin() as transaction:
@@ -148,14 +159,25 @@ def make_client(settings: Settings, connection: AsyncConnection) -> MakeClient:
 
 
 @pytest.fixture
-async def committing_app(app: FastAPI, settings: Settings) -> AsyncIterator[FastAPI]:
-    """The application on connections of its own, for requests at the same time. What they commit is removed after."""
+def committed_database(database_url: str, settings: Settings) -> Iterator[str]:
+    """The database for a test that really commits: emptied afterwards."""
+    yield database_url
+
+    async def empty() -> None:
+        engine = create_async_engine(asyncpg_url(settings), poolclass=NullPool)
+        tables = ", ".join(f'"{table.name}"' for table in Base.metadata.sorted_tables)
+        async with engine.begin() as connection:
+            await connection.exec_driver_sql(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+        await engine.dispose()
+
+    asyncio.run(empty())
+
+
+@pytest.fixture
+async def committing_app(app: FastAPI, settings: Settings, committed_database: str) -> AsyncIterator[FastAPI]:
+    """The application on connections of its own, for requests at the same time."""
     app.state.database = Database.connect(settings)
     yield app
-    async with app.state.database.sessions.begin() as session:
-        tables = ", ".join(f'"{table.name}"' for table in Base.metadata.sorted_tables)
-        connection = await session.connection()
-        await connection.exec_driver_sql(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
     await app.state.database.close()
 
 

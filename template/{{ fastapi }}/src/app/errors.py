@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.params import Form
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
@@ -58,7 +58,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(PoolTimeoutError)
     @app.exception_handler(OSError)
     async def unavailable(request: Request, error: Exception) -> ProblemResponse:
-        if isinstance(error, DBAPIError) and not _connection_lost(error):
+        if isinstance(error, DBAPIError) and not _temporary(error):
             raise error
         log.warning("database unavailable", error=type(error).__name__, reason=str(error).splitlines()[0])
         return ProblemResponse(Unavailable(), request.url.path)
@@ -91,5 +91,8 @@ def _readable(request: Request) -> bool:
     return sent == "application/json" or (sent.startswith("application/") and sent.endswith("+json"))
 
 
-def _connection_lost(error: DBAPIError) -> bool:
-    return error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError))
+def _temporary(error: DBAPIError) -> bool:
+    """Whether the same request may succeed later: the database is gone, overloaded, or took too long."""
+    # Classes of SQLSTATE (PostgreSQL, appendix A): connection, rollback, resources, intervention of the operator.
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return error.connection_invalidated or isinstance(error, InterfaceError) or state[:2] in {"08", "40", "53", "57"}

@@ -1,5 +1,7 @@
 """The start of `poe shell`: every model is imported, and `session` reaches the database."""
 
+from sqlalchemy import select  # noqa: F401 -- for whoever types
+
 from app.config import Settings
 from app.db import Base, Database
 from app.main import load_models

@@ -20,6 +20,8 @@ from app.users.repository import UserRepository
 from app.users.schemas import UserCreate, UserResponse
 from app.users.service import UserService
 
+CHUNK_BYTES = 16_384
+
 public = APIRouter(prefix="/users", tags=["users"])
 router = APIRouter(prefix="/users", tags=["users"])
 
@@ -86,7 +88,7 @@ async def _lines(database: Database) -> AsyncIterator[bytes]:
         lines = bytearray()
         async for user in users:
             lines += to_json(UserResponse.model_validate(user)) + b"\n"
-            if len(lines) > 16_384:
+            if len(lines) > CHUNK_BYTES:
                 yield bytes(lines)
                 lines.clear()
         yield bytes(lines)

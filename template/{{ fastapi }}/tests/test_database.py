@@ -1,0 +1,151 @@
+"""The unit of work of a request, and what becomes of it when the database fails."""
+
+import asyncio
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.config import Settings
+from app.db import Database, Db, ReadingDb, asyncpg_url
+from app.main import create_app
+from app.users.models import User
+from support import Headers, UserFactory, assert_problem
+
+ADA = {"name": "Ada", "email": "ada@example.com", "password": "engine no. 1"}
+
+
+@pytest.fixture
+def probe(settings: Settings, app: FastAPI) -> FastAPI:
+    """An application with routes that go wrong, on the test's connection."""
+    probe = create_app(settings)
+    probe.state.database = app.state.database
+
+    @probe.post("/fail-after-write")
+    async def fail_after_write(db: Db) -> None:
+        db.add(User(name="Lost", email="lost@example.com", subject="lost"))
+        await db.flush()
+        raise RuntimeError("secret of the server")
+
+    @probe.get("/slow")
+    async def slow(db: ReadingDb) -> None:
+        await db.execute(text("SELECT pg_sleep(10)"))
+
+    return probe
+
+
+def client_of(app: FastAPI) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test")
+
+
+async def users_named(session: AsyncSession, name: str) -> int:
+    return await session.scalar(select(func.count()).select_from(User).where(User.name == name)) or 0
+
+
+async def test_an_error_undoes_everything_and_tells_nothing(probe: FastAPI, db_session: AsyncSession) -> None:
+    async with client_of(probe) as client:
+        response = await client.post("/fail-after-write")
+    assert_problem(response, 500)
+    assert "secret" not in response.text
+    assert response.headers["x-frame-options"] == "DENY"
+    assert await users_named(db_session, "Lost") == 0
+
+
+async def test_a_commit_that_fails_is_never_a_success(committing_app: FastAPI) -> None:
+    # A constraint that is only checked at the commit, after the handler has returned.
+    deferred = "ALTER TABLE users ADD CONSTRAINT probe UNIQUE (name) DEFERRABLE INITIALLY DEFERRED"
+    async with committing_app.state.database.sessions.begin() as session:
+        await session.execute(text(deferred))
+    try:
+        async with client_of(committing_app) as client:
+            assert (await client.post("/users", json=ADA)).status_code == 201
+            assert_problem(await client.post("/users", json=ADA | {"email": "other@example.com"}), 500)
+    finally:
+        async with committing_app.state.database.sessions.begin() as session:
+            await session.execute(text("ALTER TABLE users DROP CONSTRAINT probe"))
+
+
+async def test_what_a_request_committed_is_there_for_the_next(
+    async_client: httpx2.AsyncClient, db_session: AsyncSession
+) -> None:
+    assert (await async_client.post("/users", json=ADA)).status_code == 201
+    assert await users_named(db_session, "Ada") == 1
+
+
+async def test_a_refused_request_leaves_the_session_good(
+    async_client: httpx2.AsyncClient, user_factory: UserFactory, db_session: AsyncSession
+) -> None:
+    await user_factory(email="ada@example.com")
+    assert_problem(await async_client.post("/users", json=ADA), 409)
+    assert await users_named(db_session, "Ada") == 0
+
+
+async def test_each_request_has_a_session_of_its_own(committing_app: FastAPI) -> None:
+    async with client_of(committing_app) as client:
+        bodies = [ADA | {"email": f"{number}@example.com"} for number in range(8)]
+        responses = await asyncio.gather(*(client.post("/users", json=body) for body in bodies))
+    assert {response.status_code for response in responses} == {201}
+    assert len({response.json()["id"] for response in responses}) == 8
+
+
+async def test_one_address_registered_twice_at_once(committing_app: FastAPI) -> None:
+    async with client_of(committing_app) as client:
+        responses = await asyncio.gather(*(client.post("/users", json=ADA) for _ in range(4)))
+    assert sorted(response.status_code for response in responses) == [201, 409, 409, 409]
+
+
+async def test_a_database_that_does_not_answer_is_a_503(probe: FastAPI, settings: Settings, admin: Headers) -> None:
+    gone = settings.model_copy(update={"database_url": "postgresql://nobody@127.0.0.1:9/nothing"})
+    probe.state.database = Database.connect(gone)
+    async with client_of(probe) as client:
+        response = await client.get("/users/1", headers=admin)
+        assert_problem(response, 503)
+        assert response.headers["retry-after"] == "1"
+        assert_problem(await client.get("/health/ready"), 503)
+        assert (await client.get("/health/live")).status_code == 200
+
+
+async def test_a_statement_has_a_time_limit(probe: FastAPI, settings: Settings) -> None:
+    probe.state.database = Database.connect(settings.model_copy(update={"database_timeout_seconds": 0.1}))
+    async with client_of(probe) as client:
+        assert_problem(await client.get("/slow"), 503)
+    await probe.state.database.close()
+
+
+async def test_waiting_for_a_connection_has_a_time_limit(probe: FastAPI, settings: Settings) -> None:
+    few = settings.model_copy(update={"database_pool_size": 1, "database_timeout_seconds": 0.2})
+    probe.state.database = Database.connect(few)
+    async with client_of(probe) as client, asyncio.timeout(5):
+        responses = await asyncio.gather(*(client.get("/slow") for _ in range(3)))
+    assert {response.status_code for response in responses} == {503}
+    await probe.state.database.close()
+
+
+@pytest.mark.parametrize(
+    ("fields", "constraint"),
+    [
+        ({"name": ""}, "ck_users_name_length"),
+        ({"email": "nobody"}, "ck_users_email_form"),
+        ({"password_hash": None}, "ck_users_can_log_in"),
+    ],
+)
+async def test_the_database_holds_what_the_types_hold(
+    user_factory: UserFactory, fields: dict[str, str | None], constraint: str
+) -> None:
+    with pytest.raises(IntegrityError, match=constraint):
+        await user_factory(**fields)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql://u:p@h/d", "postgresql+asyncpg://u:p@h/d"),
+        ("postgres://u@h/d", "postgresql+asyncpg://u@h/d"),
+        ("postgresql://u@h/d?sslmode=require", "postgresql+asyncpg://u@h/d?ssl=require"),
+    ],
+)
+def test_url_is_translated_for_asyncpg(url: str, expected: str) -> None:
+    assert asyncpg_url(Settings(database_url=url)) == expected

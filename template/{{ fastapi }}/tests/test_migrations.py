@@ -1,0 +1,48 @@
+"""The migrations make exactly the tables that the models describe, and can be taken back."""
+
+from collections.abc import Callable
+from typing import Any
+
+from alembic import command
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.__main__ import alembic_config
+
+
+async def run(connection: AsyncConnection, function: Callable[..., Any], *arguments: str) -> None:
+    """Run an Alembic command on the test's connection, whose transaction takes it back afterwards."""
+
+    def call(sync_connection: Any) -> None:
+        config = alembic_config()
+        config.attributes["connection"] = sync_connection
+        function(config, *arguments)
+
+    await connection.run_sync(call)
+
+
+async def tables(connection: AsyncConnection) -> set[str]:
+    return set(await connection.run_sync(lambda sync: inspect(sync).get_table_names()))
+
+
+async def test_models_and_migrations_agree(connection: AsyncConnection) -> None:
+    await run(connection, command.check)
+
+
+async def test_every_migration_can_be_taken_back(connection: AsyncConnection) -> None:
+    before = await tables(connection)
+    await run(connection, command.downgrade, "base")
+    assert await tables(connection) == {"alembic_version"}
+    await run(connection, command.upgrade, "heads")
+    assert await tables(connection) == before
+    await run(connection, command.check)
+
+
+def test_each_branch_has_one_head() -> None:
+    script = ScriptDirectory.from_config(alembic_config())
+    for base in script.get_bases():
+        revision = script.get_revision(base)
+        assert revision.branch_labels, f"{base} begins a branch without a label"
+        for label in revision.branch_labels:
+            assert len(script.get_revisions(f"{label}@head")) == 1

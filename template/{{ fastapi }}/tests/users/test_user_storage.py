@@ -1,0 +1,39 @@
+"""Users in the database, from the inside."""
+
+from contextlib import aclosing
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.repository import Repository
+from app.users.models import User
+from app.users.repository import UserRepository
+from support import UserFactory
+
+
+def test_it_is_a_repository(db_session: AsyncSession) -> None:
+    repository: Repository[User] = UserRepository(db_session)
+    assert isinstance(repository, Repository)
+    assert not isinstance(object(), Repository)
+
+
+async def test_get_create_delete(db_session: AsyncSession) -> None:
+    users = UserRepository(db_session)
+    created = await users.create({"name": "Ada", "email": "ada@example.com", "subject": "ada"})
+    assert await users.get(created.id) is created
+    assert await users.delete(created.id) is True
+    assert await users.delete(created.id) is False
+    db_session.expire_all()
+    assert await users.get(created.id) is None
+
+
+async def test_stream_reads_as_it_goes(db_session: AsyncSession, user_factory: UserFactory) -> None:
+    for number in range(3):
+        await user_factory(name=f"User {number}")
+    async with aclosing(UserRepository(db_session).stream()) as users:
+        assert [user.name async for user in users] == ["User 0", "User 1", "User 2"]
+
+
+async def test_an_object_outlives_its_commit(db_session: AsyncSession, user_factory: UserFactory) -> None:
+    user = await user_factory(name="Ada")
+    await db_session.close()
+    assert user.name == "Ada"  # a DetachedInstanceError, were objects expired by the commit
