@@ -3,13 +3,12 @@
 import keyword
 import tomllib
 import unicodedata
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import yaml
-from conftest import COPIER, REPOSITORY, Project
+from conftest import REPOSITORY
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import FileSystemLoader
@@ -18,17 +17,13 @@ from markdown_it import MarkdownIt
 from pytest_copie.plugin import Copie
 
 HOSTILE = [
-    'a "quoted" word and a \\ backslash \\n \\',
-    "it's '''triple''' \"\"\" # no comment",
-    "{{ 7*7 }} {% raw %} {# gone #}",
-    "$(id) `id` ${HOME} %PATH% ]]> <b>bold</b> &amp; R&D",
-    "key: value, - item | > & * ! % @",
-    "שירות 👩‍👩‍👧 🇺🇦 e\u0301",
-    "x" * 80,
-    "-dash --force",
+    "a \"quoted\" \\ word \\n, it's '''triple''' \"\"\" # no comment \\",
+    "{{ 7*7 }} {% raw %} {# gone #} $(id) `id` ${HOME} %PATH%",
+    "]]> <b>bold</b> &amp; R&D key: value, - item | > * ! % @",
     "*a* _b_ **c** ~~d~~ [e](f) ![g](h) :tada: $x$ # i #",
-    "1. first === +",
-    "null",
+    "-dash --force שירות 👩‍👩‍👧 🇺🇦 e\u0301",
+    "1. null",
+    "x" * 80,
 ]
 OVERRIDES = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -69,21 +64,10 @@ def test_a_hostile_answer_is_data(copie_session: Copie, template: Path, text: st
     assert f"Copyright (c) {author}" in (result.project_dir / "LICENSE").read_text()
 
 
-def test_hostile_answers_survive_the_command_line_and_an_update(project: Callable[..., Project]) -> None:
-    name, description, author = HOSTILE[7], HOSTILE[3], HOSTILE[0]
-    hostile = project(project_name=name, project_description=description, author_name=author)
-    before = (hostile.path / ".copier-answers.yml").read_text()
-    hostile.run(COPIER, "update", "--defaults", "--quiet")
-    assert hostile.run("git", "status", "--porcelain") == ""
-    assert (hostile.path / ".copier-answers.yml").read_text() == before
-    assert (
-        yaml.safe_load(before).items()
-        >= {
-            "project_name": name,
-            "project_description": description,
-            "author_name": author,
-        }.items()
-    )
+def test_characters_that_end_a_name_are_refused(macros: SimpleNamespace) -> None:
+    sentence = "Type it without the characters , < > in it."
+    assert macros.check_text("Ada <ada@example.com>", 100, without=",<>") == sentence
+    assert macros.check_text("Ada & Grace", 100, without=",<>") == ""
 
 
 @given(text=st.text(max_size=90))
@@ -112,7 +96,7 @@ def test_a_deceptive_mark_is_refused(macros: SimpleNamespace, mark: str) -> None
         ("my-service", "My Service", "my-service"),
         ("billing_API.v2", "Billing Api V2", "billing-api-v2"),
         ("Café Zürich", "Café Zürich", "cafe-zurich"),
-        ("服务", "服务", "my-service"),
+        ("服务", "服务", "service"),
         ("3d", "3d", "service-3d"),
         ("fastapi", "Fastapi", "fastapi-service"),
         ("class", "Class", "class-service"),
@@ -132,7 +116,7 @@ def test_a_default_is_always_accepted(macros: SimpleNamespace, text: str) -> Non
     assert macros.check_text(macros.name_from(text), 80) == ""
     slug = macros.slugify(text)
     assert macros.check_slug(slug) == ""
-    assert macros.check_author(f"{slug} authors") == ""
+    assert macros.check_text(f"{slug} authors", 100, without=",<>") == ""
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,7 @@ def test_an_older_copier_is_refused(desk: Project, template: Path) -> None:
     assert left_behind(desk) == []
 
 
+@pytest.mark.deep
 def test_the_oldest_copier_that_is_promised_renders_and_updates(
     desk: Project, template: Path, render: Callable[..., Project]
 ) -> None:
