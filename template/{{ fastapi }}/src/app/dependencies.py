@@ -34,7 +34,8 @@ async def administrator(principal: CurrentPrincipal) -> Principal:
     return principal
 
 
-def get_settings(request: Request) -> Settings:
+# Like every dependency here a coroutine, although it waits for nothing: FastAPI would call a function in a thread.
+async def get_settings(request: Request) -> Settings:
     """The settings that the application was made with."""
     settings: Settings = request.app.state.settings
     return settings

@@ -20,7 +20,7 @@ public = APIRouter(
 )
 
 
-def get_auth(request: Request, db: Db, settings: CurrentSettings) -> AuthService:
+async def get_auth(request: Request, db: Db, settings: CurrentSettings) -> AuthService:
     """Log-ins within the request's unit of work."""
     return AuthService(db, request.app.state.tokens, settings.refresh_token_days)
 
