@@ -1,0 +1,30 @@
+"""What the documentation names is there."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "AGENTS.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *ROOT.glob("docs/*.md")]
+
+
+def _references() -> Iterator[tuple[str, Path, str]]:
+    """Each page's links to files and its names of tests (`tests/test_x.py::test_y`), with the definition to find."""
+    for page in filter(Path.is_file, PAGES):
+        text = page.read_text("utf-8")
+        for target in re.findall(r"\]\((?!https?:|mailto:|#)([^)#]+)[^)]*\)", text):
+            yield page.name, page.parent / target, ""
+        for path, _, name in re.findall(r"`((?:src|tests|benchmarks)/[\w/]+\.py)(::(\w+))?`", text):
+            yield page.name, ROOT / path, name
+
+
+@pytest.mark.parametrize(
+    "reference", sorted(set(_references())), ids=lambda found: f"{found[0]}-{found[1].name}-{found[2]}"
+)
+def test_what_is_named_is_there(reference: tuple[str, Path, str]) -> None:
+    _, path, name = reference
+    assert path.exists()
+    if name:
+        assert re.search(rf"^ *(?:async )?(?:def|class) {name}\b", path.read_text("utf-8"), re.MULTILINE)
