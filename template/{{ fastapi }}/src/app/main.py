@@ -30,6 +30,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings.load()
     logging.configure(settings.log_level, json=settings.logs_json)
     telemetry.start(settings)
+    traced = settings.otel_exporter_otlp_endpoint is not None
     app = Service(
         title=ABOUT.title,
         description=ABOUT.description,
@@ -38,7 +39,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None if settings.production else "/docs",
         redoc_url=None,
         openapi_url=None if settings.production else "/openapi.json",
-        telemetry={"auto_configure": settings.otel_exporter_otlp_endpoint is not None},
+        telemetry={"auto_configure": traced, "tracing": traced, "metrics": traced, "logs": traced},
     )
     app.state.settings = settings
     app.state.database = Database.connect(settings)
