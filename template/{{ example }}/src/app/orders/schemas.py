@@ -1,0 +1,66 @@
+"""What callers send and get about orders."""
+
+import hashlib
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Self
+
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
+
+from app.schemas import BaseSchema, DateRange
+from app.types import Day, Identifier, Money, PositiveInt, UtcDatetime
+
+IdempotencyKey = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,253}[!-~])?$")]
+"""What a caller names a request by, to send it again safely: 1 to 255 printable ASCII characters."""
+
+
+class LineCreate(BaseSchema):
+    """So much of one product."""
+
+    product_id: Annotated[Identifier, Field(strict=True)]
+    quantity: PositiveInt
+
+
+class OrderCreate(BaseSchema):
+    """Somebody orders; each product stands on one line."""
+
+    lines: list[LineCreate] = Field(min_length=1, max_length=100, json_schema_extra={"uniqueItems": True})
+
+    @model_validator(mode="after")
+    def validate_lines(self) -> Self:
+        if len({line.product_id for line in self.lines}) < len(self.lines):
+            raise ValueError("a product must not stand on two lines")
+        return self
+
+    def fingerprint(self) -> str:
+        """The same for two orders of the same lines, however their JSON was written."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+class LineResponse(BaseSchema):
+    """A line of an order, with the price at the time of the order."""
+
+    product_id: Identifier
+    quantity: int
+    unit_price: Money
+
+
+class OrderResponse(BaseSchema):
+    """An order, as its user and administrators see it."""
+
+    id: Identifier
+    user_id: Identifier
+    created_at: UtcDatetime
+    paid_at: UtcDatetime | None
+    lines: list[LineResponse]
+    total: Decimal
+
+
+class OrderPeriod(DateRange):
+    """The days, in UTC, of the orders that are asked for; all days without limits."""
+
+    # The page stands in the same query.
+    model_config = ConfigDict(extra="ignore")
+
+    start_date: Day = date.min
+    end_date: Day = date.max

@@ -1,0 +1,31 @@
+"""What the payment provider sends and gets."""
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from app.schemas import BaseSchema
+from app.types import Identifier, Line
+
+EventId = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")]
+"""What the provider calls an event, the same each time it is delivered."""
+
+
+class PaymentEvent(BaseSchema):
+    """Something happened to the payment of an order."""
+
+    id: EventId
+    order_id: Annotated[Identifier, Field(strict=True)]
+    status: Line
+    data: Line | None = Field(default=None, description="with `ok`: what the provider calls the payment")
+    message: Line | None = Field(default=None, description="with `error`: what went wrong")
+
+    @property
+    def is_success(self) -> bool:
+        return self.status == "ok" and self.data is not None
+
+
+class EventResponse(BaseSchema):
+    """What was understood."""
+
+    message: str

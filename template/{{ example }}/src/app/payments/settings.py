@@ -1,0 +1,32 @@
+"""What the payment provider and the service agree on."""
+
+import secrets
+from functools import cache
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from app.config import ADVICE, Environment
+
+
+class Settings(Environment):
+    """The slice's settings."""
+
+    payments_secret: SecretStr = Field(
+        default_factory=lambda: SecretStr(secrets.token_urlsafe(48)),
+        description="shared with the payment provider, which signs its messages with it; required in production",
+    )
+
+    @model_validator(mode="after")
+    def _safe_in_production(self) -> Self:
+        if self.production:
+            if "payments_secret" not in self.model_fields_set:
+                raise ValueError(f"PAYMENTS_SECRET is required in production. {ADVICE}")
+            self._require_secret("payments_secret")
+        return self
+
+
+@cache
+def get_settings() -> Settings:
+    """The settings of this process."""
+    return Settings.load()

@@ -1,0 +1,84 @@
+"""`/products`, from the outside."""
+
+import json
+from typing import Any
+
+import httpx2
+import pytest
+
+from shop import TEAPOT, make_product
+from support import Headers, SignIn, UserFactory, assert_problem, pointers
+
+
+async def test_a_product_comes_into_the_catalogue(async_client: httpx2.AsyncClient, admin: Headers) -> None:
+    response = await async_client.post("/products", json=TEAPOT, headers=admin)
+    assert response.status_code == 201
+    product = response.json()
+    assert product == {"id": product["id"], "name": "Teapot", "price": "19.90", "stock": 5}
+    assert response.headers["location"] == f"/products/{product['id']}"
+    found = await async_client.get(response.headers["location"])
+    assert (found.status_code, found.json()) == (200, product)
+
+
+@pytest.mark.parametrize(
+    ("price", "given"),
+    [("19.90", "19.90"), ("0.1", "0.10"), (19.9, "19.90"), (20, "20.00"), ("9999999999.99", "9999999999.99")],
+)
+async def test_prices_are_exact_and_have_one_form(
+    async_client: httpx2.AsyncClient, admin: Headers, price: Any, given: str
+) -> None:
+    response = await async_client.post("/products", json=TEAPOT | {"price": price}, headers=admin)
+    assert response.json()["price"] == given
+    assert (await async_client.get(response.headers["location"])).json()["price"] == given
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"price": "0"}, "/body/price"),
+        ({"price": "-1"}, "/body/price"),
+        ({"price": "0.001"}, "/body/price"),
+        ({"price": "10000000000"}, "/body/price"),
+        ({"price": True}, "/body/price"),
+        ({"price": "NaN"}, "/body/price"),
+        ({"stock": 0}, "/body/stock"),
+        ({"stock": 2**31}, "/body/stock"),
+        ({"stock": "5"}, "/body/stock"),
+        ({"stock": False}, "/body/stock"),
+        ({"name": " "}, "/body/name"),
+        ({"name": "a\x00b"}, "/body/name"),
+        ({"name": "x" * 201}, "/body/name"),
+        ({"id": 1}, "/body/id"),
+    ],
+)
+async def test_what_does_not_fit_is_refused_where_it_stands(
+    async_client: httpx2.AsyncClient, admin: Headers, changes: dict[str, Any], pointer: str
+) -> None:
+    response = await async_client.post("/products", json=TEAPOT | changes, headers=admin)
+    assert pointers(response) == {pointer}
+
+
+async def test_lone_surrogate_is_refused(async_client: httpx2.AsyncClient, admin: Headers) -> None:
+    body = json.dumps(TEAPOT | {"name": "\ud800"})
+    headers = admin | {"Content-Type": "application/json"}
+    assert pointers(await async_client.post("/products", content=body, headers=headers)) == {"/body/name"}
+
+
+async def test_the_catalogue_is_kept_by_administrators(
+    async_client: httpx2.AsyncClient, user_factory: UserFactory, sign_in: SignIn
+) -> None:
+    assert_problem(await async_client.post("/products", json=TEAPOT), 401)
+    assert_problem(await async_client.post("/products", json=TEAPOT, headers=sign_in(await user_factory())), 403)
+
+
+async def test_two_products_may_have_one_name(async_client: httpx2.AsyncClient, admin: Headers) -> None:
+    assert await make_product(async_client, admin) != await make_product(async_client, admin)
+
+
+async def test_unknown_product(async_client: httpx2.AsyncClient) -> None:
+    assert_problem(await async_client.get(f"/products/{2**53 - 1}"), 404)
+
+
+@pytest.mark.parametrize("product_id", ["0", "-1", "x", str(2**53), "9" * 5000])
+async def test_what_is_no_key_is_refused(async_client: httpx2.AsyncClient, product_id: str) -> None:
+    assert pointers(await async_client.get(f"/products/{product_id}")) == {"/path/product_id"}

@@ -1,0 +1,8 @@
+"""Orders: who ordered what, and whether it is paid.
+
+What other slices may use is named here; nothing else of the slice is theirs to import.
+"""
+
+from app.orders.service import OrderService
+
+__all__ = ["OrderService"]

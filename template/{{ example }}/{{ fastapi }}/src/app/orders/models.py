@@ -1,0 +1,66 @@
+"""The tables of orders and their lines."""
+
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    Numeric,
+    Text,
+    UniqueConstraint,
+    func,
+)
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.db import Base
+
+
+class Order(Base):
+    """What a user ordered at once, under a key of the user's own choice if the request had one."""
+
+    __tablename__ = "orders"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="RESTRICT"))
+    idempotency_key: Mapped[str | None] = mapped_column(Text)
+    fingerprint: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    paid_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    # Whoever reads orders says so when their lines are wanted too: none is ever loaded order by order.
+    lines: Mapped[list["OrderItem"]] = relationship(order_by="OrderItem.product_id", lazy="raise", viewonly=True)
+
+    __table_args__ = (
+        CheckConstraint("char_length(idempotency_key) BETWEEN 1 AND 255", name="idempotency_key_length"),
+        CheckConstraint("char_length(fingerprint) = 64", name="fingerprint_is_sha256"),
+        UniqueConstraint("user_id", "idempotency_key"),
+        Index(None, "user_id", "created_at", "id"),
+    )
+
+    @property
+    def total(self) -> Decimal:
+        return sum((line.quantity * line.unit_price for line in self.lines), Decimal(0))
+
+
+class OrderItem(Base):
+    """A line of an order. Its price stays what it was, whatever becomes of the product's."""
+
+    __tablename__ = "order_items"
+
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"), primary_key=True)
+    product_id: Mapped[int] = mapped_column(
+        ForeignKey("products.id", ondelete="RESTRICT"), primary_key=True, index=True
+    )
+    quantity: Mapped[int] = mapped_column(Integer)
+    unit_price: Mapped[Decimal] = mapped_column(Numeric(12, 2))
+
+    __table_args__ = (
+        CheckConstraint("quantity > 0", name="quantity_is_positive"),
+        CheckConstraint("unit_price > 0", name="unit_price_is_positive"),
+    )

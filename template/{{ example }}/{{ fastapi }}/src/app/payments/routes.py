@@ -1,0 +1,41 @@
+"""`/payments` over HTTP."""
+
+from types import MappingProxyType
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Security
+from fastapi.security import APIKeyHeader
+
+from app.db import Db
+from app.payments.schemas import EventResponse, PaymentEvent
+from app.payments.service import PaymentService
+from app.payments.settings import get_settings
+from app.problems import Unauthorized
+from app.security import signature_matches
+
+public = APIRouter(prefix="/payments", tags=["payments"])
+
+signature = APIKeyHeader(
+    name="X-Signature",
+    scheme_name="signature",
+    description="HMAC-SHA-256 of the body under PAYMENTS_SECRET, in hexadecimal",
+    auto_error=False,
+)
+
+
+class BadSignature(Unauthorized):
+    detail = "The body must be signed by the payment provider."
+    headers = MappingProxyType({"WWW-Authenticate": "Signature"})
+
+
+async def signed(request: Request, offered: Annotated[str | None, Security(signature)]) -> None:
+    """BadSignature unless the payment provider signed the body, byte for byte."""
+    secret = get_settings().payments_secret.get_secret_value()
+    if offered is None or not signature_matches(secret, await request.body(), offered):
+        raise BadSignature
+
+
+@public.post("/events", dependencies=[Depends(signed)])
+async def receive_event(event: PaymentEvent, db: Db) -> EventResponse:
+    """The payment provider tells what became of a payment."""
+    return EventResponse(message=await PaymentService(db).receive(event))

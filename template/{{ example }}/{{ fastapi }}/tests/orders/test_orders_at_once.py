@@ -1,0 +1,66 @@
+"""Orders at the same time, over connections of their own."""
+
+import asyncio
+from collections import Counter
+from decimal import Decimal
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from app.products.models import Product
+from app.users.models import User
+from shop import place_order, stock_of
+from support import Headers, SignIn
+
+
+@pytest.fixture
+async def user(committing_app: FastAPI, sign_in: SignIn) -> Headers:
+    async with committing_app.state.database.sessions.begin() as session:
+        user = User(name="Ada", email="ada@example.com", password_hash="none")
+        session.add(user)
+    return sign_in(user)
+
+
+@pytest.fixture
+async def products(committing_app: FastAPI) -> list[int]:
+    async with committing_app.state.database.sessions.begin() as session:
+        products = [Product(name=f"Product {n}", price=Decimal(1), stock=10) for n in range(5)]
+        session.add_all(products)
+    return [product.id for product in products]
+
+
+async def test_no_piece_is_sold_twice(async_client: httpx2.AsyncClient, user: Headers, products: list[int]) -> None:
+    responses = await asyncio.gather(*(place_order(async_client, user, (products[0], 3)) for _ in range(8)))
+    assert Counter(response.status_code for response in responses) == {201: 3, 409: 5}
+    assert await stock_of(async_client, products[0]) == 1
+
+
+async def test_orders_of_the_same_products_never_block_each_other_for_good(
+    async_client: httpx2.AsyncClient, user: Headers, products: list[int]
+) -> None:
+    lines = [(product_id, 1) for product_id in products]
+    responses = await asyncio.gather(
+        *(place_order(async_client, user, *(lines if n % 2 else reversed(lines))) for n in range(10))
+    )
+    assert {response.status_code for response in responses} == {201}
+    assert [await stock_of(async_client, product_id) for product_id in products] == [0] * 5
+
+
+async def test_the_same_request_at_once_orders_once(
+    async_client: httpx2.AsyncClient, user: Headers, products: list[int]
+) -> None:
+    responses = await asyncio.gather(*(place_order(async_client, user, (products[0], 2), key="k") for _ in range(6)))
+    assert {response.status_code for response in responses} == {201}
+    assert len({response.json()["id"] for response in responses}) == 1
+    assert await stock_of(async_client, products[0]) == 8
+
+
+async def test_one_key_for_two_orders_at_once(
+    async_client: httpx2.AsyncClient, user: Headers, products: list[int]
+) -> None:
+    responses = await asyncio.gather(
+        *(place_order(async_client, user, (product_id, 1), key="k") for product_id in products)
+    )
+    assert Counter(response.status_code for response in responses) == {201: 1, 422: 4}
+    assert sum([await stock_of(async_client, product_id) for product_id in products]) == 49
