@@ -2,9 +2,10 @@
 
 import logging
 import re
+import secrets
 import sys
-import uuid
 from collections.abc import Mapping, MutableMapping
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -18,13 +19,19 @@ SECRET_NAMES = re.compile(r"password|secret|token|authorization|cookie|api_?key|
 
 def request_id(offered: str | None) -> str:
     """The caller's id when it is sane (no blank or line break can reach the logs), else a new one."""
-    return offered if offered and SANE_REQUEST_ID.fullmatch(offered) else uuid.uuid4().hex
+    return offered if offered and SANE_REQUEST_ID.fullmatch(offered) else secrets.token_hex(16)
+
+
+@lru_cache(maxsize=1024)
+def is_secret(name: str) -> bool:
+    """Whether a value of this name must not be logged. The same few names come with every line."""
+    return SECRET_NAMES.search(name) is not None
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
     """Hide every value whose name says that it is secret."""
     for name in event:
-        if SECRET_NAMES.search(name):
+        if is_secret(name):
             event[name] = "[redacted]"
     return event
 

@@ -15,8 +15,6 @@ from app.errors import ProblemResponse
 from app.logging import request_id
 from app.problems import BadRequest, ContentTooLarge, Forbidden, ProblemError, ServerError
 
-log = structlog.get_logger()
-
 PROBES = "/health/"
 DOCS = ("/docs", "/openapi.json")
 
@@ -42,6 +40,7 @@ class RequestContext:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
+        self.log = structlog.get_logger().bind()  # once, not at each request
         self.hosts = settings.hosts
         self.max_body = settings.max_body_bytes
         self.headers = [(k.lower().encode(), v.encode()) for k, v in SECURITY_HEADERS.items()]
@@ -85,11 +84,11 @@ class RequestContext:
             if isinstance(error, ProblemError):
                 answer = error
             else:
-                log.exception("request failed")
+                self.log.exception("request failed")
                 answer = ServerError()
             await ProblemResponse(answer, path)(scope, receive, send_with_headers)
         finally:
-            write = log.debug if path.startswith(PROBES) else log.info
+            write = self.log.debug if path.startswith(PROBES) else self.log.info
             write(
                 "request",
                 method=scope["method"],
