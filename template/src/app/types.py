@@ -29,6 +29,11 @@ def refuse_bool(value: Any) -> Any:
     return value
 
 
+def to_cents(value: Decimal) -> Decimal:
+    """The same amount with two decimals, so that every amount in a response has one form."""
+    return value.quantize(Decimal("0.01"))
+
+
 def to_utc(value: datetime) -> datetime:
     """The same instant in UTC, so that every time in a response has one form."""
     return value.astimezone(UTC)
@@ -43,14 +48,24 @@ PositiveInt = Annotated[
 
 Money = Annotated[
     Decimal,
-    Field(max_digits=12, decimal_places=2, json_schema_extra={"exclusiveMinimum": 0}),
+    Field(max_digits=12, decimal_places=2),
     AfterValidator(validate_positive),
+    AfterValidator(to_cents),
     BeforeValidator(refuse_bool),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": r"^([1-9]\d{0,9}(\.\d{1,2})?|0\.(0[1-9]|[1-9]\d?))$"},
+                {"type": "number", "exclusiveMinimum": 0, "maximum": 9_999_999_999.99, "multipleOf": 0.01},
+            ]
+        },
+        mode="validation",
+    ),
 ]
-"""An amount above zero in the service's one currency, exact to the cent."""
+"""An amount above zero in the service's one currency, exact to the cent; in responses a string, such as `"19.90"`."""
 
-Identifier = Annotated[int, Field(ge=1, le=2**63 - 1)]
-"""A primary key: PostgreSQL's `bigint`, always above zero."""
+Identifier = Annotated[int, Field(ge=1, le=2**53 - 1)]
+"""A primary key: above zero, and at most what every reader of JSON keeps exact (RFC 7493, section 2.2)."""
 
 PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
 """What one line of text looks like: not blank, no control characters (PostgreSQL cannot store NUL)."""

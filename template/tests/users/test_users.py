@@ -120,7 +120,7 @@ async def test_a_user_sees_only_itself(
     assert_problem(await async_client.get("/users/999999", headers=admin), 404)
 
 
-@pytest.mark.parametrize("user_id", ["0", "-1", "x", "1.5", str(2**63), "9" * 5000])
+@pytest.mark.parametrize("user_id", ["0", "-1", "x", "1.5", str(2**53), "9" * 5000])
 async def test_what_is_no_key_is_refused(async_client: httpx2.AsyncClient, admin: Headers, user_id: str) -> None:
     assert pointers(await async_client.get(f"/users/{user_id}", headers=admin)) == {"/path/user_id"}
 
