@@ -3,8 +3,9 @@
 import asyncio
 from typing import Annotated
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordBearer
+from fastapi.security.base import SecurityBase
 from structlog.contextvars import bind_contextvars
 
 from app.config import Settings
@@ -12,19 +13,27 @@ from app.pagination import Paginator
 from app.problems import Unauthorized
 from app.security import ADMIN, Principal, TokenVerifier
 
-bearer = OAuth2PasswordBearer(tokenUrl="/auth/token", auto_error=False, scheme_name="token")
 
-
-async def authenticated(request: Request, token: Annotated[str | None, Security(bearer)]) -> Principal:
+class Authenticated(SecurityBase):
     """Whoever the request's token names. Unauthorized without a valid one."""
-    if token is None:
-        raise Unauthorized
-    verifier: TokenVerifier = request.app.state.tokens
-    principal = await asyncio.to_thread(verifier.verify, token) if verifier.blocking else verifier.verify(token)
-    bind_contextvars(user=principal.subject)
-    return principal
+
+    def __init__(self) -> None:
+        # Asked here and not as a dependency: those below it are solved anew wherever a route or another one names it.
+        self.bearer = OAuth2PasswordBearer(tokenUrl="/auth/token", auto_error=False, scheme_name="token")
+        self.model = self.bearer.model
+        self.scheme_name = self.bearer.scheme_name
+
+    async def __call__(self, request: Request) -> Principal:
+        token = await self.bearer(request)
+        if token is None:
+            raise Unauthorized
+        verifier: TokenVerifier = request.app.state.tokens
+        principal = await asyncio.to_thread(verifier.verify, token) if verifier.blocking else verifier.verify(token)
+        bind_contextvars(user=principal.subject)
+        return principal
 
 
+authenticated = Authenticated()
 CurrentPrincipal = Annotated[Principal, Depends(authenticated)]
 
 
