@@ -48,10 +48,11 @@ def encoded(part: dict[str, Any] | bytes) -> str:
 def cheap(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Hashes take next to no work."""
     hasher = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
-    security._nobodys_hash.cache_clear()
+    forget = security._nobodys_hash.cache_clear
+    forget()
     monkeypatch.setattr(security, "_passwords", lambda: hasher)
     yield
-    security._nobodys_hash.cache_clear()
+    forget()
 
 
 def test_hash_is_as_much_work_as_owasp_asks_for() -> None:
@@ -73,6 +74,13 @@ def test_password_is_known_again() -> None:
 @pytest.mark.parametrize("hashed", [None, "no hash at all"])
 def test_no_password_is_right_without_a_hash(hashed: str | None) -> None:
     assert not security.verify_password("", hashed)
+
+
+@pytest.mark.usefixtures("cheap")
+def test_nobodys_password_is_not_right_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed = security.hash_password("guessed")
+    monkeypatch.setattr(security, "_nobodys_hash", lambda: hashed)
+    assert not security.verify_password("guessed", None)
 
 
 @pytest.mark.usefixtures("cheap")
@@ -282,6 +290,7 @@ def test_public_key_is_no_secret(provider: Provider, issued: IssuerTokens) -> No
     token = f"{unsigned}.{encoded(hmac.digest(pem, unsigned.encode(), 'sha256'))}"
     with pytest.raises(Unauthorized):
         issued.verify(token)
+    assert not any(algorithm.startswith("HS") for algorithm in IssuerTokens.ALGORITHMS)
 
 
 def test_new_key_is_found_and_the_old_one_is_no_longer_good(
