@@ -1,0 +1,25 @@
+#!/usr/bin/env python
+"""Django's own commands, on the database of the settings: `python manage.py shell`."""
+
+import os
+import sys
+
+
+def main() -> None:
+    """Run one command. A mistake of the operator ends in one sentence and exit status 1, without a stack trace."""
+    from app.config import ConfigError
+    from app.embedded import EmbeddedServerError, ensure_database
+    from app.slices import SliceError
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.settings")
+    try:
+        ensure_database()
+        from django.core.management import execute_from_command_line
+
+        execute_from_command_line(sys.argv)
+    except (ConfigError, EmbeddedServerError, SliceError) as error:
+        sys.exit(f"{error}")
+
+
+if __name__ == "__main__":
+    main()

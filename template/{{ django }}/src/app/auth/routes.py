@@ -1,0 +1,45 @@
+"""`/auth` over HTTP."""
+
+from typing import Annotated, cast
+
+from ninja import Router
+
+from app.auth.schemas import RefreshRequest, TokenForm, TokenResponse
+from app.auth.service import AuthService
+from app.dependencies import first
+from app.errors import ProblemResponse
+from app.openapi import Form, problems
+from app.problems import Unauthorized
+from app.rate_limits import caller
+from app.requests import Request
+from app.security import LocalTokens
+from app.users import require_local_accounts
+
+public = Router(tags=["auth"])
+
+
+def get_auth(request: Request) -> AuthService:
+    """Log-ins within the request's unit of work."""
+    service = request.service
+    return AuthService(cast("LocalTokens", service.tokens), service.settings.refresh_token_days)
+
+
+@public.post("/auth/token", response=TokenResponse, openapi_extra=problems(401, 404, 429))
+@first(require_local_accounts)
+def log_in(request: Request, form: Annotated[TokenForm, Form(...)]) -> TokenResponse:
+    """Log in: a password for tokens."""
+    service = request.service
+    service.rate_limits.hit(service.settings.login_rate, "log-in", caller(request), form.username.lower())
+    if tokens := get_auth(request).log_in(form.username, form.password):
+        return tokens
+    raise Unauthorized("The e-mail address or the password is wrong.")
+
+
+@public.post("/auth/refresh", response=TokenResponse, openapi_extra=problems(401, 404))
+@first(require_local_accounts)
+def refresh(request: Request, data: RefreshRequest) -> TokenResponse | ProblemResponse:
+    """A refresh token for new tokens. It is good for one use; using it again ends the log-in."""
+    if tokens := get_auth(request).refresh(data.refresh_token):
+        return tokens
+    # Answered, not raised: the end of the family must be committed.
+    return ProblemResponse(Unauthorized("The refresh token is not valid."), request.path)

@@ -1,0 +1,55 @@
+"""Handing out tokens."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+from django.db.models.functions import Now
+from pydantic import Secret
+
+from app.auth.models import RefreshToken
+from app.auth.schemas import TokenResponse
+from app.security import LocalTokens, digest, new_token
+from app.users import Account, UserService
+
+
+class AuthService:
+    """Log-ins, within the request's unit of work."""
+
+    def __init__(self, tokens: LocalTokens, refresh_days: int) -> None:
+        self.users = UserService()
+        self.tokens = tokens
+        self.refresh_lifetime = timedelta(days=refresh_days)
+
+    def log_in(self, email: str, password: Secret[str]) -> TokenResponse | None:
+        """Tokens, if the password is right."""
+        account = self.users.log_in(email, password)
+        if account is None:
+            return None
+        RefreshToken.objects.filter(user_id=account.user_id, expires_at__lt=Now()).delete()
+        return self._issue(account, uuid.uuid4())
+
+    def refresh(self, token: str) -> TokenResponse | None:
+        """New tokens for a refresh token. One that was used before ends its whole family: somebody stole it."""
+        known = RefreshToken.objects.filter(digest=digest(token))
+        # One statement uses it up, so that of two requests at once only one succeeds.
+        if not known.filter(used_at=None, expires_at__gt=Now()).update(used_at=Now()):
+            family = known.filter(used_at__isnull=False).values("family")
+            RefreshToken.objects.filter(family__in=family).delete()
+            return None
+        used = known.get()
+        account = self.users.account(used.user_id)
+        return self._issue(account, used.family) if account else None
+
+    def _issue(self, account: Account, family: uuid.UUID) -> TokenResponse:
+        refresh_token = new_token()
+        RefreshToken.objects.create(
+            user_id=account.user_id,
+            family=family,
+            digest=digest(refresh_token),
+            expires_at=datetime.now(UTC) + self.refresh_lifetime,
+        )
+        return TokenResponse(
+            access_token=self.tokens.issue(str(account.user_id), account.scopes),
+            expires_in=int(self.tokens.lifetime.total_seconds()),
+            refresh_token=refresh_token,
+        )

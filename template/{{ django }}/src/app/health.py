@@ -1,0 +1,73 @@
+"""Whether the process lives, and whether it should get requests."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import Literal
+
+import structlog
+from ninja import Router
+from pydantic import BaseModel
+
+from app import db
+from app.concurrency import bounded_map
+from app.openapi import problems
+from app.problems import Unavailable
+from app.requests import Request
+
+log = structlog.get_logger()
+public = Router(tags=["health"])
+
+SECONDS = 1.0
+"""How long one dependency may take to answer; a probe gives up after a few seconds itself."""
+
+draining = Event()
+"""Set when the process was told to end."""
+
+# Not the event loop's own, which would wait at its end for a thread that waits for an answer.
+_threads = ThreadPoolExecutor(4, "health")
+
+
+class Health(BaseModel):
+    """The process answers, and so does everything that it was asked about."""
+
+    status: Literal["ok"] = "ok"
+    checks: list[str] = []
+
+
+@public.get("/health/live", response=Health)
+def live(request: Request) -> Health:
+    """Whether the process answers. Never asks the database: a restart would not mend that."""
+    return Health()
+
+
+@public.get("/health/ready", response=Health, openapi_extra=problems(503))
+def ready(request: Request) -> Health:
+    """Whether requests should be sent here: every dependency answers and no shutdown is under way."""
+    if draining.is_set():
+        raise Unavailable("The service is shutting down.")
+    checks: dict[str, Callable[[], None]] = {"database": db.check_and_let_go}
+    if request.service.rate_limits.shared:
+        checks["redis"] = request.service.rate_limits.check
+
+    async def failed(name: str) -> bool:
+        try:
+            await asyncio.get_running_loop().run_in_executor(_threads, checks[name])
+        except Exception as error:
+            log.warning("not ready", dependency=name, error=type(error).__name__)
+            return True
+        return False
+
+    async def failed_in_time(name: str) -> bool:
+        try:
+            [result] = await bounded_map(failed, [name], limit=1, seconds=SECONDS)
+        except* TimeoutError:
+            log.warning("not ready", dependency=name, error="timeout")
+            result = True
+        return result
+
+    results = asyncio.run(bounded_map(failed_in_time, checks, limit=len(checks)))
+    if down := [name for name, is_down in zip(checks, results, strict=True) if is_down]:
+        raise Unavailable(f"No answer from: {', '.join(down)}.")
+    return Health(checks=list(checks))

@@ -1,0 +1,241 @@
+"""What surrounds every request: its id, its line in the log, the security headers, the limits; and the administration's."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from ipaddress import ip_address, ip_network
+
+import structlog
+from django.conf import settings as django_settings
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
+from django.core.exceptions import MiddlewareNotUsed
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
+from structlog.contextvars import bind_contextvars, clear_contextvars
+
+from app.errors import MethodNotAllowed, ProblemResponse, problem_of
+from app.logging import request_id
+from app.problems import BadRequest, ContentTooLarge, Forbidden, ProblemError
+from app.requests import Request, Service
+
+PROBES = "/health/"
+ADMIN = "/admin/"
+
+SECURITY_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "accelerometer=(), camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+# The documentation page loads Swagger UI from its network and starts it with a line of its own. Development only.
+DOCS_POLICY = (
+    "default-src 'none'; script-src https://cdn.jsdelivr.net 'unsafe-inline'; style-src https://cdn.jsdelivr.net;"
+    " img-src data: https://django-ninja.dev; connect-src 'self'; frame-ancestors 'none'"
+)
+# The administration has pages, with scripts and styles of its own, and forms that it knows by where they come from.
+ADMIN_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
+    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+PAGES = {
+    "/docs": {"Content-Security-Policy": DOCS_POLICY},
+    ADMIN: {"Content-Security-Policy": ADMIN_POLICY, "Referrer-Policy": "same-origin"},
+}
+
+type View = Callable[[HttpRequest], HttpResponseBase]
+
+
+class RequestContext:
+    """The outermost middleware."""
+
+    def __init__(self, get_response: View) -> None:
+        self.get_response = get_response
+        self.service = Service.of(django_settings.SERVICE)
+        self.log = structlog.get_logger().bind()  # once, not at each request
+        settings = self.service.settings
+        self.hosts = settings.hosts
+        self.max_body = settings.max_body_bytes
+        self.proxies = Proxies(settings.trusted_proxies) if settings.trusted_proxies else None
+        self.headers = dict(SECURITY_HEADERS)
+        if settings.production:
+            self.headers["Strict-Transport-Security"] = "max-age=63072000; includeSubDomains"
+
+    def __call__(self, request: Request) -> HttpResponseBase:
+        meta = request.META
+        path = request.path
+        identity = request_id(meta.get("HTTP_X_REQUEST_ID"))
+        started = time.perf_counter()
+        clear_contextvars()
+        bind_contextvars(request_id=identity)
+        request.service = self.service
+        if self.proxies:
+            self.proxies.apply(meta)
+        if refusal := self._refusal(meta, path):
+            response: HttpResponseBase = ProblemResponse(refusal, path)
+        else:
+            response = self.get_response(request)
+        if isinstance(response, HttpResponseNotAllowed):
+            allowed = ", ".join(sorted(response.headers["Allow"].split(", ")))
+            response = ProblemResponse(MethodNotAllowed(headers={"Allow": allowed}), path)
+
+        headers = response.headers
+        headers["X-Request-ID"] = identity
+        own = self.headers
+        if path.startswith(tuple(PAGES)):
+            own = own | next(page for prefix, page in PAGES.items() if path.startswith(prefix))
+        for name, value in own.items():
+            headers.setdefault(name, value)
+
+        def tell() -> None:
+            write = self.log.debug if path.startswith(PROBES) else self.log.info
+            write(
+                "request",
+                method=request.method,
+                path=path,
+                route=_route(request),
+                status=response.status_code,
+                ms=round((time.perf_counter() - started) * 1000, 2),
+            )
+
+        if isinstance(response, StreamingHttpResponse):
+            response.streaming_content = _then(response, tell)
+        else:
+            headers["Content-Length"] = str(len(response.content))  # type: ignore[attr-defined]
+            tell()
+        return response
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Answer what a view raised; what is not the caller's fault is left to Django, and to `server_error`."""
+        error = problem_of(exception)
+        return ProblemResponse(error, request.path) if error else None
+
+    def _refusal(self, meta: Mapping[str, str], path: str) -> ProblemError | None:
+        # A probe calls the process by its address, not by its name.
+        if not path.startswith(PROBES) and "*" not in self.hosts and _name(meta.get("HTTP_HOST", "")) not in self.hosts:
+            return BadRequest("The service does not answer to this host name; ALLOWED_HOSTS lists those that it does.")
+        length = meta.get("CONTENT_LENGTH") or "0"
+        if not length.isdecimal() or int(length) > self.max_body:
+            return ContentTooLarge()
+        return None
+
+
+
+class Proxies:
+    """The proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+
+    def __init__(self, trusted: Iterable[str]) -> None:
+        self.everybody = "*" in trusted
+        self.networks = [ip_network(network) for network in trusted if network != "*"]
+
+    def apply(self, meta: dict[str, str]) -> None:
+        """Put the caller whom trusted proxies forward in their place."""
+        if not self._trusts(meta.get("REMOTE_ADDR", "")):
+            return
+        if forwarded := meta.get("HTTP_X_FORWARDED_FOR"):
+            hops = [hop.strip() for hop in forwarded.split(",")]
+            # Each proxy appends the address that it was called from: the last that is no proxy is the caller.
+            meta["REMOTE_ADDR"] = next((hop for hop in reversed(hops) if not self._trusts(hop)), hops[0])
+        if scheme := meta.get("HTTP_X_FORWARDED_PROTO"):
+            meta["wsgi.url_scheme"] = scheme.strip().lower()
+
+    def _trusts(self, address: str) -> bool:
+        try:
+            return self.everybody or any(ip_address(address) in network for network in self.networks)
+        except ValueError:
+            return False
+
+
+class Cors:
+    """Lets browser applications of ALLOWED_ORIGINS call the service. No cookies: they send a token themselves."""
+
+    METHODS = ("GET", "POST")
+    HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID")
+    EXPOSED = ("Location", "Retry-After", "X-Request-ID")
+    SAFE = frozenset({"accept", "accept-language", "content-language", "content-type"})
+
+    def __init__(self, get_response: View) -> None:
+        self.get_response = get_response
+        self.origins = django_settings.SERVICE.allowed_origins
+        if not self.origins:
+            raise MiddlewareNotUsed
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        origin = request.headers.get("Origin")
+        if origin is None:
+            return self.get_response(request)
+        allowed = "*" in self.origins or origin in self.origins
+        wanted = request.headers.get("Access-Control-Request-Method")
+        if request.method == "OPTIONS" and wanted is not None:
+            response: HttpResponseBase = self._preflight(request, wanted, allowed=allowed)
+        else:
+            response = self.get_response(request)
+            response.headers["Access-Control-Expose-Headers"] = ", ".join(self.EXPOSED)
+        patch_vary_headers(response, ["Origin"])
+        if allowed:
+            response.headers["Access-Control-Allow-Origin"] = origin
+        return response
+
+    def _preflight(self, request: HttpRequest, method: str, *, allowed: bool) -> HttpResponse:
+        asked = request.headers.get("Access-Control-Request-Headers", "").lower().split(",")
+        known = self.SAFE | {header.lower() for header in self.HEADERS} | {""}
+        if not allowed or method not in self.METHODS or not {header.strip() for header in asked} <= known:
+            return ProblemResponse(Forbidden("This origin, method or header is not allowed."), "*")
+        return HttpResponse(
+            headers={
+                "Access-Control-Allow-Methods": ", ".join(self.METHODS),
+                "Access-Control-Allow-Headers": ", ".join(self.HEADERS),
+                "Access-Control-Max-Age": "600",
+            }
+        )
+
+
+class _ForTheAdministration:
+    """Of Django's middleware, what only the administration needs."""
+
+    get_response: View
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.path.startswith(ADMIN):
+            response: HttpResponseBase = super().__call__(request)  # type: ignore[misc]
+            return response
+        return self.get_response(request)
+
+
+class Sessions(_ForTheAdministration, SessionMiddleware):
+    pass
+
+
+class Authentication(_ForTheAdministration, AuthenticationMiddleware):
+    pass
+
+
+class Messages(_ForTheAdministration, MessageMiddleware):
+    pass
+
+
+def _then(response: StreamingHttpResponse, tell: Callable[[], None]) -> Iterator[bytes]:
+    """The response's content, and `tell` when it ends or breaks off."""
+    content: Iterator[bytes] = iter(response)
+    try:
+        yield from content
+    finally:
+        tell()
+
+
+def _route(request: HttpRequest) -> str | None:
+    """The route as the documentation writes it."""
+    match = request.resolver_match
+    return "/" + match.route.replace("<", "{").replace(">", "}") if match else None
+
+
+def _name(host: str) -> str:
+    """The host name without its port."""
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.partition(":")[0]

@@ -1,0 +1,119 @@
+"""Django's settings: a thin face over `config.py`, where all that the environment decides is read and checked."""
+
+from pathlib import Path
+from typing import Any
+
+from psycopg.conninfo import conninfo_to_dict
+
+from app.config import Settings
+from app.slices import find_slices
+
+SERVICE = Settings.load()
+
+SECRET_KEY = SERVICE.secret_key.get_secret_value()
+ALLOWED_HOSTS = sorted(SERVICE.hosts)
+# Django's own debugging shows stack traces to whoever asks; DEBUG echoes SQL statements here (see `db.py`).
+DEBUG = False
+
+# Slices are found, not registered. One whose name is taken by an application of Django's says so in its `apps.py`.
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    *(f"app.{found.name}" for found in find_slices()),
+]
+MIDDLEWARE = [
+    "app.middleware.RequestContext",
+    "app.middleware.Cors",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "app.middleware.Sessions",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "app.middleware.Authentication",
+    "app.middleware.Messages",
+]
+ROOT_URLCONF = "app.urls"
+WSGI_APPLICATION = "app.wsgi.application"
+LOGGING_CONFIG = None  # `wsgi.py` and `manage.py` configure it, the same for all libraries
+SILENCED_SYSTEM_CHECKS = [
+    "auth.E003",  # e-mail addresses are unique whatever their case: a constraint of their own, not `unique=True`
+    "security.W001",  # RequestContext sets what SecurityMiddleware would, on errors too; TLS ends in front of the service
+    "security.W002",  # … and X-Frame-Options with them
+]
+
+
+def database(settings: Settings) -> dict[str, Any]:
+    """DATABASE_URL as Django wants it: a pool of connections that are tried before they are used, each with time limits."""
+    options: dict[str, Any] = conninfo_to_dict(settings.database_url or "")
+    milliseconds = int(settings.database_timeout_seconds * 1000)
+    limits = f"-c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout={milliseconds}"
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": options.pop("dbname", ""),
+        "USER": options.pop("user", ""),
+        "PASSWORD": options.pop("password", ""),
+        "HOST": options.pop("host", ""),
+        "PORT": options.pop("port", ""),
+        "CONN_MAX_AGE": 0,  # of a request, which gives its connection back to the pool
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": options
+        | {
+            "options": f"{options.get('options', '')} {limits}".strip(),
+            "connect_timeout": max(2, int(settings.database_timeout_seconds)),
+            "pool": {
+                "min_size": 1,
+                "max_size": settings.database_pool_size,
+                "timeout": settings.database_timeout_seconds,
+            },
+        },
+    }
+
+
+DATABASES = {"default": database(SERVICE)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+AUTH_USER_MODEL = "users.User"
+AUTHENTICATION_BACKENDS = ["app.users.backends.PasswordBackend"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+
+# Only the administration has sessions.
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SERVICE.production
+SESSION_COOKIE_NAME = "__Host-session" if SERVICE.production else "session"
+CSRF_COOKIE_NAME = "__Host-csrf" if SERVICE.production else "csrf"
+CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "app.errors.csrf_failed"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# Production serves what `collectstatic` gathered, under names that hold a hash of the content; elsewhere the files are
+# served from where they lie.
+STATIC_URL = "/static/"
+STATIC_ROOT = Path(".static").absolute()
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = not SERVICE.production
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if SERVICE.production
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+
+# The kernel's middleware limits every body by itself, before Django reads it.
+DATA_UPLOAD_MAX_MEMORY_SIZE = None

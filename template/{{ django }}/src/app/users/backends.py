@@ -1,0 +1,29 @@
+"""Logging in to the administration."""
+
+from typing import Any
+
+from django.contrib.auth.backends import ModelBackend
+from django.http import HttpRequest
+from pydantic import Secret
+
+from app.rate_limits import caller
+from app.requests import Request
+from app.users.models import User
+from app.users.service import UserService
+
+
+class PasswordBackend(ModelBackend):
+    """The same passwords and the same limits as of `POST /auth/token`; off like it where a provider keeps the accounts."""
+
+    def authenticate(
+        self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **_: Any
+    ) -> User | None:
+        if not isinstance(request, HttpRequest) or not username or not password:
+            return None
+        service = request.service  # type: ignore[attr-defined]
+        if service.settings.jwt_issuer is not None:
+            return None
+        service.rate_limits.hit(service.settings.login_rate, "log-in", caller(request), username.lower())
+        users = UserService()
+        account = users.log_in(username, Secret(password))
+        return users.users.get(account.user_id) if account else None
