@@ -22,7 +22,8 @@ from asgiref.sync import sync_to_async
 from asgiref.wsgi import WsgiToAsgi
 from django.core.management import call_command
 from django.db import connection as default_connection
-from django.db import connections, transaction
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import override_settings
 from pwdlib import PasswordHash
@@ -125,14 +126,23 @@ def _cheap_passwords() -> Iterator[None]:
 async def db_session(settings: Settings, _cheap_passwords: None) -> AsyncIterator[BaseDatabaseWrapper]:
     """The connection of the test and its requests. Its transaction is rolled back, whatever was committed inside it."""
     atomic = transaction.atomic()
+    ends = (request_started, request_finished)
+
+    @sync_to_async
+    def begin() -> None:
+        for signal in ends:
+            signal.disconnect(close_old_connections)  # it takes the open transaction for one that was forgotten
+        atomic.__enter__()
 
     @sync_to_async
     def roll_back() -> None:
         transaction.set_rollback(True)
         atomic.__exit__(None, None, None)
         connections.close_all()
+        for signal in ends:
+            signal.connect(close_old_connections)
 
-    await sync_to_async(atomic.__enter__)()
+    await begin()
     yield default_connection
     await roll_back()
 

@@ -104,7 +104,7 @@ class RequestContext:
             )
 
         if isinstance(response, StreamingHttpResponse):
-            response.streaming_content = _then(response, tell)
+            response.streaming_content = _then(response.streaming_content, tell)
         else:
             headers["Content-Length"] = str(len(response.content))  # type: ignore[attr-defined]
             tell()
@@ -219,9 +219,8 @@ class Messages(_ForTheAdministration, MessageMiddleware):
     pass
 
 
-def _then(response: StreamingHttpResponse, tell: Callable[[], None]) -> Iterator[bytes]:
-    """The response's content, and `tell` when it ends or breaks off."""
-    content: Iterator[bytes] = iter(response)
+def _then(content: Iterable[bytes], tell: Callable[[], None]) -> Iterator[bytes]:
+    """What is streamed, and `tell` when it ends or breaks off."""
     try:
         yield from content
     finally:

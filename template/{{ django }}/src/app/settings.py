@@ -38,7 +38,7 @@ ROOT_URLCONF = "app.urls"
 WSGI_APPLICATION = "app.wsgi.application"
 LOGGING_CONFIG = None  # `wsgi.py` and `manage.py` configure it, the same for all libraries
 SILENCED_SYSTEM_CHECKS = [
-    "auth.E003",  # e-mail addresses are unique whatever their case: a constraint of their own, not `unique=True`
+    "auth.W004",  # e-mail addresses are unique whatever their case: a constraint of their own, not `unique=True`
     "security.W001",  # RequestContext sets what SecurityMiddleware would, on errors too; TLS ends in front of the service
     "security.W002",  # … and X-Frame-Options with them
 ]

@@ -1,0 +1,68 @@
+"""The tables of orders and their lines."""
+
+from decimal import Decimal
+
+from django.db.models import (
+    CASCADE,
+    PROTECT,
+    CheckConstraint,
+    CompositePrimaryKey,
+    DateTimeField,
+    DecimalField,
+    ForeignKey,
+    Index,
+    IntegerField,
+    Model,
+    Q,
+    TextField,
+    UniqueConstraint,
+)
+from django.db.models.functions import Now
+
+from app import db  # noqa: F401 -- registers what the constraints say
+
+
+class Order(Model):
+    """What a user ordered at once, under a key of the user's own choice if the request had one."""
+
+    user = ForeignKey("users.User", on_delete=PROTECT, related_name="+", db_index=False)
+    idempotency_key = TextField(null=True)
+    fingerprint = TextField()
+    created_at = DateTimeField(auto_now_add=True, db_default=Now())
+    paid_at = DateTimeField(null=True)
+
+    class Meta:
+        db_table = "orders"
+        constraints = (
+            CheckConstraint(condition=Q(idempotency_key__length__range=(1, 255)), name="ck_orders_idempotency_key_length"),
+            CheckConstraint(condition=Q(fingerprint__length=64), name="ck_orders_fingerprint_is_sha256"),
+            UniqueConstraint(fields=("user", "idempotency_key"), name="uq_orders_user_id_idempotency_key"),
+        )
+        indexes = (Index(fields=("user", "created_at", "id"), name="ix_orders_user_id_created_at"),)
+
+    def __str__(self) -> str:
+        return f"order {self.pk}"
+
+    @property
+    def total(self) -> Decimal:
+        return sum((line.quantity * line.unit_price for line in self.lines.all()), Decimal(0))
+
+
+class OrderItem(Model):
+    """A line of an order. Its price stays what it was, whatever becomes of the product's."""
+
+    pk = CompositePrimaryKey("order_id", "product_id")
+    order = ForeignKey(Order, on_delete=CASCADE, related_name="lines", db_index=False)
+    product = ForeignKey("products.Product", on_delete=PROTECT, related_name="+")
+    quantity = IntegerField()
+    unit_price = DecimalField(max_digits=12, decimal_places=2)
+
+    class Meta:
+        db_table = "order_items"
+        constraints = (
+            CheckConstraint(condition=Q(quantity__gt=0), name="ck_order_items_quantity_is_positive"),
+            CheckConstraint(condition=Q(unit_price__gt=0), name="ck_order_items_unit_price_is_positive"),
+        )
+
+    def __str__(self) -> str:
+        return f"line {self.pk}"

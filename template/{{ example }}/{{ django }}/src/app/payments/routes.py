@@ -1,0 +1,47 @@
+"""`/payments` over HTTP."""
+
+from types import MappingProxyType
+
+from ninja import Router
+
+from app.openapi import problems
+from app.payments.schemas import EventResponse, PaymentEvent
+from app.payments.service import PaymentService
+from app.payments.settings import get_settings
+from app.problems import Unauthorized
+from app.requests import Request
+from app.security import signature_matches
+
+public = Router(tags=["payments"])
+
+
+class BadSignature(Unauthorized):
+    detail = "The body must be signed by the payment provider."
+    headers = MappingProxyType({"WWW-Authenticate": "Signature"})
+
+
+class Signature:
+    """The payment provider, who signs the body, byte for byte. BadSignature otherwise."""
+
+    name = "signature"
+    model = MappingProxyType(
+        {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-Signature",
+            "description": "HMAC-SHA-256 of the body under PAYMENTS_SECRET, in hexadecimal",
+        }
+    )
+
+    def __call__(self, request: Request) -> bool:
+        secret = get_settings().payments_secret.get_secret_value()
+        offered = request.META.get("HTTP_X_SIGNATURE")
+        if offered is None or not signature_matches(secret, request.body, offered):
+            raise BadSignature
+        return True
+
+
+@public.post("/payments/events", response=EventResponse, auth=Signature(), openapi_extra=problems(401))
+def receive_event(request: Request, event: PaymentEvent) -> EventResponse:
+    """The payment provider tells what became of a payment."""
+    return EventResponse(message=PaymentService().receive(event))
