@@ -179,6 +179,19 @@ def committed_database(database_url: str, _cheap_passwords: None) -> Iterator[st
 
 
 @pytest.fixture
+def committing_client(app: Application, committed_database: str) -> Iterator[httpx2.Client]:
+    """A client whose requests have connections of their own, for requests at the same time from several threads."""
+    with httpx2.Client(transport=httpx2.WSGITransport(app), base_url="http://test") as client:
+        yield client
+
+
+@pytest.fixture
+def admin_token(settings: Settings) -> Headers:
+    """The headers of a request by an administrator whom the database does not know."""
+    return {"Authorization": f"Bearer {LocalTokens(settings).issue('1', {ADMIN})}"}
+
+
+@pytest.fixture
 def user_factory(db_session: BaseDatabaseWrapper) -> UserFactory:
     """Makes a user: `await user_factory(name="Ada")`. Everybody's password is PASSWORD."""
     numbers = itertools.count(1)

@@ -18,7 +18,7 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 from app.errors import MethodNotAllowed, ProblemResponse, problem_of
 from app.logging import request_id
 from app.problems import BadRequest, ContentTooLarge, Forbidden, ProblemError
-from app.requests import Request, Service
+from app.requests import SERVICE, Request
 
 PROBES = "/health/"
 ADMIN = "/admin/"
@@ -56,9 +56,8 @@ class RequestContext:
 
     def __init__(self, get_response: View) -> None:
         self.get_response = get_response
-        self.service = Service.of(django_settings.SERVICE)
         self.log = structlog.get_logger().bind()  # once, not at each request
-        settings = self.service.settings
+        settings: Settings = django_settings.SERVICE
         self.hosts = settings.hosts
         self.max_body = settings.max_body_bytes
         self.proxies = Proxies(settings.trusted_proxies) if settings.trusted_proxies else None
@@ -73,7 +72,7 @@ class RequestContext:
         started = time.perf_counter()
         clear_contextvars()
         bind_contextvars(request_id=identity)
-        request.service = self.service
+        request.service = meta[SERVICE]
         if self.proxies:
             self.proxies.apply(meta)
         if refusal := self._refusal(meta, path):

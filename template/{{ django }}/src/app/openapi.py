@@ -110,7 +110,7 @@ class Document(OpenAPISchema):
     """The document, with the security schemes under the names that they give themselves."""
 
     def operation_security(self, operation: Operation) -> list[dict[str, Any]] | None:
-        schemes: dict[str, Any] = {scheme.name: scheme.model for scheme in operation.auth_callbacks}  # type: ignore[attr-defined]
+        schemes: dict[str, Any] = {scheme.name: dict(scheme.model) for scheme in operation.auth_callbacks}  # type: ignore[attr-defined]
         self.securitySchemes |= schemes
         return [{name: []} for name in schemes] or None
 

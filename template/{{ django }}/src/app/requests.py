@@ -9,6 +9,10 @@ from app.rate_limits import RateLimits
 from app.security import Principal, TokenVerifier, token_verifier
 
 
+SERVICE = "app.service"
+"""Where the application leaves its `Service` for its requests."""
+
+
 class Service(NamedTuple):
     """What all requests of an application have in common."""
 

@@ -40,18 +40,17 @@ def all_routes() -> Router:
 
 def _add(routes: Router, router: Router, name: str, taken: dict[tuple[str, str], str], *, private: bool) -> None:
     """Add what `router` has to `routes`. One view serves all methods of a path, whichever routers they are from."""
+    default = authenticated if private else None
     for route, view in router.path_operations.items():
         for operation in (operation.clone() for operation in view.operations):
             for method in operation.methods:
                 if other := taken.get((method, route)):
                     raise SliceError(f"The slice '{name}' does not load: {method} {route} is a route of '{other}'")
                 taken[method, route] = name
-            if private:
-                if operation.auth_param is NOT_SET:
-                    operation.auth_param = authenticated
-                if not isinstance(operation.auth_param, Authenticated):
-                    raise SliceError(f"The slice '{name}' does not load: {route} of its `router` must ask for a token")
-                operation._set_auth(operation.auth_param)
+            auth = next((auth for auth in (operation.auth_param, router.auth) if auth is not NOT_SET), default)
+            if private and not isinstance(auth, Authenticated):
+                raise SliceError(f"The slice '{name}' does not load: {route} of its `router` must ask for a token")
+            operation.auth_callbacks = [auth] if auth else []
             if not SAFE.issuperset(operation.methods):
                 operation.view_func = unit_of_work(operation.view_func)
             operation.tags = operation.tags or router.tags

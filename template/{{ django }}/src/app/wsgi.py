@@ -11,8 +11,9 @@ import structlog
 from django.conf import settings as django_settings
 from django.core.handlers.wsgi import WSGIHandler
 
-from app import logging, telemetry
+from app import db, logging, telemetry
 from app.config import Settings
+from app.requests import SERVICE, Service
 from app.runtime import current
 
 log = structlog.get_logger()
@@ -21,17 +22,34 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.settings")
 
 
 class Application(WSGIHandler):
-    """Django's, which also reads a body that comes in chunks: up to the length at which it would be refused."""
+    """Django's, with what all requests have in common.
+
+    It also reads a body that comes in chunks: up to the length at which it would be refused.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.max_body = django_settings.SERVICE.max_body_bytes
+        self.service = Service.of(django_settings.SERVICE)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        environ[SERVICE] = self.service
         if "HTTP_TRANSFER_ENCODING" in environ:
-            body = environ["wsgi.input"].read(self.max_body + 1)
+            body = environ["wsgi.input"].read(self.service.settings.max_body_bytes + 1)
             environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         return super().__call__(environ, start_response)
+
+
+def start() -> None:
+    """Reach the database before the first request."""
+    settings: Settings = django_settings.SERVICE
+    log.info("start", environment=settings.environment, **current()._asdict())
+    if not settings.hosts:
+        log.warning("ALLOWED_HOSTS is empty: every request but the health probes is refused")
+    try:
+        asyncio.run(db.ping())
+    except Exception as error:
+        # Readiness says so until it is there; a process that exits would only be started again.
+        log.warning("database unavailable", reason=str(error).partition("\n")[0])
 
 
 def create_application() -> Application:
@@ -43,3 +61,10 @@ def create_application() -> Application:
     import app.urls  # noqa: F401, PLC0415 -- a slice with a mistake is told at start, not at the first request
 
     return Application()
+
+
+def __getattr__(name: str) -> Application:
+    """`application`, where other servers and Django's own look for it."""
+    if name == "application":
+        return create_application()
+    raise AttributeError(name)

@@ -44,15 +44,20 @@ class Order(Model):
         return f"order {self.pk}"
 
     @property
+    def lines(self) -> list["OrderItem"]:
+        """In the order that they were asked for with, by whoever read the order."""
+        return list(self.items.all())
+
+    @property
     def total(self) -> Decimal:
-        return sum((line.quantity * line.unit_price for line in self.lines.all()), Decimal(0))
+        return sum((line.quantity * line.unit_price for line in self.lines), Decimal(0))
 
 
 class OrderItem(Model):
     """A line of an order. Its price stays what it was, whatever becomes of the product's."""
 
     pk = CompositePrimaryKey("order_id", "product_id")
-    order = ForeignKey(Order, on_delete=CASCADE, related_name="lines", db_index=False)
+    order = ForeignKey(Order, on_delete=CASCADE, related_name="items", db_index=False)
     product = ForeignKey("products.Product", on_delete=PROTECT, related_name="+")
     quantity = IntegerField()
     unit_price = DecimalField(max_digits=12, decimal_places=2)

@@ -61,4 +61,4 @@ RETURNING id
 
 
 def _with_lines() -> QuerySet[Order]:
-    return Order.objects.prefetch_related(Prefetch("lines", OrderItem.objects.order_by("product_id")))
+    return Order.objects.prefetch_related(Prefetch("items", OrderItem.objects.order_by("product_id")))

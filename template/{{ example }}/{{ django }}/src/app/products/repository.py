@@ -3,13 +3,16 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from django.contrib.postgres.search import SearchQueryField
-from django.db.models import Case, F, Value, When
-from django.db.models.functions import Cast, Lower
+from django.db.models import BooleanField, Case, F, Func, Value, When
+from django.db.models.functions import Lower
 
 from app.pagination import Paginator
 from app.products.models import Product
 from app.products.words import prefix_query
+
+# Nobody reads what is only there to be searched.
+PRODUCTS = Product.objects.defer("words")
+MATCHES = "%(expressions)s::tsquery"
 
 
 class ProductRepository:
@@ -17,7 +20,7 @@ class ProductRepository:
 
     def get(self, product_id: int, /) -> Product | None:
         """The product with this key."""
-        return Product.objects.filter(id=product_id).first()
+        return PRODUCTS.filter(id=product_id).first()
 
     def create(self, data: Mapping[str, Any], /) -> Product:
         """Store a new product."""
@@ -25,9 +28,9 @@ class ProductRepository:
 
     def search(self, text: str, paginator: Paginator) -> tuple[list[Product], int]:
         """One page of the products in whose names every word of `text` begins a word, and how many there are."""
-        # As PostgreSQL lowers the names: other rules would find less.
-        query = Cast(Lower(Value(prefix_query(text))), SearchQueryField())
-        found = Product.objects.filter(words=query).defer("words")
+        # Lowered by PostgreSQL, as the names are: other rules would find less.
+        words = F("words"), Lower(Value(prefix_query(text)))
+        found = PRODUCTS.filter(Func(*words, template=MATCHES, arg_joiner=" @@ ", output_field=BooleanField()))
         products = found.order_by("name", "id")[paginator.offset : paginator.offset + paginator.size]
         return list(products), found.count()
 
@@ -36,7 +39,7 @@ class ProductRepository:
 
         They are locked in the order of their keys, so that of two orders one waits for the other, never both.
         """
-        return list(Product.objects.filter(id__in=product_ids).order_by("id").select_for_update(no_key=True))
+        return list(PRODUCTS.filter(id__in=product_ids).order_by("id").select_for_update(no_key=True))
 
     def take(self, quantities: Mapping[int, int]) -> None:
         """Take these quantities from the stock of locked products."""

@@ -1,0 +1,78 @@
+"""Granian: one process of threads that serves WSGI, and that ends gently."""
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import structlog
+from granian.constants import Interfaces
+from granian.server import Server
+
+from app import logging
+from app.config import Settings
+
+log = structlog.get_logger()
+
+DRAIN = getattr(signal, "SIGUSR1", None)
+"""Tells the serving process that the end is near; Windows has no such signal, and no load balancers."""
+
+
+def run(settings: Settings, *, reload: bool = False) -> None:
+    """Serve until SIGTERM or SIGINT: readiness turns 503, requests under way finish, the process ends."""
+    logging.configure(settings.log_level, json=settings.logs_json)
+    GentleServer(
+        "app.wsgi",
+        drain_seconds=settings.drain_seconds,
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        blocking_threads=settings.database_pool_size,  # one connection each
+        workers_kill_timeout=30,
+        websockets=False,
+        log_enabled=False,
+        reload=reload,
+        reload_paths=[Path(__file__).parent] if reload else None,
+        reload_ignore_worker_failure=reload,
+    ).serve(target_loader=load, wrap_loader=False)
+    log.info("stop")
+
+
+class GentleServer(Server):  # type: ignore[misc, valid-type]
+    """Tells the load balancer first, and stops listening when it had time to hear it."""
+
+    def __init__(self, target: str, *, drain_seconds: float, **options: Any) -> None:
+        super().__init__(target, **options)
+        self.drain_seconds = drain_seconds
+        self.told = False
+
+    def signal_handler_interrupt(self, *_: Any) -> None:
+        """Granian's handler of SIGTERM and SIGINT, in the process that watches over the serving one."""
+        again, self.told = self.told, True
+        for worker in self.wrks:
+            if DRAIN is not None and worker.is_alive():
+                os.kill(worker.inner.pid, DRAIN)
+        if again or not self.drain_seconds:
+            super().signal_handler_interrupt()
+        else:
+            threading.Timer(self.drain_seconds, super().signal_handler_interrupt).start()
+
+
+def load() -> Any:
+    """The application, in the process that serves it."""
+    from app.config import ConfigError
+    from app.slices import SliceError
+    from app.wsgi import create_application, start
+
+    try:
+        application = create_application()
+    except (ConfigError, SliceError) as error:
+        sys.exit(f"{error}")
+    from app.health import draining
+
+    if DRAIN is not None:
+        signal.signal(DRAIN, lambda *_: draining.set())
+    start()
+    return application

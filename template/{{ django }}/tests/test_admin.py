@@ -1,0 +1,73 @@
+"""The administration, as a browser sees it."""
+
+import re
+
+import httpx2
+import pytest
+
+from support import PASSWORD, MakeClient, UserFactory, assert_problem
+
+
+async def log_in(client: httpx2.AsyncClient, email: str, password: str = PASSWORD) -> httpx2.Response:
+    page = await client.get("/admin/login/")
+    assert page.status_code == 200
+    found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)
+    assert found
+    form = {"csrfmiddlewaretoken": found[1], "username": email, "password": password, "next": "/admin/"}
+    return await client.post("/admin/login/", data=form)
+
+
+async def test_an_administrator_looks_after_every_slice(
+    async_client: httpx2.AsyncClient, user_factory: UserFactory
+) -> None:
+    user = await user_factory(email="root@example.com", is_admin=True)
+    assert (await log_in(async_client, "ROOT@example.com")).headers["location"] == "/admin/"
+    index = await async_client.get("/admin/")
+    changed = re.findall(r'href="(/admin/\w+/\w+/)"', index.text)
+    assert "/admin/users/user/" in changed
+    for path in {*changed, f"/admin/users/user/{user.id}/change/"}:
+        page = await async_client.get(path)
+        assert page.status_code == 200
+        assert "password_hash" not in page.text
+
+
+async def test_nobody_else_is_let_in(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
+    await user_factory(email="ada@example.com")
+    assert (await log_in(async_client, "ada@example.com")).status_code == 200
+    assert (await log_in(async_client, "ada@example.com", "wrong password")).status_code == 200
+    assert (await async_client.get("/admin/")).headers["location"] == "/admin/login/?next=/admin/"
+
+
+async def test_log_ins_are_limited(make_client: MakeClient, user_factory: UserFactory) -> None:
+    await user_factory(email="root@example.com", is_admin=True)
+    async with make_client(login_rate="2/minute") as client:
+        for _ in range(2):
+            assert (await log_in(client, "root@example.com", "wrong password")).status_code == 200
+        assert_problem(await log_in(client, "root@example.com"), 429)
+
+
+async def test_it_is_off_with_an_identity_provider(make_client: MakeClient, user_factory: UserFactory) -> None:
+    await user_factory(email="root@example.com", is_admin=True)
+    async with make_client(jwt_issuer="http://127.0.0.1:9", jwt_audience="service") as client:
+        assert (await log_in(client, "root@example.com")).status_code == 200
+        assert (await client.get("/admin/")).status_code == 302
+
+
+async def test_pages_may_load_what_they_are_made_of_and_nothing_else(async_client: httpx2.AsyncClient) -> None:
+    page = await async_client.get("/admin/login/")
+    assert "script-src 'self'" in page.headers["content-security-policy"]
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style| style=| on\w+=", page.text)
+    sheet = re.search(r'href="(/static/admin/css/base\S*\.css)"', page.text)
+    assert sheet
+    assert (await async_client.get(sheet[1])).headers["content-type"].startswith("text/css")
+    # Without the page that it comes from, Django could not tell its own forms from another site's.
+    assert page.headers["referrer-policy"] == "same-origin"
+
+
+async def test_a_form_of_another_site_is_refused(async_client: httpx2.AsyncClient) -> None:
+    assert_problem(await async_client.post("/admin/login/", data={"username": "a", "password": "b"}), 403)
+
+
+@pytest.mark.parametrize("path", ["/admin/nothing/", "/admin/users/user/nobody/nothing/"])
+async def test_what_is_not_there_is_not_told(async_client: httpx2.AsyncClient, path: str) -> None:
+    assert (await async_client.get(path)).status_code in {302, 404}

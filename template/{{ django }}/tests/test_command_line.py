@@ -1,0 +1,143 @@
+"""`python -m app`, and the process that serves."""
+
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from app.__main__ import main
+from support import PRODUCTION
+
+ROOT = Path(__file__).parents[1]
+
+
+def get(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+@contextmanager
+def serving(**environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The service as a process, with its address; it is ready when this is entered."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = os.environ | {"PORT": str(port), "LOG_FORMAT": "json"} | environment
+    command = [sys.executable, "-m", "app", "serve"]
+    process = subprocess.Popen(command, env=settings, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                get(f"{address}/health/live")
+                break
+            except OSError:
+                assert process.poll() is None, "the service ended"
+                assert time.monotonic() < deadline, "the service did not start"
+                time.sleep(0.02)
+        yield process, address
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({"SECRET_KEY": ""}, "SECRET_KEY is required in production"),
+        ({"SECRET_KEY": "changeme" * 8}, "SECRET_KEY looks like a placeholder"),
+        ({"DATABASE_URL": ""}, "DATABASE_URL is required in production"),
+        ({"DEBUG": "1"}, "DEBUG must be off in production"),
+    ],
+)
+def test_production_refuses_to_start_with_one_sentence(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], sentence: str
+) -> None:
+    production = {name.upper(): value for name, value in PRODUCTION.items()}
+    for name, value in (production | environment).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        main(["serve"])
+    assert str(ended.value).startswith(sentence)
+    assert len(str(ended.value).splitlines()) == 1
+
+
+def test_sigterm_turns_readiness_off_and_then_ends_the_process(database_url: str) -> None:
+    with serving(DRAIN_SECONDS="1") as (process, address):
+        assert get(f"{address}/health/ready") == 200
+        process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + 1
+        while get(f"{address}/health/ready") != 503:
+            assert time.monotonic() < deadline
+        assert get(f"{address}/health/live") == 200
+        assert process.wait(timeout=15) == 0
+        assert process.stdout
+        assert '"event": "stop"' in process.stdout.read()
+
+
+def test_user_is_made_and_promoted(
+    committed_database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("correct horse\n\nshort\n"))
+    main(["user", "root@example.com"])
+    assert capsys.readouterr().out == "root@example.com is registered.\n"
+    main(["user", "--admin", "ROOT@example.com"])
+    assert capsys.readouterr().out == "root@example.com exists already, and is an administrator.\n"
+    with pytest.raises(SystemExit) as ended:
+        main(["user", "nobody"])
+    assert [line.partition(":")[0] for line in str(ended.value).splitlines()] == ["email", "password"]
+
+
+def test_shell_knows_every_model(database_url: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "shell"],
+        input="print(User.objects.filter(id__lt=0).first())\n",
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "None"
+
+
+def test_it_is_ready_to_be_deployed(database_url: str) -> None:
+    environment = {name.upper(): value for name, value in PRODUCTION.items()}
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+        env=os.environ | environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_production_serves_hashed_files(database_url: str, tmp_path: Path) -> None:
+    environment = {name.upper(): value for name, value in PRODUCTION.items()}
+    subprocess.run(
+        [sys.executable, ROOT / "manage.py", "collectstatic", "--no-input"],
+        env=os.environ | environment,
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert list((tmp_path / ".static" / "admin" / "css").glob("base.????????????.css"))

@@ -1,0 +1,167 @@
+"""The unit of work of a request, and what becomes of it when the database fails."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx2
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import IntegrityError, connection, connections
+
+from app.config import Settings
+from app.settings import database
+from app.users.models import User
+from app.users.service import UserService
+from support import Headers, UserFactory, assert_problem
+
+ADA = {"name": "Ada", "email": "ada@example.com", "password": "engine no. 1"}
+
+Replace = Callable[[Callable[..., Any]], None]
+
+
+@pytest.fixture
+def replace(monkeypatch: pytest.MonkeyPatch) -> Replace:
+    """Makes the service create users by another function."""
+    return lambda function: monkeypatch.setattr(UserService, "create", function)
+
+
+@sync_to_async
+def users_named(name: str) -> int:
+    return User.objects.filter(name=name).count()
+
+
+async def test_an_error_undoes_everything_and_tells_nothing(async_client: httpx2.AsyncClient, replace: Replace) -> None:
+    def fail_after_write(*_: Any) -> None:
+        User.objects.create(name="Lost", email="lost@example.com", subject="lost")
+        raise RuntimeError("secret of the server")
+
+    replace(fail_after_write)
+    response = await async_client.post("/users", json=ADA)
+    assert_problem(response, 500)
+    assert "secret" not in response.text
+    assert response.headers["x-frame-options"] == "DENY"
+    assert await users_named("Lost") == 0
+
+
+def test_a_commit_that_fails_is_never_a_success(committing_client: httpx2.Client) -> None:
+    # A constraint that is only checked at the commit, after the view has returned.
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE users ADD CONSTRAINT probe UNIQUE (name) DEFERRABLE INITIALLY DEFERRED")
+    try:
+        assert committing_client.post("/users", json=ADA).status_code == 201
+        assert_problem(committing_client.post("/users", json=ADA | {"email": "other@example.com"}), 500)
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE users DROP CONSTRAINT probe")
+
+
+async def test_what_a_request_committed_is_there_for_the_next(async_client: httpx2.AsyncClient) -> None:
+    assert (await async_client.post("/users", json=ADA)).status_code == 201
+    assert await users_named("Ada") == 1
+
+
+async def test_a_refused_request_leaves_the_session_good(
+    async_client: httpx2.AsyncClient, user_factory: UserFactory
+) -> None:
+    await user_factory(email="ada@example.com")
+    assert_problem(await async_client.post("/users", json=ADA), 409)
+    assert await users_named("Ada") == 0
+
+
+def at_once(client: httpx2.Client, *bodies: dict[str, Any]) -> list[httpx2.Response]:
+    with ThreadPoolExecutor(len(bodies)) as threads:
+        return list(threads.map(lambda body: client.post("/users", json=body), bodies))
+
+
+def test_each_request_has_a_connection_of_its_own(committing_client: httpx2.Client) -> None:
+    responses = at_once(committing_client, *(ADA | {"email": f"{number}@example.com"} for number in range(8)))
+    assert {response.status_code for response in responses} == {201}
+    assert len({response.json()["id"] for response in responses}) == 8
+
+
+def test_one_address_registered_twice_at_once(committing_client: httpx2.Client) -> None:
+    responses = at_once(committing_client, *([ADA] * 4))
+    assert sorted(response.status_code for response in responses) == [201, 409, 409, 409]
+
+
+@pytest.fixture
+def other_database(settings: Settings) -> Iterator[Callable[..., None]]:
+    """Connects with other settings: `other_database(database_pool_size=1)`."""
+    before = dict(connections.settings["default"])
+
+    def let_go() -> None:
+        connections.close_all()
+        connection.close_pool()
+
+    def use(**changes: Any) -> None:
+        let_go()
+        connections.settings["default"].update(database(settings.model_copy(update=changes)))
+
+    yield use
+    let_go()
+    connections.settings["default"].update(before)
+
+
+def test_a_database_that_does_not_answer_is_a_503(
+    committing_client: httpx2.Client, other_database: Callable[..., None], admin_token: Headers
+) -> None:
+    other_database(database_url="postgresql://nobody@127.0.0.1:9/nothing", database_timeout_seconds=0.2)
+    response = committing_client.get("/users/1", headers=admin_token)
+    assert_problem(response, 503)
+    assert response.headers["retry-after"] == "1"
+    assert_problem(committing_client.get("/health/ready"), 503)
+    assert committing_client.get("/health/live").status_code == 200
+
+
+def sleep(*_: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(10)")
+
+
+def test_a_statement_has_a_time_limit(
+    committing_client: httpx2.Client, other_database: Callable[..., None], replace: Replace
+) -> None:
+    other_database(database_timeout_seconds=0.1)
+    replace(sleep)
+    assert_problem(committing_client.post("/users", json=ADA), 503)
+
+
+def test_waiting_for_a_connection_has_a_time_limit(
+    committing_client: httpx2.Client, other_database: Callable[..., None], replace: Replace
+) -> None:
+    other_database(database_pool_size=1, database_timeout_seconds=0.2)
+    replace(sleep)
+    started = time.monotonic()
+    responses = at_once(committing_client, *([ADA] * 3))
+    assert {response.status_code for response in responses} == {503}
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("fields", "constraint"),
+    [
+        ({"name": ""}, "ck_users_name_length"),
+        ({"email": "nobody"}, "ck_users_email_form"),
+        ({"password_hash": None}, "ck_users_can_log_in"),
+    ],
+)
+async def test_the_database_holds_what_the_types_hold(
+    user_factory: UserFactory, fields: dict[str, str | None], constraint: str
+) -> None:
+    with pytest.raises(IntegrityError, match=constraint):
+        await user_factory(**fields)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql://u:p@h:5433/d", {"NAME": "d", "USER": "u", "PASSWORD": "p", "HOST": "h", "PORT": "5433"}),
+        ("postgres://u@h/d?sslmode=require", {"NAME": "d", "USER": "u", "PASSWORD": "", "HOST": "h", "PORT": ""}),
+    ],
+)
+def test_url_is_translated_for_django(url: str, expected: dict[str, str]) -> None:
+    given = database(Settings(database_url=url))
+    assert {name: given[name] for name in expected} == expected
+    assert given["OPTIONS"].get("sslmode") == ("require" if "sslmode" in url else None)

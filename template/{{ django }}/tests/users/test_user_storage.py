@@ -1,0 +1,42 @@
+"""Users in the database, from the inside."""
+
+from contextlib import closing
+
+from asgiref.sync import sync_to_async
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from app.repository import Repository
+from app.users.models import User
+from app.users.repository import UserRepository
+from support import UserFactory
+
+
+def test_it_is_a_repository() -> None:
+    repository: Repository[User] = UserRepository()
+    assert isinstance(repository, Repository)
+    assert not isinstance(object(), Repository)
+
+
+async def test_get_create_delete(db_session: BaseDatabaseWrapper) -> None:
+    @sync_to_async
+    def use() -> None:
+        users = UserRepository()
+        created = users.create({"name": "Ada", "email": "ada@example.com", "subject": "ada"})
+        assert users.get(created.id) == created
+        assert users.delete(created.id) is True
+        assert users.delete(created.id) is False
+        assert users.get(created.id) is None
+
+    await use()
+
+
+async def test_stream_reads_as_it_goes(db_session: BaseDatabaseWrapper, user_factory: UserFactory) -> None:
+    for number in range(3):
+        await user_factory(name=f"User {number}")
+
+    @sync_to_async
+    def names() -> list[str]:
+        with closing(UserRepository().stream()) as users:
+            return [user.name for user in users]
+
+    assert await names() == ["User 0", "User 1", "User 2"]
