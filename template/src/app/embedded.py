@@ -1,9 +1,11 @@
 """PostgreSQL without set-up, for development and tests: the server comes in a wheel, as a development dependency."""
 
+import atexit
 import hashlib
 import logging
 import os
 import re
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -44,6 +46,9 @@ def start(database: str, folder: Path = FOLDER) -> str:
     folder = _usable(folder.absolute())
     folder.mkdir(parents=True, exist_ok=True)
     server = get_server(folder)
+    # When this process ends, it stops the server by a program that must survive a second Ctrl-C. Registered after the
+    # server's own end, this runs before it.
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     if database not in server.psql("SELECT datname FROM pg_database").split():
         server.psql(f'CREATE DATABASE "{database}"')
     return str(server.get_uri(database))
