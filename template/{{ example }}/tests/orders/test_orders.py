@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx2
 import pytest
-from shop import make_product, place_order, stock_of
 
+from shop import make_product, place_order, stock_of
 from support import Headers, SignIn, UserFactory, assert_problem, pointers
 
 
