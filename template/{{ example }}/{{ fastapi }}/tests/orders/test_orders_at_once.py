@@ -7,7 +7,7 @@ from decimal import Decimal
 import httpx2
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
 from app.db import Database
 from app.products.models import Product
@@ -54,6 +54,9 @@ async def test_products_are_taken_in_the_order_of_their_keys(
 ) -> None:
     database: Database = committing_app.state.database
     first, *others = products
+    async with database.sessions.begin() as session:
+        # Puts it behind the others, where a statement that reads the table as it lies comes last.
+        await session.execute(update(Product).where(Product.id == first).values(stock=11))
     waiting = text("SELECT count(*) FROM pg_stat_activity, pg_sleep(0.01) WHERE wait_event_type = 'Lock'")
     async with asyncio.timeout(10), database.sessions.begin() as session, database.reading_sessions() as observer:
         await session.execute(select(Product.id).where(Product.id == first).with_for_update())
