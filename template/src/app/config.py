@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MINIMUM_SECRET_BYTES = 32
 ADVICE = "Make one with: openssl rand -base64 48"
-PLACEHOLDERS = ("change", "placeholder", "example", "secret", "password", "insecure", "xxxx", "todo")
+PLACEHOLDERS = ("change", "placeholder", "example", "secret", "password", "insecure")
 
 
 class ConfigError(Exception):
@@ -58,9 +58,12 @@ class Environment(BaseSettings):
         """
         development = os.environ.get("ENVIRONMENT") in {None, "", "development"}
         try:
-            return cls(_env_file=".env" if development else None)
+            settings = cls(_env_file=".env" if development else None)
         except ValidationError as error:
             raise ConfigError("\n".join(sorted(map(_sentence, error.errors())))) from None
+        if development and settings.production:
+            raise ConfigError("ENVIRONMENT=production must be set in the environment, not in .env")
+        return settings
 
     @property
     def production(self) -> bool:

@@ -22,13 +22,6 @@ def validate_written_out(value: Any) -> Any:
     raise ValueError("must be a date such as 2026-01-31")
 
 
-def refuse_bool(value: Any) -> Any:
-    """Return `value`; ValueError for `true` and `false`, which Pydantic would read as 1 and 0."""
-    if isinstance(value, bool):
-        raise ValueError("must be a number")
-    return value
-
-
 def to_cents(value: Decimal) -> Decimal:
     """The same amount with two decimals, so that every amount in a response has one form."""
     return value.quantize(Decimal("0.01"))
@@ -57,7 +50,6 @@ Money = Annotated[
     Field(max_digits=12, decimal_places=2),
     AfterValidator(validate_positive),
     AfterValidator(to_cents),
-    BeforeValidator(refuse_bool),
     WithJsonSchema(
         {
             "anyOf": [
