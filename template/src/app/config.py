@@ -71,10 +71,10 @@ class Environment(BaseSettings):
 
     def _require_secret(self, name: str) -> None:
         """ValueError when the production secret `name` is missing, a placeholder or too short."""
-        value: SecretStr | None = getattr(self, name)
-        text = value.get_secret_value() if value else ""
+        value: SecretStr = getattr(self, name)
+        text = value.get_secret_value()
         variable = name.upper()
-        if not text:
+        if name not in self.model_fields_set:
             raise ValueError(f"{variable} is required in production. {ADVICE}")
         if any(word in text.lower() for word in PLACEHOLDERS) or len(set(text)) < 10:
             raise ValueError(f"{variable} looks like a placeholder. {ADVICE}")
@@ -142,8 +142,6 @@ class Settings(Environment):
             return self
         if self.database_url is None:
             raise ValueError("DATABASE_URL is required in production, for example postgresql://user@host/database")
-        if "secret_key" not in self.model_fields_set:
-            raise ValueError(f"SECRET_KEY is required in production. {ADVICE}")
         self._require_secret("secret_key")
         if "*" in self.allowed_origins:
             raise ValueError("ALLOWED_ORIGINS must name its origins in production, '*' is refused")

@@ -1,10 +1,9 @@
 """Users in the database."""
 
 from collections.abc import AsyncGenerator, Mapping
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, func, select
+from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.pagination import Paginator
@@ -42,16 +41,12 @@ class UserRepository:
         total = await self.session.scalar(select(func.count()).select_from(User))
         return list(users), total or 0
 
-    async def stream(self) -> AsyncGenerator[Row[int, str, str, bool, datetime]]:
-        """Every user, oldest first, from a server-side cursor: memory stays flat whatever their number.
-
-        Rows instead of objects, fetched many at a time: twice as fast for what is only written out.
-        """
-        columns = select(User.id, User.name, User.email, User.is_admin, User.created_at)
-        result = await self.session.stream(columns.order_by(User.id).execution_options(yield_per=self.ROWS_AT_A_TIME))
-        async for rows in result.partitions():
-            for row in rows:
-                yield row
+    async def stream(self) -> AsyncGenerator[User]:
+        """Every user, oldest first, from a server-side cursor: memory stays flat whatever their number."""
+        query = select(User).order_by(User.id).execution_options(yield_per=self.ROWS_AT_A_TIME)
+        result = await self.session.stream(query)
+        async for user in result.scalars():
+            yield user
 
     async def create(self, data: Mapping[str, Any], /) -> User:
         """Store a new user. IntegrityError when the address is taken."""
