@@ -221,7 +221,7 @@ def compare(service: Server, bare: Server, rounds: int, seconds: int, names: tup
     for path, floor in (("/health/live", 0.75), ("/users/1", 1.0)):
         for server in (service, bare):
             Load.put(server, path, 1, token)  # connects the pool and warms the caches
-        pairs = [(Load.put(bare, path, seconds), Load.put(service, path, seconds, token)) for _ in range(rounds)]
+        pairs = [[Load.put(server, path, seconds, token) for server in (bare, service)] for _ in range(rounds)]
         ours, theirs = [one for _, one in pairs], [other for other, _ in pairs]
         for name, loads in zip(names, (ours, theirs), strict=True):
             rows += [
