@@ -8,6 +8,7 @@ import sysconfig
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -193,16 +194,22 @@ def poetry(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def installed(
-    render: Callable[..., Project], request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[..., Project]:
+def workshop() -> Iterator[Path]:
+    """A folder for what runs. Not pytest's own: it takes that one's permissions away from others, at each start of any
+    pytest, and where root runs the tests, the embedded PostgreSQL is another user."""
+    with TemporaryDirectory(prefix="moai-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def installed(render: Callable[..., Project], request: pytest.FixtureRequest, workshop: Path) -> Callable[..., Project]:
     """Renders, puts under git and installs, each set of answers once."""
     done: dict[frozenset[tuple[str, str]], Project] = {}
 
     def installed(**answers: str) -> Project:
         key = frozenset(answers.items())
         if key not in done:
-            path = tmp_path_factory.mktemp("installed") / "my-service"
+            path = workshop / str(len(done)) / "my-service"
             shutil.copytree(render(**answers).path, path)
             manager = answers.get("package_manager", "uv")
             environment = request.getfixturevalue("poetry") if manager == "poetry" else clean_environment()

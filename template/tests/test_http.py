@@ -82,10 +82,23 @@ async def test_body_of_another_type(async_client: httpx2.AsyncClient, content_ty
     assert_problem(await async_client.post("/users", content=b'{"name": "Ada"}', headers=headers), 415)
 
 
-@pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b"nope", b"[1, 2", b'"text"', b"null", b"[]", b"[" * 50_000])
-async def test_body_that_is_no_object(async_client: httpx2.AsyncClient, body: bytes) -> None:
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"{", 422),
+        (b"nope", 422),
+        (b"[1, 2", 422),
+        (b'"text"', 422),
+        (b"null", 422),
+        (b"[]", 422),
+        (b"\xff\xfe", 422),
+        (b"[" * 50_000, 400),
+    ],
+    ids=["open", "word", "half", "text", "null", "list", "no UTF-8", "deep"],
+)
+async def test_body_that_is_no_object(async_client: httpx2.AsyncClient, body: bytes, status: int) -> None:
     response = await async_client.post("/users", content=body, headers={"Content-Type": "application/json"})
-    assert_problem(response, 422 if response.status_code == 422 else 400)
+    assert_problem(response, status)
 
 
 async def test_large_body_is_refused_by_its_length(make_client: MakeClient) -> None:
@@ -106,8 +119,7 @@ async def test_large_body_is_refused_without_a_length(make_client: MakeClient) -
 
 @pytest.mark.parametrize("length", ["-1", "ten", "1e3"])
 async def test_length_that_is_no_length(async_client: httpx2.AsyncClient, length: str) -> None:
-    response = await async_client.post("/users", content=b"{}", headers={"Content-Length": length})
-    assert response.status_code in {400, 413}
+    assert_problem(await async_client.post("/users", content=b"{}", headers={"Content-Length": length}), 400)
 
 
 @pytest.mark.parametrize(("host", "status"), [("test", 404), ("test:8000", 404), ("evil.example", 400), ("", 400)])

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from app.runtime import MINIMUM, check_version, current, parallel_map
+from app.runtime import MINIMUM, PythonTooOldError, check_version, current, parallel_map
 
 
 @pytest.mark.parametrize("version", [MINIMUM, (MINIMUM[0], MINIMUM[1] + 1), (MINIMUM[0] + 1, 0), sys.version_info[:2]])
@@ -19,7 +19,7 @@ def test_new_enough(version: tuple[int, int]) -> None:
 @pytest.mark.parametrize("version", [(3, 12), (3, 9), (2, 7)])
 def test_too_old_is_one_sentence(version: tuple[int, int]) -> None:
     have = ".".join(map(str, version))
-    with pytest.raises(RuntimeError, match=rf"^This service needs Python 3\.1\d or newer, but runs on {have}\.$"):
+    with pytest.raises(PythonTooOldError, match=rf"^This service needs Python 3\.1\d or newer, but runs on {have}\.$"):
         check_version(version)
 
 

@@ -17,7 +17,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pwdlib import PasswordHash
-from pwdlib.hashers.argon2 import Argon2Hasher
 
 from app import security
 from app.config import Settings
@@ -44,17 +43,6 @@ def encoded(part: dict[str, Any] | bytes) -> str:
 # Passwords
 
 
-@pytest.fixture
-def cheap(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Hashes take next to no work."""
-    hasher = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
-    forget = security._nobodys_hash.cache_clear
-    forget()
-    monkeypatch.setattr(security, "_passwords", lambda: hasher)
-    yield
-    forget()
-
-
 def test_hash_is_as_much_work_as_owasp_asks_for() -> None:
     hashed = security.hash_password("correct horse")
     [(memory, rounds)] = re.findall(r"^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=\d+\$", hashed)
@@ -62,7 +50,7 @@ def test_hash_is_as_much_work_as_owasp_asks_for() -> None:
     assert int(rounds) >= 2
 
 
-@pytest.mark.usefixtures("cheap")
+@pytest.mark.usefixtures("cheap_passwords")
 def test_password_is_known_again() -> None:
     hashed = security.hash_password("correct horse")
     assert security.verify_password("correct horse", hashed)
@@ -70,20 +58,20 @@ def test_password_is_known_again() -> None:
     assert hashed != security.hash_password("correct horse")
 
 
-@pytest.mark.usefixtures("cheap")
+@pytest.mark.usefixtures("cheap_passwords")
 @pytest.mark.parametrize("hashed", [None, "no hash at all"])
 def test_no_password_is_right_without_a_hash(hashed: str | None) -> None:
     assert not security.verify_password("", hashed)
 
 
-@pytest.mark.usefixtures("cheap")
+@pytest.mark.usefixtures("cheap_passwords")
 def test_nobodys_password_is_not_right_either(monkeypatch: pytest.MonkeyPatch) -> None:
     hashed = security.hash_password("guessed")
     monkeypatch.setattr(security, "_nobodys_hash", lambda: hashed)
     assert not security.verify_password("guessed", None)
 
 
-@pytest.mark.usefixtures("cheap")
+@pytest.mark.usefixtures("cheap_passwords")
 def test_an_unknown_account_costs_the_same_work(monkeypatch: pytest.MonkeyPatch) -> None:
     worked_on: list[str] = []
     verify = PasswordHash.verify
@@ -239,6 +227,7 @@ def provider(server: Provider) -> Provider:
 def issued(server: Provider) -> IssuerTokens:
     """A verifier that has the provider's first key already."""
     server.keys = {"one": FIRST_KEY}
+    server.down = False
     tokens = IssuerTokens(server.url, server.AUDIENCE)
     assert tokens.verify(server.token())
     return tokens

@@ -137,6 +137,12 @@ def test_only_development_reads_the_file(load: Load, tmp_path: Path, environment
     assert load(**GOOD | {"ENVIRONMENT": environment}).port == port
 
 
+def test_a_file_makes_no_production(load: Load, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in GOOD.items()))
+    with pytest.raises(ConfigError, match=r"^ENVIRONMENT=production must be set in the environment, not in \.env$"):
+        load()
+
+
 def test_the_environment_is_stronger_than_the_file(load: Load, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("PORT=8001\n")
     assert load(PORT="8002").port == 8002

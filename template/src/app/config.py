@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MINIMUM_SECRET_BYTES = 32
 ADVICE = "Make one with: openssl rand -base64 48"
-PLACEHOLDERS = ("change", "placeholder", "example", "secret", "password", "insecure", "xxxx", "todo")
+PLACEHOLDERS = ("change", "placeholder", "example", "secret", "password", "insecure")
 
 
 class ConfigError(Exception):
@@ -58,9 +58,12 @@ class Environment(BaseSettings):
         """
         development = os.environ.get("ENVIRONMENT") in {None, "", "development"}
         try:
-            return cls(_env_file=".env" if development else None)
+            settings = cls(_env_file=".env" if development else None)
         except ValidationError as error:
             raise ConfigError("\n".join(sorted(map(_sentence, error.errors())))) from None
+        if development and settings.production:
+            raise ConfigError("ENVIRONMENT=production must be set in the environment, not in .env")
+        return settings
 
     @property
     def production(self) -> bool:
@@ -68,10 +71,10 @@ class Environment(BaseSettings):
 
     def _require_secret(self, name: str) -> None:
         """ValueError when the production secret `name` is missing, a placeholder or too short."""
-        value: SecretStr | None = getattr(self, name)
-        text = value.get_secret_value() if value else ""
+        value: SecretStr = getattr(self, name)
+        text = value.get_secret_value()
         variable = name.upper()
-        if not text:
+        if name not in self.model_fields_set:
             raise ValueError(f"{variable} is required in production. {ADVICE}")
         if any(word in text.lower() for word in PLACEHOLDERS) or len(set(text)) < 10:
             raise ValueError(f"{variable} looks like a placeholder. {ADVICE}")
@@ -139,8 +142,6 @@ class Settings(Environment):
             return self
         if self.database_url is None:
             raise ValueError("DATABASE_URL is required in production, for example postgresql://user@host/database")
-        if "secret_key" not in self.model_fields_set:
-            raise ValueError(f"SECRET_KEY is required in production. {ADVICE}")
         self._require_secret("secret_key")
         if "*" in self.allowed_origins:
             raise ValueError("ALLOWED_ORIGINS must name its origins in production, '*' is refused")

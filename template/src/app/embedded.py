@@ -1,9 +1,11 @@
 """PostgreSQL without set-up, for development and tests: the server comes in a wheel, as a development dependency."""
 
+import atexit
 import hashlib
 import logging
 import os
 import re
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -44,6 +46,10 @@ def start(database: str, folder: Path = FOLDER) -> str:
     folder = _usable(folder.absolute())
     folder.mkdir(parents=True, exist_ok=True)
     server = get_server(folder)
+    # When this process ends, it stops the server by a program that must survive a second Ctrl-C. What is registered
+    # after the server's own end runs before it.
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        atexit.register(signal.signal, ending, signal.SIG_IGN)
     if database not in server.psql("SELECT datname FROM pg_database").split():
         server.psql(f'CREATE DATABASE "{database}"')
     return str(server.get_uri(database))

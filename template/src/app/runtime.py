@@ -10,6 +10,10 @@ from typing import NamedTuple
 MINIMUM = (3, 13)
 
 
+class PythonTooOldError(Exception):
+    """The interpreter is older than what the code is written for; the message says which is needed."""
+
+
 class Runtime(NamedTuple):
     """What kind of interpreter this is."""
 
@@ -30,10 +34,10 @@ def current() -> Runtime:
 
 
 def check_version(version: tuple[int, ...] = sys.version_info[:2]) -> None:
-    """RuntimeError, in one sentence, when `version` is older than what the code is written for."""
+    """PythonTooOldError when `version` is older than what the code is written for."""
     if version < MINIMUM:
         need, have = (".".join(map(str, v)) for v in (MINIMUM, version))
-        raise RuntimeError(f"This service needs Python {need} or newer, but runs on {have}.")
+        raise PythonTooOldError(f"This service needs Python {need} or newer, but runs on {have}.")
 
 
 def parallel_map[T, R](function: Callable[[T], R], items: Iterable[T], *, workers: int | None = None) -> list[R]:

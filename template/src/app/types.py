@@ -22,16 +22,14 @@ def validate_written_out(value: Any) -> Any:
     raise ValueError("must be a date such as 2026-01-31")
 
 
-def refuse_bool(value: Any) -> Any:
-    """Return `value`; ValueError for `true` and `false`, which Pydantic would read as 1 and 0."""
-    if isinstance(value, bool):
-        raise ValueError("must be a number")
-    return value
-
-
 def to_cents(value: Decimal) -> Decimal:
     """The same amount with two decimals, so that every amount in a response has one form."""
     return value.quantize(Decimal("0.01"))
+
+
+def whole(value: Any) -> Any:
+    """Return `value`, and 1 for 1.0: JSON does not tell the two apart, and neither does JSON Schema."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def to_utc(value: datetime) -> datetime:
@@ -43,15 +41,15 @@ PositiveInt = Annotated[
     int,
     Field(strict=True, le=2**31 - 1, json_schema_extra={"exclusiveMinimum": 0}),
     AfterValidator(validate_positive),
+    BeforeValidator(whole),
 ]
-"""A count above zero that fits PostgreSQL's `integer`; JSON's `true` and `1.0` are not counts."""
+"""A count above zero that fits PostgreSQL's `integer`; neither `true` nor `"1"` is one."""
 
 Money = Annotated[
     Decimal,
     Field(max_digits=12, decimal_places=2),
     AfterValidator(validate_positive),
     AfterValidator(to_cents),
-    BeforeValidator(refuse_bool),
     WithJsonSchema(
         {
             "anyOf": [
@@ -66,6 +64,9 @@ Money = Annotated[
 
 Identifier = Annotated[int, Field(ge=1, le=2**53 - 1)]
 """A primary key: above zero, and at most what every reader of JSON keeps exact (RFC 7493, section 2.2)."""
+
+Reference = Annotated[int, Field(strict=True, ge=1, le=2**53 - 1), BeforeValidator(whole)]
+"""An `Identifier` in a body, where it must be a number."""
 
 PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
 """What one line of text looks like: not blank, no control characters (PostgreSQL cannot store NUL)."""

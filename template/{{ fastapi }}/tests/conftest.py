@@ -102,17 +102,19 @@ def application(settings: Settings) -> FastAPI:
     return create_app(settings)
 
 
-@pytest.fixture(scope="session")
-def _cheap_passwords() -> Iterator[None]:
-    # The real parameters take a tenth of a second a password; test_security holds that they are the real ones.
-    cheap = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(security, "_passwords", lambda: cheap)
-        yield
+@pytest.fixture
+def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Hashes take next to no work, where a tenth of a second each would be the most of the test."""
+    hasher = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
+    monkeypatch.setattr(security, "_passwords", lambda: hasher)
+    forget = security._nobodys_hash.cache_clear
+    forget()
+    yield
+    forget()
 
 
 @pytest.fixture
-async def connection(settings: Settings, _cheap_passwords: None) -> AsyncIterator[AsyncConnection]:
+async def connection(settings: Settings, cheap_passwords: None) -> AsyncIterator[AsyncConnection]:
     """A connection whose transaction is rolled back after the test, whatever was committed inside it."""
     engine = create_async_engine(asyncpg_url(settings), poolclass=NullPool)
     async with engine.connect() as connection, connection.begin() as transaction:

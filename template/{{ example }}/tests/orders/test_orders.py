@@ -1,5 +1,6 @@
 """`/orders`, from the outside."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -110,7 +111,7 @@ async def test_the_same_order_however_it_is_written(
     async_client: httpx2.AsyncClient, user: Headers, teapot: int
 ) -> None:
     first = await place_order(async_client, user, (teapot, 1), key="k")
-    body = f'{{"lines" : [ {{ "quantity":1, "product_id":{teapot} }} ]}}'
+    body = json.dumps({"lines": [{"quantity": 1, "product_id": teapot}]}, indent=3)
     headers = user | {"Idempotency-Key": "k", "Content-Type": "application/json"}
     assert (await async_client.post("/orders", content=body, headers=headers)).json() == first.json()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from app.runtime import check_version
+from app.runtime import PythonTooOldError, check_version
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
         check_version()
         ensure_database()
         options.run(options)
-    except (ConfigError, EmbeddedServerError, RuntimeError, SliceError) as error:
+    except (ConfigError, EmbeddedServerError, PythonTooOldError, SliceError) as error:
         sys.exit(f"{error}")
     except KeyboardInterrupt:
         sys.exit(130)

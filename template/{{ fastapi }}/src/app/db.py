@@ -46,7 +46,7 @@ class Database:
                 asyncpg_url(settings),
                 echo=settings.debug,
                 hide_parameters=not settings.debug,  # they are personal data, and errors are logged
-                # A read needs no BEGIN and no ROLLBACK around it, and neither does the ping of the pool: two round trips
+                # Neither a read nor the ping of the pool needs a BEGIN and a ROLLBACK around it: two round trips
                 # instead of six. Sessions that write ask for their transaction.
                 isolation_level="AUTOCOMMIT",
                 pool_pre_ping=True,

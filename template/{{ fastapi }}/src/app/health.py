@@ -1,5 +1,6 @@
 """Whether the process lives, and whether it should get requests."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
@@ -41,23 +42,16 @@ async def ready(request: Request) -> Health:
     if state.rate_limits.shared:
         checks["redis"] = state.rate_limits.check
 
-    async def failed(name: str) -> bool:
+    async def answers(name: str) -> bool:
         try:
-            await checks[name]()
+            async with asyncio.timeout(SECONDS):
+                await checks[name]()
         except Exception as error:
             log.warning("not ready", dependency=name, error=type(error).__name__)
-            return True
-        return False
+            return False
+        return True
 
-    async def failed_in_time(name: str) -> bool:
-        try:
-            [result] = await bounded_map(failed, [name], limit=1, seconds=SECONDS)
-        except* TimeoutError:
-            log.warning("not ready", dependency=name, error="timeout")
-            result = True
-        return result
-
-    results = await bounded_map(failed_in_time, checks, limit=len(checks))
-    if down := [name for name, is_down in zip(checks, results, strict=True) if is_down]:
+    results = await bounded_map(answers, checks, limit=len(checks))
+    if down := [name for name, up in zip(checks, results, strict=True) if not up]:
         raise Unavailable(f"No answer from: {', '.join(down)}.")
     return Health(checks=list(checks))

@@ -103,9 +103,9 @@ class RequestContext:
         if not path.startswith(PROBES) and "*" not in self.hosts and _name(headers.get("host", "")) not in self.hosts:
             return BadRequest("The service does not answer to this host name; ALLOWED_HOSTS lists those that it does.")
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > self.max_body:
-            return ContentTooLarge()
-        return None
+        if not length.isdecimal():
+            return BadRequest("Content-Length must be a number of bytes.")
+        return ContentTooLarge() if int(length) > self.max_body else None
 
     def _limited(self, headers: Headers, receive: Receive) -> Receive:
         # The server holds a body to its Content-Length; only a chunked one can be longer than it says.

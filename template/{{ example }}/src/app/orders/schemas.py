@@ -8,7 +8,7 @@ from typing import Annotated, Self
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from app.schemas import BaseSchema, DateRange
-from app.types import Day, Identifier, Money, PositiveInt, UtcDatetime
+from app.types import Day, Identifier, Money, PositiveInt, Reference, UtcDatetime
 
 IdempotencyKey = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,253}[!-~])?$")]
 """What a caller names a request by, to send it again safely: 1 to 255 printable ASCII characters."""
@@ -17,7 +17,7 @@ IdempotencyKey = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,253}[
 class LineCreate(BaseSchema):
     """So much of one product."""
 
-    product_id: Annotated[Identifier, Field(strict=True)]
+    product_id: Reference
     quantity: PositiveInt
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from app.schemas import BaseSchema
-from app.types import Identifier, Line
+from app.types import Line, Reference
 
 EventId = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")]
 """What the provider calls an event, the same each time it is delivered."""
@@ -15,7 +15,7 @@ class PaymentEvent(BaseSchema):
     """Something happened to the payment of an order."""
 
     id: EventId
-    order_id: Annotated[Identifier, Field(strict=True)]
+    order_id: Reference
     status: Line
     data: Line | None = Field(default=None, description="with `ok`: what the provider calls the payment")
     message: Line | None = Field(default=None, description="with `error`: what went wrong")

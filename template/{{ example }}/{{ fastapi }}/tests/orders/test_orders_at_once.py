@@ -7,7 +7,9 @@ from decimal import Decimal
 import httpx2
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import select, text, update
 
+from app.db import Database
 from app.products.models import Product
 from app.users.models import User
 from shop import place_order, stock_of
@@ -45,6 +47,26 @@ async def test_orders_of_the_same_products_never_block_each_other_for_good(
     )
     assert {response.status_code for response in responses} == {201}
     assert [await stock_of(async_client, product_id) for product_id in products] == [0] * 5
+
+
+async def test_products_are_taken_in_the_order_of_their_keys(
+    committing_app: FastAPI, async_client: httpx2.AsyncClient, user: Headers, products: list[int]
+) -> None:
+    database: Database = committing_app.state.database
+    first, *others = products
+    async with database.sessions.begin() as session:
+        # Puts it behind the others, where a statement that reads the table as it lies comes last.
+        await session.execute(update(Product).where(Product.id == first).values(stock=11))
+    waiting = text("SELECT count(*) FROM pg_stat_activity, pg_sleep(0.01) WHERE wait_event_type = 'Lock'")
+    async with asyncio.timeout(10), database.sessions.begin() as session, database.reading_sessions() as observer:
+        await session.execute(select(Product.id).where(Product.id == first).with_for_update())
+        order = asyncio.create_task(place_order(async_client, user, *((key, 1) for key in reversed(products))))
+        while not await observer.scalar(waiting):
+            pass
+        # While the first is not free, no other is taken.
+        free = await session.scalars(select(Product.id).where(Product.id.in_(others)).with_for_update(nowait=True))
+        assert set(free) == set(others)
+    assert (await order).status_code == 201
 
 
 async def test_the_same_request_at_once_orders_once(

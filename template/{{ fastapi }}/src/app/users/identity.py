@@ -14,13 +14,13 @@ from app.users.repository import UserRepository
 from app.users.schemas import ProvidedUser
 
 
-async def current_user_id(request: Request, principal: CurrentPrincipal, settings: CurrentSettings) -> int:
+async def current_user_id(request: Request, principal: CurrentPrincipal) -> int:
     """The key of the user who sends the request.
 
     The service's own tokens hold it. A token of the identity provider holds the provider's name for the user, who is
     entered when first seen. Forbidden when that is not possible.
     """
-    if settings.jwt_issuer is None:
+    if request.app.state.settings.jwt_issuer is None:
         return int(principal.subject)
     # A unit of work of its own: whoever is new is entered even if the request itself fails.
     async with get_database(request).sessions.begin() as session:

@@ -45,8 +45,9 @@ class UserRepository:
         """Every user, oldest first, from a server-side cursor: memory stays flat whatever their number."""
         query = select(User).order_by(User.id).execution_options(yield_per=self.ROWS_AT_A_TIME)
         result = await self.session.stream(query)
-        async for user in result.scalars():
-            yield user
+        async for users in result.scalars().partitions():
+            for user in users:
+                yield user
 
     async def create(self, data: Mapping[str, Any], /) -> User:
         """Store a new user. IntegrityError when the address is taken."""

@@ -15,6 +15,7 @@ from app.problems import Unauthorized
 from app.rate_limits import RateLimits, caller
 from app.schemas import Page
 from app.types import Identifier
+from app.urls import reverse
 from app.users.identity import CurrentUserId, require_local_accounts
 from app.users.repository import UserRepository
 from app.users.schemas import UserCreate, UserResponse
@@ -41,7 +42,7 @@ async def limit_registrations(request: Request, settings: CurrentSettings) -> No
 async def register(data: UserCreate, db: Db, request: Request, response: Response) -> UserResponse:
     """Register a user."""
     user = await UserService(db).create(data)
-    response.headers["Location"] = request.app.url_path_for("get_user", user_id=user.id)
+    response.headers["Location"] = reverse(request, "get_user", user_id=user.id)
     return UserResponse.model_validate(user)
 
 

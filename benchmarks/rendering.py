@@ -1,0 +1,84 @@
+"""How long a render takes beside Copier's own cost, and how long from nothing to green.
+
+    uv run python benchmarks/rendering.py [--rounds 10] [--no-green]
+
+Both templates are rendered in turn, as whole processes. The other template holds what this one renders, file by file,
+as plain files without a question: what Copier costs whatever a template does.
+"""
+
+import argparse
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from common import ENVIRONMENT, UV, commit, copier, copy_template, everything, median, run, spread, table
+
+
+def wall(*command: str, folder: Path) -> float:
+    started = time.perf_counter()
+    run(*command, folder=folder)
+    return time.perf_counter() - started
+
+
+def render_both(room: Path, rounds: int) -> list[list[str]]:
+    """Render this template and the plain one in turn."""
+    template, plain, rendered = room / "template", room / "plain", room / "rendered"
+    copy_template(template)
+    run(*copier(template, rendered, *everything()), folder=room)
+    shutil.copytree(rendered, plain / "template")
+    (plain / "copier.yml").write_text("_subdirectory: template\n", "utf-8")
+    commit(plain)
+    ours: list[float] = []
+    floor: list[float] = []
+    for number in range(rounds):
+        ours.append(wall(*copier(template, room / f"ours-{number}", *everything()), folder=room))
+        floor.append(wall(*copier(plain, room / f"plain-{number}"), folder=room))
+    files = sum(path.is_file() for path in rendered.rglob("*"))
+    ratios = [one / other for one, other in zip(ours, floor, strict=True)]
+    return [
+        [f"render, {files} files", f"{spread(ours)} s", ""],
+        [f"Copier's own cost, {files} plain files", f"{spread(floor)} s", ""],
+        ["ratio of the medians", f"{median(ours) / median(floor):.2f} x", "<= 1.15"],
+        ["ratios, round by round", f"{spread(ratios)} x", ""],
+    ]
+
+
+def nothing_to_green(room: Path) -> list[list[str]]:
+    """Render, install and test; before that, once to warm the caches of packages."""
+    template = room / "template"
+    for name in ("warm", "green"):
+        folder = room / name
+        steps = {"render": wall(*copier(template, folder, *everything()), folder=room)}
+        steps["install"] = wall(UV, "sync", "--quiet", folder=folder)
+        if name == "warm":
+            continue
+        started = time.perf_counter()
+        command = [UV, "run", "pytest", "--quiet"]
+        tests = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+        steps["tests"] = time.perf_counter() - started
+    passed = re.search(r"(\d+) passed", tests.stdout)
+    state = "green" if tests.returncode == 0 else "RED: " + tests.stdout.strip().splitlines()[-1]
+    return [
+        ["from nothing to green, warm cache", f"{sum(steps.values()):.1f} s, {state}", "<= 10"],
+        ["  render and install", f"{steps['render']:.1f} + {steps['install']:.1f} s", ""],
+        [f"  {passed[1] if passed else 0} tests", f"{steps['tests']:.1f} s", "<= 6, >= 100 tests"],
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--rounds", type=int, default=10, help="renders of each template (default: %(default)s)")
+    parser.add_argument("--no-green", action="store_true", help="leave out the install and the tests")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        rows = render_both(Path(folder), options.rounds)
+        if not options.no_green:
+            rows += nothing_to_green(Path(folder))
+    table(["what", "median (lowest-highest)", "target"], *rows)
+
+
+if __name__ == "__main__":
+    main()

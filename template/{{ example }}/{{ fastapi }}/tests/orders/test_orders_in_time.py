@@ -1,0 +1,66 @@
+"""Orders of other days."""
+
+from datetime import UTC, datetime, timedelta
+
+import httpx2
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.orders import OrderService
+from app.orders.models import Order
+from support import SignIn, UserFactory
+
+MIDNIGHT = datetime(2026, 1, 31, tzinfo=UTC)
+INSTANT = timedelta(microseconds=1)
+
+
+def order_of(user_id: int, created_at: datetime) -> Order:
+    return Order(user_id=user_id, fingerprint="0" * 64, created_at=created_at)
+
+
+@pytest.mark.parametrize(
+    ("created_at", "found"),
+    [
+        (MIDNIGHT - INSTANT, False),
+        (MIDNIGHT, True),
+        (MIDNIGHT + timedelta(1) - INSTANT, True),
+        (MIDNIGHT + timedelta(1), False),
+        (datetime.fromisoformat("2026-02-01T00:30:00+01:00"), True),
+    ],
+)
+async def test_a_day_is_all_of_it_in_utc(
+    async_client: httpx2.AsyncClient,
+    db_session: AsyncSession,
+    user_factory: UserFactory,
+    sign_in: SignIn,
+    *,
+    created_at: datetime,
+    found: bool,
+) -> None:
+    user = await user_factory()
+    db_session.add(order_of(user.id, created_at))
+    await db_session.commit()
+    query = {"start_date": "2026-01-31", "end_date": "2026-01-31"}
+    page = (await async_client.get("/orders", params=query, headers=sign_in(user))).json()
+    assert page["total"] == len(page["items"]) == found
+
+
+async def test_the_newest_is_first_whatever_its_key(
+    async_client: httpx2.AsyncClient, db_session: AsyncSession, user_factory: UserFactory, sign_in: SignIn
+) -> None:
+    user = await user_factory()
+    new, old = order_of(user.id, MIDNIGHT), order_of(user.id, MIDNIGHT - INSTANT)
+    db_session.add_all([new, old])
+    await db_session.commit()
+    page = (await async_client.get("/orders", headers=sign_in(user))).json()
+    assert [order["id"] for order in page["items"]] == [new.id, old.id]
+
+
+async def test_what_is_paid_was_paid_then(db_session: AsyncSession, user_factory: UserFactory) -> None:
+    order = order_of((await user_factory()).id, MIDNIGHT)
+    order.paid_at = MIDNIGHT
+    db_session.add(order)
+    await db_session.commit()
+    await OrderService(db_session).mark_paid(order.id)
+    await db_session.refresh(order)
+    assert order.paid_at == MIDNIGHT

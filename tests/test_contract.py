@@ -1,0 +1,251 @@
+"""Installed renders, served by the command of their README, and called over HTTP."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import httpx2
+import pytest
+from conftest import REPOSITORY, TOOLS, Project, profiles
+
+pytestmark = pytest.mark.deep
+
+PASSWORD = "correct horse battery staple"  # noqa: S105 -- of users that live as long as this test
+DEADLINE = 60.0
+
+
+@dataclass(frozen=True)
+class Live:
+    """A service that runs, and a client of it."""
+
+    project: Project
+    process: subprocess.Popen[bytes]
+    client: httpx2.Client
+    output: IO[str]
+
+    def register(self, name: str) -> dict[str, Any]:
+        body = {"name": name, "email": f"{name}@example.com", "password": PASSWORD}
+        response = self.client.post("/users", json=body)
+        assert response.status_code == 201, response.text
+        user: dict[str, Any] = response.json()
+        assert response.headers["location"] == f"/users/{user['id']}"
+        return user
+
+    def log_in(self, name: str) -> dict[str, Any]:
+        form = {"username": f"{name}@example.com", "password": PASSWORD}
+        response = self.client.post("/auth/token", data=form)
+        assert response.status_code == 200, response.text
+        tokens: dict[str, Any] = response.json()
+        return tokens
+
+    def headers(self, name: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.log_in(name)['access_token']}"}
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def serve(project: Project, task: str, **settings: str) -> Live:
+    """Start `task` of `project` and wait until it is ready."""
+    port = free_port()
+    environment = {**project.environment, **settings, "PORT": str(port)}
+    command = (project.manager, "run", "poe", task)
+    # Into a file: nobody reads a pipe while the service runs, and when it is full the service stands still.
+    output = tempfile.TemporaryFile("w+")  # noqa: SIM115 -- closed when the service is stopped
+    process = subprocess.Popen(command, cwd=project.path, env=environment, stdout=output, start_new_session=True)
+    client = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
+    deadline = time.monotonic() + DEADLINE
+    while True:
+        try:
+            if client.get("/health/ready").status_code == 200:
+                return Live(project, process, client, output)
+        except httpx2.TransportError:
+            pass
+        assert process.poll() is None, f"`{' '.join(command)}` ended"
+        assert time.monotonic() < deadline, f"`{' '.join(command)}` is not ready after {DEADLINE:.0f} s"
+        time.sleep(0.05)
+
+
+def stop(live: Live) -> str:
+    """End the service as a terminal does, and return what it printed."""
+    live.client.close()
+    os.killpg(live.process.pid, signal.SIGINT)
+    live.process.wait(timeout=DEADLINE)
+    with live.output:
+        live.output.seek(0)
+        return live.output.read()
+
+
+@pytest.fixture(scope="module", params=profiles(installable=True))
+def live(installed: Callable[..., Project], request: pytest.FixtureRequest) -> Iterator[Live]:
+    """Each profile as its README serves it, with an administrator. Its limits do not stop a test that hurries."""
+    project = installed(**request.param)
+    live = serve(project, "dev", REGISTRATION_RATE="100000/minute", LOGIN_RATE="100000/minute")
+    made = subprocess.run(
+        (project.manager, "run", "poe", "user", "--admin", "admin@example.com"),
+        cwd=project.path,
+        env=project.environment,
+        input=f"{PASSWORD}\n",
+        text=True,
+        check=True,
+        capture_output=True,
+    )
+    assert "is registered as an administrator" in made.stdout
+    try:
+        yield live
+    finally:
+        printed = stop(live)
+    assert "Documentation: http://127.0.0.1:" in printed
+
+
+def problem(response: httpx2.Response, status: int) -> dict[str, Any]:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["x-request-id"]
+    assert response.headers["x-content-type-options"] == "nosniff"
+    document: dict[str, Any] = response.json()
+    assert {"type", "title", "status", "detail", "instance"} <= document.keys()
+    return document
+
+
+def has_example(live: Live) -> bool:
+    return (live.project.path / "src" / "app" / "orders").exists()
+
+
+def test_health(live: Live) -> None:
+    assert live.client.get("/health/live").status_code == 200
+    assert live.client.get("/health/ready").json()["checks"] == ["database"]
+
+
+def test_users_and_log_ins(live: Live) -> None:
+    ada, grace = live.register("ada"), live.register("grace")
+    again = {"name": "Ada", "email": "ADA@example.com", "password": PASSWORD}
+    problem(live.client.post("/users", json=again), 409)
+    problem(live.client.post("/users", json=again | {"name": ""}), 422)
+    problem(live.client.get("/users/me"), 401)
+    mine = live.headers("ada")
+    assert live.client.get("/users/me", headers=mine).json() == ada
+    assert live.client.get(f"/users/{ada['id']}", headers=mine).json() == ada
+    problem(live.client.get(f"/users/{grace['id']}", headers=mine), 404)
+    problem(live.client.get("/users", headers=mine), 403)
+    admin = live.headers("admin")
+    page = live.client.get("/users", params={"page": 0, "size": 1000}, headers=admin).json()
+    assert (page["page"], page["size"]) == (1, 100)
+    assert ada in page["items"]
+    with live.client.stream("GET", "/users/export", headers=admin) as export:
+        exported = [json.loads(line) for line in export.iter_lines()]
+    assert grace in exported
+    wrong = {"username": "ada@example.com", "password": "not the password"}
+    problem(live.client.post("/auth/token", data=wrong), 401)
+
+
+def test_a_refresh_token_is_used_once(live: Live) -> None:
+    live.register("edsger")
+    first = live.log_in("edsger")["refresh_token"]
+    second = live.client.post("/auth/refresh", json={"refresh_token": first}).json()["refresh_token"]
+    for token in (first, second):
+        problem(live.client.post("/auth/refresh", json={"refresh_token": token}), 401)
+
+
+def test_errors_of_the_kernel_are_problems_too(live: Live) -> None:
+    problem(live.client.get("/nothing"), 404)
+    problem(live.client.delete("/users"), 405)
+    problem(live.client.post("/users", content="x"), 415)
+    problem(live.client.post("/users", json={"name": "x" * 2_000_000}), 413)
+    problem(live.client.get("/users", headers={"Host": "evil.example"}), 400)
+
+
+def test_the_shop(live: Live) -> None:
+    if not has_example(live):
+        for path in ("/products/1", "/search", "/orders", "/payments/events"):
+            problem(live.client.get(path), 404)
+        return
+    live.register("alan")
+    admin, alan = live.headers("admin"), live.headers("alan")
+    product = {"name": "Enigma", "price": "19.90", "stock": 2}
+    problem(live.client.post("/products", json=product, headers=alan), 403)
+    for bad in ({"price": 0}, {"price": False}, {"stock": 0}, {"stock": True}):
+        problem(live.client.post("/products", json=product | bad, headers=admin), 422)
+    made = live.client.post("/products", json=product, headers=admin)
+    assert made.status_code == 201, made.text
+    product_id = made.json()["id"]
+    assert live.client.get(made.headers["location"]).json() == made.json()
+    found = live.client.get("/search", params={"q": "enig"}).json()
+    assert product_id in {item["id"] for item in found["items"]}
+    problem(live.client.get("/search"), 422)
+
+    lines = {"lines": [{"product_id": product_id, "quantity": 2}]}
+    key = {"Idempotency-Key": "once"}
+    first = live.client.post("/orders", json=lines, headers=alan | key)
+    assert first.status_code == 201, first.text
+    assert (first.json()["total"], len(first.json()["lines"])) == ("39.80", 1)
+    assert live.client.post("/orders", json=lines, headers=alan | key).json() == first.json()
+    problem(live.client.post("/orders", json=lines, headers=alan), 409)
+    unknown = {"lines": [{"product_id": 2**50, "quantity": 1}]}
+    problem(live.client.post("/orders", json=unknown, headers=alan), 404)
+    today = first.json()["created_at"][:10]
+    period = {"start_date": today, "end_date": today}
+    assert live.client.get("/orders", params=period, headers=alan).json()["total"] == 1
+    problem(live.client.get("/orders", params=period | {"end_date": "2000-01-01"}, headers=alan), 422)
+    problem(live.client.get(first.headers["location"], headers=live.headers("admin") | {"Authorization": ""}), 401)
+    problem(live.client.post("/payments/events", json={"status": "ok"}), 401)
+
+
+def test_the_document_describes_the_service(live: Live, tmp_path: Path) -> None:
+    token = live.log_in("admin")["access_token"]
+    url = str(live.client.base_url.join("/openapi.json"))
+    run = Project(tmp_path, live.project.environment)
+    configuration = REPOSITORY / "tests" / "schemathesis.toml"
+    options = ("--header", f"Authorization: Bearer {token}", "--max-examples", "20", "--generation-database", "none")
+    report = run.run(TOOLS / "st", "--config-file", configuration, "run", url, *options)
+    assert re.search(r"\b[1-9]\d+ generated", report), report
+
+
+def test_production_serves_the_same_without_its_documents(installed: Callable[..., Project]) -> None:
+    settings = {
+        "ENVIRONMENT": "production",
+        "SECRET_KEY": "Zm9yIHRoZSB0ZXN0cywgYW5kIG9ubHkgZm9yIHRoZW0",
+        "PAYMENTS_SECRET": "bm90IHVzZWQgYW55d2hlcmUsIG1hZGUgZm9yIHRlc3Rz",
+        "ALLOWED_HOSTS": "127.0.0.1",
+    }
+    project = installed()
+    without = subprocess.run(
+        ("uv", "run", "poe", "serve"),
+        cwd=project.path,
+        env={**project.environment, **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert without.returncode == 1
+    assert without.stderr.strip().splitlines()[-1].startswith("DATABASE_URL is required in production")
+    development = serve(project, "dev")
+    script = "from app.embedded import ensure_database; import os; ensure_database(); print(os.environ['DATABASE_URL'])"
+    url = project.run_inside("python", "-c", script).strip().splitlines()[-1]
+    production = serve(project, "serve", DATABASE_URL=url, **settings)
+    try:
+        for path in ("/docs", "/openapi.json"):
+            assert development.client.get(path).status_code == 200
+            problem(production.client.get(path), 404)
+        assert "max-age" in production.client.get("/health/live").headers["strict-transport-security"]
+        problem(production.client.get("/users"), 401)
+    finally:
+        printed = stop(production)
+        stop(development)
+    lines = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+    assert {"path": "/users", "status": 401}.items() <= next(
+        line for line in lines if line.get("path") == "/users"
+    ).items()

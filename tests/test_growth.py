@@ -1,0 +1,65 @@
+"""A service that grows as its README says: a slice of its own, and a feature of the template that is added later."""
+
+import re
+import shutil
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import COPIER, PROFILES, Project, clean_environment
+
+pytestmark = pytest.mark.deep
+
+STEP = re.compile(
+    r"^\d+\. [^`]*`(?P<path>(?:src|tests)/[^`]+\.py)`(?P<rest>.*?)```python\n(?P<code>.*?)```", re.MULTILINE | re.DOTALL
+)
+
+
+@pytest.fixture
+def service(render: Callable[..., Project], workshop: Path) -> Iterator[Project]:
+    """A service without the example, with its environment."""
+    path = workshop / "growing" / "my-service"
+    shutil.copytree(render(**PROFILES["uv-bare"]).path, path)
+    service = Project(path, clean_environment())
+    service.commit("Render")
+    service.run("uv", "sync")
+    yield service
+    shutil.rmtree(path.parent)
+
+
+def add_the_slice_of_the_readme(service: Project) -> None:
+    readme = (service.path / "README.md").read_text()
+    section = readme[readme.index("## Add a slice") :]
+    steps = list(STEP.finditer(section))
+    assert [Path(step["path"]).name for step in steps][:2] == ["models.py", "schemas.py"]
+    for step in steps:
+        path = service.path / step["path"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(step["code"]))
+
+
+def test_a_slice_of_ones_own_and_then_the_example(service: Project) -> None:
+    add_the_slice_of_the_readme(service)
+    service.run_inside("poe", "revision", "notes")
+    service.run_inside("poe", "fmt")
+    service.run_inside("poe", "check")
+    service.commit("Add notes")
+
+    service.run(COPIER, "update", "--defaults", "--quiet", "--data=features=[example]")
+    service.run("uv", "sync")
+    # The tables of development have the notes already; those of the tests are made from nothing.
+    service.run_inside("poe", "migrate")
+    service.run_inside("poe", "check")
+    service.run("git", "diff", "--exit-code", "--", "src/app/notes", "tests/notes")
+
+
+def test_a_mistake_in_a_slice_is_one_sentence_at_the_start(service: Project) -> None:
+    notes = service.path / "src/app/notes"
+    notes.mkdir()
+    (notes / "__init__.py").touch()
+    (notes / "routes.py").write_text("from app.nothing import router\n")
+    printed = service.run_inside("poe", "-q", "serve", fails=True)
+    (line,) = [line for line in printed.splitlines() if "notes" in line]
+    assert line.startswith("The slice 'notes' does not load: ModuleNotFoundError: No module named 'app.nothing'")
+    assert "Traceback" not in printed
