@@ -21,9 +21,9 @@ import pytest
 from asgiref.sync import sync_to_async
 from asgiref.wsgi import WsgiToAsgi
 from django.core.management import call_command
-from django.db import connection as default_connection
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, connections, transaction
+from django.db import connection as default_connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import override_settings
 from pwdlib import PasswordHash
@@ -56,7 +56,7 @@ def database_url(worker_id: str, testrun_uid: str) -> Iterator[str]:
     with psycopg.connect(server, autocommit=True) as admin:
 
         def execute(sql: str) -> list[Any]:
-            cursor = admin.execute(sql)  # type: ignore[call-overload]
+            cursor = admin.execute(sql)
             return [row[0] for row in cursor] if cursor.description else []
 
         template = _template(execute, server)
@@ -99,7 +99,7 @@ def _use(server: str, name: str) -> str:
 
 def _leave() -> None:
     default_connection.close()
-    default_connection.close_pool()
+    default_connection.close_pool()  # type: ignore[attr-defined] -- PostgreSQL's
 
 
 @pytest.fixture(scope="session")
@@ -113,17 +113,19 @@ def _logging() -> None:
     logging.configure("warning", json=True)
 
 
-@pytest.fixture(scope="session")
-def _cheap_passwords() -> Iterator[None]:
-    # The real parameters take a tenth of a second a password; test_security holds that they are the real ones.
-    cheap = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(security, "_passwords", lambda: cheap)
-        yield
+@pytest.fixture
+def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Hashes take next to no work, where a tenth of a second each would be the most of the test."""
+    hasher = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
+    monkeypatch.setattr(security, "_passwords", lambda: hasher)
+    forget = security._nobodys_hash.cache_clear
+    forget()
+    yield
+    forget()
 
 
 @pytest.fixture
-async def db_session(settings: Settings, _cheap_passwords: None) -> AsyncIterator[BaseDatabaseWrapper]:
+async def db_session(settings: Settings, cheap_passwords: None) -> AsyncIterator[BaseDatabaseWrapper]:
     """The connection of the test and its requests. Its transaction is rolled back, whatever was committed inside it."""
     atomic = transaction.atomic()
     ends = (request_started, request_finished)
@@ -171,7 +173,7 @@ def make_client(settings: Settings, db_session: BaseDatabaseWrapper) -> MakeClie
 
 
 @pytest.fixture
-def committed_database(database_url: str, _cheap_passwords: None) -> Iterator[str]:
+def committed_database(database_url: str, cheap_passwords: None) -> Iterator[str]:
     """The database for a test that really commits: emptied afterwards."""
     yield database_url
     call_command("flush", interactive=False, verbosity=0)
@@ -231,7 +233,8 @@ def _application(settings: Settings) -> Application:
 
 
 def _client(app: Application) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(transport=httpx2.ASGITransport(WsgiToAsgi(app)), base_url="http://test")
+    transport = httpx2.ASGITransport(WsgiToAsgi(app))  # type: ignore[no-untyped-call]
+    return httpx2.AsyncClient(transport=transport, base_url="http://test")
 
 
 @cache

@@ -118,6 +118,7 @@ def test_shell_knows_every_model(database_url: str) -> None:
 
 def test_it_is_ready_to_be_deployed(database_url: str) -> None:
     environment = {name.upper(): value for name, value in PRODUCTION.items()}
+    environment["PAYMENTS_SECRET"] = environment["SECRET_KEY"]
     done = subprocess.run(
         [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
         env=os.environ | environment,
@@ -132,6 +133,7 @@ def test_it_is_ready_to_be_deployed(database_url: str) -> None:
 
 def test_production_serves_hashed_files(database_url: str, tmp_path: Path) -> None:
     environment = {name.upper(): value for name, value in PRODUCTION.items()}
+    environment["PAYMENTS_SECRET"] = environment["SECRET_KEY"]
     subprocess.run(
         [sys.executable, ROOT / "manage.py", "collectstatic", "--no-input"],
         env=os.environ | environment,

@@ -93,7 +93,7 @@ def other_database(settings: Settings) -> Iterator[Callable[..., None]]:
 
     def let_go() -> None:
         connections.close_all()
-        connection.close_pool()
+        connection.close_pool()  # type: ignore[attr-defined] -- PostgreSQL's
 
     def use(**changes: Any) -> None:
         let_go()

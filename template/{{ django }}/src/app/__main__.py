@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 
-from app.runtime import check_version
+from app.runtime import PythonTooOldError, check_version
 
 LOCK = 7_262_100_428
 """Any number, as long as it stays the same: the key of the advisory lock that migrations hold."""
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
         check_version()
         ensure_database()
         options.run(options)
-    except (ConfigError, EmbeddedServerError, RuntimeError, SliceError) as error:
+    except (ConfigError, EmbeddedServerError, PythonTooOldError, SliceError) as error:
         sys.exit(f"{error}")
     except KeyboardInterrupt:
         sys.exit(130)
@@ -93,7 +93,8 @@ def make_revision(options: argparse.Namespace) -> None:
 
     _set_up()
     # By name, so that a slice without migrations gets its first.
-    slices = [config.label for config in apps.get_app_configs() if config.name.startswith("app.") and config.models_module]
+    found = [config for config in apps.get_app_configs() if config.name.startswith("app.")]
+    slices = [config.label for config in found if config.models_module]
     name = re.sub(r"\W+", "_", options.message.lower()).strip("_")
     call_command("makemigrations", *slices, name=name)
 

@@ -21,7 +21,7 @@ TextField.register_lookup(Lower)
 
 
 def unit_of_work[**P, R](view: Callable[P, R]) -> Callable[P, R]:
-    """Make `view` one transaction: committed when it returns, before the response is sent; rolled back when it raises."""
+    """Make `view` one transaction: committed before the response is sent, rolled back when it raises."""
 
     @wraps(view)
     def inside(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -49,13 +49,6 @@ def check_and_let_go() -> None:
 async def ping() -> None:
     """Reach the server; it may be starting just now, as after a deployment, so more than one try is made."""
     await sync_to_async(check_and_let_go, thread_sensitive=False)()
-
-
-def close() -> None:
-    """Give all connections back."""
-    for wrapper in connections.all(initialized_only=True):
-        wrapper.close()
-        wrapper.close_pool()
 
 
 @receiver(connection_created)

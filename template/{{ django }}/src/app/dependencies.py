@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
+from types import MappingProxyType
 from typing import Any
 
 from ninja.decorators import decorate_view
@@ -16,7 +17,9 @@ class Authenticated:
     """Whoever the request's token names. Unauthorized without a valid one."""
 
     name = "token"
-    model = {"type": "oauth2", "flows": {"password": {"scopes": {}, "tokenUrl": "/auth/token"}}}
+    model = MappingProxyType(
+        {"type": "oauth2", "flows": {"password": {"scopes": {}, "tokenUrl": "/auth/token"}}},
+    )
 
     def __call__(self, request: Request) -> Principal:
         scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")

@@ -4,11 +4,9 @@ from http import HTTPStatus
 
 import structlog
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
-from django.core.exceptions import BadRequest as DjangoBadRequest
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
-from ninja.errors import ValidationError
 from pydantic_core import to_json
 
 from app.problems import (
@@ -19,11 +17,19 @@ from app.problems import (
     ProblemError,
     ServerError,
     Unavailable,
-    Unprocessable,
     document,
 )
 
 log = structlog.get_logger()
+
+OF_DJANGO: dict[type[Exception], type[ProblemError]] = {
+    Http404: NotFound,
+    PermissionDenied: Forbidden,
+    SuspiciousOperation: BadRequest,
+    MultiPartParserError: BadRequest,
+    UnreadablePostError: BadRequest,
+}
+"""What Django itself raises, as one of ours."""
 
 
 class MethodNotAllowed(ProblemError):
@@ -45,18 +51,10 @@ def problem_of(error: Exception) -> ProblemError | None:
     match error:
         case ProblemError():
             return error
-        case ValidationError():
-            return Unprocessable.from_pydantic(error.errors)
-        case Http404():
-            return NotFound()
-        case PermissionDenied():
-            return Forbidden()
-        case SuspiciousOperation() | DjangoBadRequest() | MultiPartParserError() | UnreadablePostError():
-            return BadRequest()
         case DatabaseError() | InterfaceError() | OSError() if _temporary(error):
             log.warning("database unavailable", error=type(error).__name__, reason=str(error).partition("\n")[0])
             return Unavailable()
-    return None
+    return next((kind() for theirs, kind in OF_DJANGO.items() if isinstance(error, theirs)), None)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> ProblemResponse:

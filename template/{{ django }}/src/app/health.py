@@ -51,23 +51,16 @@ def ready(request: Request) -> Health:
     if request.service.rate_limits.shared:
         checks["redis"] = request.service.rate_limits.check
 
-    async def failed(name: str) -> bool:
+    async def answers(name: str) -> bool:
         try:
-            await asyncio.get_running_loop().run_in_executor(_threads, checks[name])
+            async with asyncio.timeout(SECONDS):
+                await asyncio.get_running_loop().run_in_executor(_threads, checks[name])
         except Exception as error:
             log.warning("not ready", dependency=name, error=type(error).__name__)
-            return True
-        return False
+            return False
+        return True
 
-    async def failed_in_time(name: str) -> bool:
-        try:
-            [result] = await bounded_map(failed, [name], limit=1, seconds=SECONDS)
-        except* TimeoutError:
-            log.warning("not ready", dependency=name, error="timeout")
-            result = True
-        return result
-
-    results = asyncio.run(bounded_map(failed_in_time, checks, limit=len(checks)))
-    if down := [name for name, is_down in zip(checks, results, strict=True) if is_down]:
+    results = asyncio.run(bounded_map(answers, checks, limit=len(checks)))
+    if down := [name for name, up in zip(checks, results, strict=True) if not up]:
         raise Unavailable(f"No answer from: {', '.join(down)}.")
     return Health(checks=list(checks))

@@ -1,8 +1,9 @@
-"""What surrounds every request: its id, its line in the log, the security headers, the limits; and the administration's."""
+"""What surrounds every request: its id, its line in the log, the security headers, the limits, the last resort."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import ip_address, ip_network
+from typing import Any, cast
 
 import structlog
 from django.conf import settings as django_settings
@@ -15,6 +16,7 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
+from app.config import Settings
 from app.errors import MethodNotAllowed, ProblemResponse, problem_of
 from app.logging import request_id
 from app.problems import BadRequest, ContentTooLarge, Forbidden, ProblemError
@@ -103,7 +105,7 @@ class RequestContext:
             )
 
         if isinstance(response, StreamingHttpResponse):
-            response.streaming_content = _then(response.streaming_content, tell)
+            response.streaming_content = _then(cast("Iterator[bytes]", response.streaming_content), tell)
         else:
             headers["Content-Length"] = str(len(response.content))  # type: ignore[attr-defined]
             tell()
@@ -119,10 +121,9 @@ class RequestContext:
         if not path.startswith(PROBES) and "*" not in self.hosts and _name(meta.get("HTTP_HOST", "")) not in self.hosts:
             return BadRequest("The service does not answer to this host name; ALLOWED_HOSTS lists those that it does.")
         length = meta.get("CONTENT_LENGTH") or "0"
-        if not length.isdecimal() or int(length) > self.max_body:
-            return ContentTooLarge()
-        return None
-
+        if not length.isdecimal():
+            return BadRequest("Content-Length must be a number of bytes.")
+        return ContentTooLarge() if int(length) > self.max_body else None
 
 
 class Proxies:
@@ -197,13 +198,14 @@ class Cors:
 class _ForTheAdministration:
     """Of Django's middleware, what only the administration needs."""
 
-    get_response: View
+    get_response: Any
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if request.path.startswith(ADMIN):
             response: HttpResponseBase = super().__call__(request)  # type: ignore[misc]
-            return response
-        return self.get_response(request)
+        else:
+            response = self.get_response(request)
+        return response
 
 
 class Sessions(_ForTheAdministration, SessionMiddleware):

@@ -8,7 +8,6 @@ from app.config import Settings
 from app.rate_limits import RateLimits
 from app.security import Principal, TokenVerifier, token_verifier
 
-
 SERVICE = "app.service"
 """Where the application leaves its `Service` for its requests."""
 

@@ -11,8 +11,10 @@ import structlog
 from granian.constants import Interfaces
 from granian.server import Server
 
-from app import logging
-from app.config import Settings
+from app import health, logging
+from app.config import ConfigError, Settings
+from app.slices import SliceError
+from app.wsgi import Application, create_application, start
 
 log = structlog.get_logger()
 
@@ -60,19 +62,13 @@ class GentleServer(Server):  # type: ignore[misc, valid-type]
             threading.Timer(self.drain_seconds, super().signal_handler_interrupt).start()
 
 
-def load() -> Any:
+def load() -> Application:
     """The application, in the process that serves it."""
-    from app.config import ConfigError
-    from app.slices import SliceError
-    from app.wsgi import create_application, start
-
     try:
         application = create_application()
     except (ConfigError, SliceError) as error:
         sys.exit(f"{error}")
-    from app.health import draining
-
     if DRAIN is not None:
-        signal.signal(DRAIN, lambda *_: draining.set())
+        signal.signal(DRAIN, lambda *_: health.draining.set())
     start()
     return application

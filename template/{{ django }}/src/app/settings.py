@@ -39,13 +39,13 @@ WSGI_APPLICATION = "app.wsgi.application"
 LOGGING_CONFIG = None  # `wsgi.py` and `manage.py` configure it, the same for all libraries
 SILENCED_SYSTEM_CHECKS = [
     "auth.W004",  # e-mail addresses are unique whatever their case: a constraint of their own, not `unique=True`
-    "security.W001",  # RequestContext sets what SecurityMiddleware would, on errors too; TLS ends in front of the service
+    "security.W001",  # RequestContext sets what SecurityMiddleware would, on errors too; TLS ends before the service
     "security.W002",  # … and X-Frame-Options with them
 ]
 
 
 def database(settings: Settings) -> dict[str, Any]:
-    """DATABASE_URL as Django wants it: a pool of connections that are tried before they are used, each with time limits."""
+    """DATABASE_URL as Django wants it: a pool of connections, each tried before it is used, and with time limits."""
     options: dict[str, Any] = conninfo_to_dict(settings.database_url or "")
     milliseconds = int(settings.database_timeout_seconds * 1000)
     limits = f"-c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout={milliseconds}"

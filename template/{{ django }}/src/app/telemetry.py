@@ -4,7 +4,10 @@ from app.config import Settings
 
 
 def start(settings: Settings) -> None:
-    """Report errors to Sentry when SENTRY_DSN is set, trace when OTEL_EXPORTER_OTLP_ENDPOINT is. Nothing personal goes along."""
+    """Report errors to Sentry when SENTRY_DSN is set, and traces where OTEL_EXPORTER_OTLP_ENDPOINT says.
+
+    Nothing personal goes along.
+    """
     if settings.sentry_dsn:
         import sentry_sdk  # noqa: PLC0415 -- takes a tenth of a second that only those who use it should pay
 

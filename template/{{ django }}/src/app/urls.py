@@ -4,7 +4,6 @@ from importlib.metadata import version
 from typing import Any
 
 from django.contrib import admin
-from django.core.handlers.wsgi import WSGIRequest
 from django.urls import path
 from ninja import Router
 from ninja.constants import NOT_SET
@@ -47,7 +46,7 @@ def _add(routes: Router, router: Router, name: str, taken: dict[tuple[str, str],
                 if other := taken.get((method, route)):
                     raise SliceError(f"The slice '{name}' does not load: {method} {route} is a route of '{other}'")
                 taken[method, route] = name
-            auth = next((auth for auth in (operation.auth_param, router.auth) if auth is not NOT_SET), default)
+            auth: Any = next((auth for auth in (operation.auth_param, router.auth) if auth is not NOT_SET), default)
             if private and not isinstance(auth, Authenticated):
                 raise SliceError(f"The slice '{name}' does not load: {route} of its `router` must ask for a token")
             operation.auth_callbacks = [auth] if auth else []

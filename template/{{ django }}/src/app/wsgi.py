@@ -1,15 +1,16 @@
 """The application that servers call, and the only place where its parts are started."""
 
-import asyncio
 import io
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import django
 import structlog
+from asgiref.sync import async_to_sync
 from django.conf import settings as django_settings
 from django.core.handlers.wsgi import WSGIHandler
+from django.http.response import HttpResponseBase
 
 from app import db, logging, telemetry
 from app.config import Settings
@@ -31,7 +32,7 @@ class Application(WSGIHandler):
         super().__init__()
         self.service = Service.of(django_settings.SERVICE)
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> HttpResponseBase:
         environ[SERVICE] = self.service
         if "HTTP_TRANSFER_ENCODING" in environ:
             body = environ["wsgi.input"].read(self.service.settings.max_body_bytes + 1)
@@ -46,7 +47,7 @@ def start() -> None:
     if not settings.hosts:
         log.warning("ALLOWED_HOSTS is empty: every request but the health probes is refused")
     try:
-        asyncio.run(db.ping())
+        async_to_sync(db.ping)()
     except Exception as error:
         # Readiness says so until it is there; a process that exits would only be started again.
         log.warning("database unavailable", reason=str(error).partition("\n")[0])

@@ -16,9 +16,7 @@ class RefreshToken(Model):
 
     class Meta:
         db_table = "refresh_tokens"
-        constraints = (
-            CheckConstraint(condition=Q(digest__length=64), name="ck_refresh_tokens_digest_is_sha256"),
-        )
+        constraints = (CheckConstraint(condition=Q(digest__length=64), name="ck_refresh_tokens_digest_is_sha256"),)
 
     def __str__(self) -> str:
         return f"refresh token {self.pk}"

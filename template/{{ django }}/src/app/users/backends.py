@@ -7,13 +7,12 @@ from django.http import HttpRequest
 from pydantic import Secret
 
 from app.rate_limits import caller
-from app.requests import Request
 from app.users.models import User
 from app.users.service import UserService
 
 
 class PasswordBackend(ModelBackend):
-    """The same passwords and the same limits as of `POST /auth/token`; off like it where a provider keeps the accounts."""
+    """The same passwords and limits as of `POST /auth/token`; off like it where a provider keeps the accounts."""
 
     def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **_: Any

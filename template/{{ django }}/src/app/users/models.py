@@ -1,6 +1,6 @@
 """The table of users."""
 
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db.models import BooleanField, CheckConstraint, DateTimeField, Q, TextField, UniqueConstraint, Value
@@ -38,7 +38,7 @@ class User(AbstractBaseUser):
     objects: ClassVar[UserManager] = UserManager()
 
     USERNAME_FIELD = EMAIL_FIELD = "email"
-    REQUIRED_FIELDS = ("name",)
+    REQUIRED_FIELDS: ClassVar[list[str]] = ["name"]
 
     class Meta:
         db_table = "users"
@@ -66,9 +66,9 @@ class User(AbstractBaseUser):
         """Django's hook: the hash is the one that the rest of the service makes and knows."""
         self.password_hash = hash_password(raw_password) if raw_password else None
 
-    def check_password(self, raw_password: str) -> bool:
+    def check_password(self, raw_password: str | None) -> bool:
         """Django's hook."""
-        return verify_password(raw_password, self.password_hash)
+        return verify_password(raw_password or "", self.password_hash)
 
     @property
     def is_staff(self) -> bool:

@@ -1,6 +1,6 @@
 """Users in the database."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
 from django.db import transaction
@@ -31,7 +31,7 @@ class UserRepository:
         users = User.objects.order_by("id")[paginator.offset : paginator.offset + paginator.size]
         return list(users), User.objects.count()
 
-    def stream(self) -> Iterator[User]:
+    def stream(self) -> Generator[User]:
         """Every user, oldest first, from a server-side cursor: memory stays flat whatever their number."""
         # In a transaction: outside one, PostgreSQL would copy the whole result before it gives the first row.
         with transaction.atomic():

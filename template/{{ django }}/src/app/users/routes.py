@@ -23,6 +23,7 @@ from app.users.schemas import UserCreate, UserResponse
 from app.users.service import UserService
 
 CHUNK_BYTES = 16_384
+LINES = {200: {"description": "One user a line", "content": {"application/x-ndjson": {}}}}
 
 public = Router(tags=["users"])
 router = Router(tags=["users"])
@@ -63,7 +64,7 @@ def get_me(request: Request) -> UserResponse:
 @router.get(
     "/users/export",
     auth=administrator,
-    openapi_extra=problems(403, also={200: {"description": "One user a line", "content": {"application/x-ndjson": {}}}}),
+    openapi_extra=problems(403, also=LINES),
 )
 def export_users(request: Request) -> StreamingHttpResponse:
     """Every user, one JSON object a line, streamed. For administrators."""

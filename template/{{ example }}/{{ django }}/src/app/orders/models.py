@@ -34,7 +34,9 @@ class Order(Model):
     class Meta:
         db_table = "orders"
         constraints = (
-            CheckConstraint(condition=Q(idempotency_key__length__range=(1, 255)), name="ck_orders_idempotency_key_length"),
+            CheckConstraint(
+                condition=Q(idempotency_key__length__range=(1, 255)), name="ck_orders_idempotency_key_length"
+            ),
             CheckConstraint(condition=Q(fingerprint__length=64), name="ck_orders_fingerprint_is_sha256"),
             UniqueConstraint(fields=("user", "idempotency_key"), name="uq_orders_user_id_idempotency_key"),
         )

@@ -29,7 +29,7 @@ class OrderRepository:
         return list(orders), wanted.count()
 
     def create(self, **values: Any) -> int | None:
-        """Store a new order and return its key; None without such a user, or when the user gave the key to an order before.
+        """Store a new order and return its key; None without its user, or when the user gave an order this key before.
 
         A request with the same key that is under way is waited for.
         """

@@ -1,0 +1,69 @@
+"""Orders at the same time, over connections of their own."""
+
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from typing import Any
+
+import httpx2
+import pytest
+
+from app.products.models import Product
+from app.users.models import User
+from support import Headers, SignIn
+
+Lines = Iterable[tuple[int, int]]
+
+
+@pytest.fixture
+def user(committing_client: httpx2.Client, sign_in: SignIn) -> Headers:
+    return sign_in(User.objects.create(name="Ada", email="ada@example.com", password_hash="none"))
+
+
+@pytest.fixture
+def products(committing_client: httpx2.Client) -> list[int]:
+    return [Product.objects.create(name=f"Product {n}", price=Decimal(1), stock=10).id for n in range(5)]
+
+
+def at_once(client: httpx2.Client, headers: Headers, *orders: Lines, key: str | None = None) -> list[httpx2.Response]:
+    def place(order: Lines) -> httpx2.Response:
+        body = {"lines": [{"product_id": product_id, "quantity": quantity} for product_id, quantity in order]}
+        return client.post("/orders", json=body, headers=headers | ({"Idempotency-Key": key} if key else {}))
+
+    with ThreadPoolExecutor(len(orders)) as threads:
+        return list(threads.map(place, orders))
+
+
+def statuses(responses: Iterable[httpx2.Response]) -> Any:
+    return Counter(response.status_code for response in responses)
+
+
+def test_no_piece_is_sold_twice(committing_client: httpx2.Client, user: Headers, products: list[int]) -> None:
+    responses = at_once(committing_client, user, *[[(products[0], 3)]] * 8)
+    assert statuses(responses) == {201: 3, 409: 5}
+    assert Product.objects.get(id=products[0]).stock == 1
+
+
+def test_orders_of_the_same_products_never_block_each_other_for_good(
+    committing_client: httpx2.Client, user: Headers, products: list[int]
+) -> None:
+    lines = [(product_id, 1) for product_id in products]
+    responses = at_once(committing_client, user, *(lines if n % 2 else lines[::-1] for n in range(10)))
+    assert statuses(responses) == {201: 10}
+    assert set(Product.objects.values_list("stock", flat=True)) == {0}
+
+
+def test_the_same_request_at_once_orders_once(
+    committing_client: httpx2.Client, user: Headers, products: list[int]
+) -> None:
+    responses = at_once(committing_client, user, *[[(products[0], 2)]] * 6, key="k")
+    assert statuses(responses) == {201: 6}
+    assert len({response.json()["id"] for response in responses}) == 1
+    assert Product.objects.get(id=products[0]).stock == 8
+
+
+def test_one_key_for_two_orders_at_once(committing_client: httpx2.Client, user: Headers, products: list[int]) -> None:
+    responses = at_once(committing_client, user, *([(product_id, 1)] for product_id in products), key="k")
+    assert statuses(responses) == {201: 1, 422: 4}
+    assert sum(Product.objects.values_list("stock", flat=True)) == 49

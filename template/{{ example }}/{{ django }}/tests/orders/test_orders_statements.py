@@ -1,0 +1,46 @@
+"""How many statements a request for orders takes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from shop import make_product, place_order
+from support import Headers, SignIn, UserFactory
+
+
+@pytest.fixture
+def statements(db_session: BaseDatabaseWrapper) -> Iterator[list[str]]:
+    """What is sent to the database, savepoints apart."""
+    sent: list[str] = []
+
+    def note(execute: Any, sql: str, *arguments: Any) -> Any:
+        if "SAVEPOINT" not in sql:
+            sent.append(sql)
+        return execute(sql, *arguments)
+
+    db_session.execute_wrappers.append(note)
+    yield sent
+    db_session.execute_wrappers.remove(note)
+
+
+@pytest.fixture
+async def user(user_factory: UserFactory, sign_in: SignIn) -> Headers:
+    return sign_in(await user_factory())
+
+
+@pytest.mark.parametrize("number", [1, 5])
+async def test_statements_do_not_grow_with_orders_and_lines(
+    async_client: httpx2.AsyncClient, admin: Headers, user: Headers, statements: list[str], number: int
+) -> None:
+    lines = [(await make_product(async_client, admin, stock=9), 1) for _ in range(number)]
+    for _ in range(number):
+        statements.clear()
+        assert (await place_order(async_client, user, *lines)).status_code == 201
+        assert len(statements) == 6, statements
+    statements.clear()
+    page = (await async_client.get("/orders", headers=user)).json()
+    assert [len(order["lines"]) for order in page["items"]] == [number] * number
+    assert len(statements) == 3, statements
