@@ -99,7 +99,7 @@ def _use(server: str, name: str) -> str:
 
 def _leave() -> None:
     default_connection.close()
-    default_connection.close_pool()  # type: ignore[attr-defined] -- PostgreSQL's
+    default_connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL's
 
 
 @pytest.fixture(scope="session")

@@ -75,7 +75,7 @@ def at_once(client: httpx2.Client, *bodies: dict[str, Any]) -> list[httpx2.Respo
         return list(threads.map(lambda body: client.post("/users", json=body), bodies))
 
 
-def test_each_request_has_a_connection_of_its_own(committing_client: httpx2.Client) -> None:
+def test_each_request_has_a_session_of_its_own(committing_client: httpx2.Client) -> None:
     responses = at_once(committing_client, *(ADA | {"email": f"{number}@example.com"} for number in range(8)))
     assert {response.status_code for response in responses} == {201}
     assert len({response.json()["id"] for response in responses}) == 8
@@ -93,7 +93,7 @@ def other_database(settings: Settings) -> Iterator[Callable[..., None]]:
 
     def let_go() -> None:
         connections.close_all()
-        connection.close_pool()  # type: ignore[attr-defined] -- PostgreSQL's
+        connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL's
 
     def use(**changes: Any) -> None:
         let_go()

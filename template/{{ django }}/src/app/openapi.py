@@ -69,7 +69,7 @@ class FormModel(params.FormModel):
         return data
 
 
-class Form(params.Form):  # type: ignore[misc] -- final only for readers of types
+class Form(params.Form):  # type: ignore[misc]  # django-ninja's is one too
     """Marks the schema of a form: `form: Annotated[TokenForm, Form(...)]`."""
 
     _model = FormModel

@@ -39,6 +39,7 @@ WSGI_APPLICATION = "app.wsgi.application"
 LOGGING_CONFIG = None  # `wsgi.py` and `manage.py` configure it, the same for all libraries
 SILENCED_SYSTEM_CHECKS = [
     "auth.W004",  # e-mail addresses are unique whatever their case: a constraint of their own, not `unique=True`
+    "security.W009",  # a SECRET_KEY of 32 random bytes is long enough; `config.py` refuses placeholders
     "security.W001",  # RequestContext sets what SecurityMiddleware would, on errors too; TLS ends before the service
     "security.W002",  # … and X-Frame-Options with them
 ]

@@ -1,10 +1,11 @@
 """How many statements a request for orders takes."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
 import pytest
+from asgiref.sync import sync_to_async
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from shop import make_product, place_order
@@ -12,7 +13,7 @@ from support import Headers, SignIn, UserFactory
 
 
 @pytest.fixture
-def statements(db_session: BaseDatabaseWrapper) -> Iterator[list[str]]:
+async def statements(db_session: BaseDatabaseWrapper) -> AsyncIterator[list[str]]:
     """What is sent to the database, savepoints apart."""
     sent: list[str] = []
 
@@ -21,9 +22,10 @@ def statements(db_session: BaseDatabaseWrapper) -> Iterator[list[str]]:
             sent.append(sql)
         return execute(sql, *arguments)
 
-    db_session.execute_wrappers.append(note)
+    # In the thread of the requests: another one would have another connection.
+    await sync_to_async(lambda: db_session.execute_wrappers.append(note))()
     yield sent
-    db_session.execute_wrappers.remove(note)
+    await sync_to_async(lambda: db_session.execute_wrappers.remove(note))()
 
 
 @pytest.fixture
