@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import CursorResult, make_url
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
 
 import app as package
@@ -113,14 +113,18 @@ def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     forget()
 
 
+@pytest.fixture(scope="session")
+def engine(settings: Settings) -> AsyncEngine:
+    """What connects. It keeps no connection: each test has an event loop of its own, which a connection belongs to."""
+    return create_async_engine(asyncpg_url(settings), poolclass=NullPool)
+
+
 @pytest.fixture
-async def connection(settings: Settings, cheap_passwords: None) -> AsyncIterator[AsyncConnection]:
+async def connection(engine: AsyncEngine, cheap_passwords: None) -> AsyncIterator[AsyncConnection]:
     """A connection whose transaction is rolled back after the test, whatever was committed inside it."""
-    engine = create_async_engine(asyncpg_url(settings), poolclass=NullPool)
     async with engine.connect() as connection, connection.begin() as transaction:
         yield connection
         await transaction.rollback()
-    await engine.dispose()
 
 
 @pytest.fixture
@@ -161,16 +165,14 @@ def make_client(settings: Settings, connection: AsyncConnection) -> MakeClient:
 
 
 @pytest.fixture
-def committed_database(database_url: str, settings: Settings) -> Iterator[str]:
+def committed_database(database_url: str, engine: AsyncEngine) -> Iterator[str]:
     """The database for a test that really commits: emptied afterwards."""
     yield database_url
 
     async def empty() -> None:
-        engine = create_async_engine(asyncpg_url(settings), poolclass=NullPool)
         tables = ", ".join(f'"{table.name}"' for table in Base.metadata.sorted_tables)
         async with engine.begin() as connection:
             await connection.exec_driver_sql(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
-        await engine.dispose()
 
     asyncio.run(empty())
 
