@@ -30,6 +30,8 @@ PROFILES: dict[str, Answers] = {
     "poetry": {"package_manager": "poetry", "license": "MIT"},
     "uv-bare": {"features": "[]", "license": "Apache-2.0"},
     "poetry-bare": {"package_manager": "poetry", "features": "[]", "license": "BSD-3-Clause"},
+    "django": {"framework": "django"},
+    "django-poetry-bare": {"framework": "django", "package_manager": "poetry", "features": "[]"},
     "next-python": {"python_version": "3.14"},
 }
 

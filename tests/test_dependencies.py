@@ -28,7 +28,7 @@ def test_wheels_alone_resolve(render: Callable[..., Project], python: str) -> No
     for project in distinct.values():
         groups = tomllib.loads((project.path / "pyproject.toml").read_text())["dependency-groups"]
         locked = project.run(*resolve, f"--python-version={python}", *(f"--group={group}" for group in groups))
-        assert "\nfastapi==" in locked
+        assert "\npydantic==" in locked
 
 
 @pytest.mark.deep

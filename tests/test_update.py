@@ -22,7 +22,7 @@ def origin(template: Path, tmp_path: Path) -> Path:
 
 def in_template(origin: Path, path: Path) -> Path:
     """Where the template keeps a rendered file, in whichever layer."""
-    (found,) = (origin / "template").glob(f"**/{path}")
+    (found,) = (found for found in (origin / "template").glob(f"**/{path}") if "{{ django }}" not in found.parts)
     return found
 
 

@@ -103,11 +103,25 @@ class Service(NinjaAPI):
         for path in document["paths"].values():
             for operation in path.values():
                 _complete(operation)
+        text = json.dumps(document)
+        for name in [name for name in models if f'"{REFERENCE.format(model=name)}"' not in text]:
+            del models[name]  # the parameters of a query, which stand there one by one
+        del document["servers"]
         return document
 
 
 class Document(OpenAPISchema):
-    """The document, with the security schemes under the names that they give themselves."""
+    """The document, with forms as their schemas, and security schemes under the names that they give themselves."""
+
+    def request_body(self, operation: Operation) -> dict[str, Any]:
+        body: dict[str, Any] = super().request_body(operation)
+        for form in (model for model in operation.models if issubclass(model, FormModel)):
+            [kind] = [field.annotation for field in form.model_fields.values()]
+            schema = kind.model_json_schema(ref_template=REFERENCE)  # type: ignore[union-attr]
+            self.add_schema_definitions(schema.pop("$defs", {}) | {schema["title"]: schema})
+            for content in body["content"].values():
+                content["schema"] = {"$ref": REFERENCE.format(model=schema["title"])}
+        return body
 
     def operation_security(self, operation: Operation) -> list[dict[str, Any]] | None:
         schemes: dict[str, Any] = {scheme.name: dict(scheme.model) for scheme in operation.auth_callbacks}  # type: ignore[attr-defined]
@@ -134,6 +148,8 @@ def _complete(operation: dict[str, Any]) -> None:
         common += [413, 415, 422]
     elif operation["parameters"]:
         common += [422]
+    if not operation["parameters"]:
+        del operation["parameters"]
     if operation.get("tags") != ["health"]:
         common += [503]
     for status, response in problems(*common)["responses"].items():
