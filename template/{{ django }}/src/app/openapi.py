@@ -124,7 +124,7 @@ class Document(OpenAPISchema):
         return body
 
     def operation_security(self, operation: Operation) -> list[dict[str, Any]] | None:
-        schemes: dict[str, Any] = {scheme.name: dict(scheme.model) for scheme in operation.auth_callbacks}  # type: ignore[attr-defined]
+        schemes: dict[str, Any] = {scheme.name: dict(scheme.model) for scheme in operation.auth_callbacks}
         self.securitySchemes |= schemes
         return [{name: []} for name in schemes] or None
 
