@@ -117,14 +117,14 @@ class Document(OpenAPISchema):
         body: dict[str, Any] = super().request_body(operation)
         for form in (model for model in operation.models if issubclass(model, FormModel)):
             [kind] = [field.annotation for field in form.model_fields.values()]
-            schema = kind.model_json_schema(ref_template=REFERENCE)  # type: ignore[union-attr]
+            schema = kind.model_json_schema(ref_template=REFERENCE)
             self.add_schema_definitions(schema.pop("$defs", {}) | {schema["title"]: schema})
             for content in body["content"].values():
                 content["schema"] = {"$ref": REFERENCE.format(model=schema["title"])}
         return body
 
     def operation_security(self, operation: Operation) -> list[dict[str, Any]] | None:
-        schemes: dict[str, Any] = {scheme.name: dict(scheme.model) for scheme in operation.auth_callbacks}
+        schemes: dict[str, Any] = {scheme.name: dict(scheme.model) for scheme in operation.auth_callbacks}  # type: ignore[attr-defined]
         self.securitySchemes |= schemes
         return [{name: []} for name in schemes] or None
 
