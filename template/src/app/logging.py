@@ -6,6 +6,7 @@ import secrets
 import sys
 from collections.abc import Mapping, MutableMapping
 from functools import lru_cache
+from json import JSONEncoder
 from typing import Any
 
 import structlog
@@ -15,6 +16,10 @@ from structlog.typing import Processor
 
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{8,128}")
 SECRET_NAMES = re.compile(r"password|secret|token|authorization|cookie|api_?key|signature", re.IGNORECASE)
+
+
+ENCODER = JSONEncoder(ensure_ascii=False, default=repr)
+"""Made once: `json.dumps` with a default makes one for each line."""
 
 
 def request_id(offered: str | None) -> str:
@@ -50,7 +55,7 @@ def configure(level: str, *, json: bool) -> None:
         [
             # Without the values of local variables: passwords and tokens are among them.
             structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
-            structlog.processors.JSONRenderer(),
+            structlog.processors.JSONRenderer(lambda event, **_: ENCODER.encode(event)),
         ]
         if json
         else [
