@@ -1,0 +1,234 @@
+"""How the parts are wired together."""
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx2
+import pytest
+from django.test import override_settings
+from pydantic import SecretStr
+from structlog.testing import capture_logs
+
+import app as package
+from app import __main__ as command_line
+from app import health, server, telemetry, wsgi
+from app.config import Settings
+from app.middleware import Proxies
+from app.slices import Slice, SliceError, find_slices
+from app.urls import all_routes
+from support import MakeClient, UserFactory, assert_problem
+
+ROUTES = """
+from ninja import Router
+
+router = Router()
+
+
+@router.get("{path}"{auth})
+def probe(request): ...
+"""
+
+
+@pytest.fixture
+def probe(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """The folder of a slice called `probe`, found beside the real ones."""
+    folder = tmp_path / "probe"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    found = [*find_slices(), Slice("probe")]
+    monkeypatch.setattr("app.__path__", [*package.__path__, str(tmp_path)])
+    monkeypatch.setattr("app.urls.find_slices", lambda: iter(found))
+    yield folder
+    for name in ("app.probe", "app.probe.routes"):
+        sys.modules.pop(name, None)
+
+
+def test_a_slice_is_served_by_being_there(probe: Path) -> None:
+    (probe / "routes.py").write_text(ROUTES.format(path="/probe", auth=""))
+    [operation] = all_routes().path_operations["/probe"].operations
+    assert operation.auth_callbacks, "who has no token is refused"
+
+
+@pytest.mark.parametrize(
+    ("path", "auth", "sentence"),
+    [
+        ("/users/me", "", "GET /users/me is a route of 'users'"),
+        ("/probe", ", auth=None", "/probe of its `router` must ask for a token"),
+    ],
+)
+def test_a_route_that_does_not_fit_is_named(probe: Path, path: str, auth: str, sentence: str) -> None:
+    (probe / "routes.py").write_text(ROUTES.format(path=path, auth=auth))
+    with pytest.raises(SliceError) as refused:
+        all_routes()
+    assert str(refused.value) == f"The slice 'probe' does not load: {sentence}"
+
+
+async def test_nothing_is_served_without_a_token_that_asks_for_one(async_client: httpx2.AsyncClient) -> None:
+    document = (await async_client.get("/openapi.json")).json()
+    guarded = [
+        (method, path)
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        if "token" in {name for scheme in operation.get("security", []) for name in scheme}
+    ]
+    assert ("get", "/users/me") in guarded
+    for method, path in guarded:
+        assert_problem(await async_client.request(method, path.replace("{", "").replace("}", "")), 401)
+
+
+def test_the_service_starts_although_the_database_is_down(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable() -> None:
+        raise OSError("no answer")
+
+    monkeypatch.setattr("app.db.check", unreachable)
+    monkeypatch.setattr("app.retry.random.uniform", lambda *_: 0)
+    nowhere = settings.model_copy(update={"allowed_hosts": (), "environment": "production"})
+    with override_settings(SERVICE=nowhere), capture_logs() as lines:
+        wsgi.start()
+    assert [line["log_level"] for line in lines] == ["info", "warning", "warning"]
+    assert lines[-1]["event"] == "database unavailable"
+
+
+def test_other_servers_find_the_application(database_url: str) -> None:
+    assert isinstance(wsgi.application, wsgi.Application)
+    with pytest.raises(AttributeError):
+        _ = wsgi.nothing
+
+
+async def test_a_dependency_that_hangs_is_not_waited_for(
+    async_client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "SECONDS", 0.05)
+    monkeypatch.setattr("app.db.check_and_let_go", lambda: time.sleep(1))
+    started = time.monotonic()
+    assert_problem(await async_client.get("/health/ready"), 503)
+    assert time.monotonic() - started < 0.9
+
+
+async def test_readiness_ends_before_the_service(
+    async_client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draining = threading.Event()
+    draining.set()
+    monkeypatch.setattr(health, "draining", draining)
+    assert_problem(await async_client.get("/health/ready"), 503)
+
+
+async def test_limits_hold_while_redis_is_down(make_client: MakeClient, user_factory: UserFactory) -> None:
+    await user_factory(email="ada@example.com")
+    form = {"username": "ada@example.com", "password": "wrong password"}
+    async with make_client(redis_url="redis://127.0.0.1:9", login_rate="1/minute") as client:
+        assert_problem(await client.post("/auth/token", data=form), 401)
+        assert_problem(await client.post("/auth/token", data=form), 429)
+
+
+def test_errors_are_reported_without_personal_data(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    options: dict[str, object] = {}
+    monkeypatch.setattr("sentry_sdk.init", lambda **given: options.update(given))
+    telemetry.start(settings.model_copy(update={"sentry_dsn": SecretStr("https://key@sentry.example/1")}))
+    assert options["dsn"] == "https://key@sentry.example/1"
+    assert options["send_default_pii"] is False
+
+
+def test_traces_go_where_the_settings_say(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[object] = []
+    monkeypatch.setattr("opentelemetry.trace.set_tracer_provider", started.append)
+    instrument = "opentelemetry.instrumentation.django.DjangoInstrumentor.instrument"
+    monkeypatch.setattr(instrument, lambda _: started.append("instrumented"))
+    telemetry.start(settings.model_copy(update={"otel_exporter_otlp_endpoint": "http://127.0.0.1:9"}))
+    provider: Any = started[0]
+    provider.shutdown()
+    assert started[1:] == ["instrumented"]
+
+
+@pytest.mark.parametrize(
+    ("trusted", "address", "forwarded", "caller"),
+    [
+        ("10.0.0.1", "10.0.0.1", "203.0.113.7", "203.0.113.7"),
+        ("10.0.0.0/8", "10.0.0.1", "203.0.113.7, 10.0.0.2", "203.0.113.7"),
+        ("10.0.0.1", "10.0.0.1", "198.51.100.1, 203.0.113.7", "203.0.113.7"),
+        ("10.0.0.1", "203.0.113.7", "198.51.100.1", "203.0.113.7"),
+        ("10.0.0.1", "nobody", "198.51.100.1", "nobody"),
+        ("*", "10.0.0.1", "203.0.113.7, 10.0.0.2", "203.0.113.7"),
+    ],
+)
+def test_only_trusted_proxies_are_believed(trusted: str, address: str, forwarded: str, caller: str) -> None:
+    meta = {"REMOTE_ADDR": address, "HTTP_X_FORWARDED_FOR": forwarded, "HTTP_X_FORWARDED_PROTO": "https"}
+    Proxies([trusted]).apply(meta)
+    assert meta["REMOTE_ADDR"] == caller
+    assert ("wsgi.url_scheme" in meta) is (caller != address)
+
+
+async def test_a_trusted_proxy_forwards_the_caller(make_client: MakeClient) -> None:
+    body = {"name": "Ada", "email": "nobody", "password": "engine no. 1"}
+    async with make_client(trusted_proxies="127.0.0.1", registration_rate="1/minute") as client:
+        for address, status in (("203.0.113.7", 422), ("203.0.113.7", 429), ("203.0.113.8", 422)):
+            response = await client.post("/users", json=body, headers={"X-Forwarded-For": address})
+            assert_problem(response, status)
+
+
+def test_the_load_balancer_is_told_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr("os.kill", lambda *arguments: told.append(arguments))
+    watcher = server.GentleServer("app.wsgi", drain_seconds=0.05, interface=server.Interfaces.WSGI)
+    watcher.wrks = [SimpleNamespace(is_alive=lambda: True, inner=SimpleNamespace(pid=7))]
+    watcher.signal_handler_interrupt()
+    assert told == [(7, signal.SIGUSR1)]
+    assert not watcher.interrupt_signal
+    watcher.signal_handler_interrupt()
+    assert watcher.interrupt_signal, "who asks again is not made to wait"
+
+
+def test_the_serving_process_has_the_application(
+    database_url: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handlers: dict[int, Any] = {}
+    monkeypatch.setattr("signal.signal", handlers.__setitem__)
+    monkeypatch.setattr(server, "start", lambda: None)
+    assert isinstance(server.load(), wsgi.Application)
+    monkeypatch.setattr(health, "draining", threading.Event())
+    handlers[signal.SIGUSR1]()
+    assert health.draining.is_set()
+
+
+def test_a_slice_with_a_mistake_ends_in_its_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise SliceError("The slice 'notes' does not load")
+
+    monkeypatch.setattr(server, "create_application", broken)
+    with pytest.raises(SystemExit, match="'notes' does not load"):
+        server.load()
+
+
+@pytest.mark.parametrize(("command", "reload"), [("serve", False), ("dev", True)])
+def test_both_ways_to_serve(database_url: str, monkeypatch: pytest.MonkeyPatch, command: str, *, reload: bool) -> None:
+    served: list[Any] = []
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("SECRET_KEY", "Zm9yIHRoZSB0ZXN0cywgYW5kIG9ubHkgZm9yIHRoZW0")
+    monkeypatch.setattr("multiprocessing.set_start_method", served.append)
+    monkeypatch.setattr(command_line, "migrate", served.append)
+    monkeypatch.setattr(server.GentleServer, "serve", lambda self, **_: served.append(self))
+    command_line.main([command])
+    assert served[-1].reload_on_changes is reload
+
+
+def test_a_revision_is_written_for_every_slice(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[Any] = []
+    monkeypatch.setattr(
+        "django.core.management.call_command", lambda *names, **options: called.append((names, options))
+    )
+    command_line.main(["revision", "Notes, and more"])
+    [((command, *slices), options)] = called
+    assert command == "makemigrations"
+    assert "users" in slices
+    assert options == {"name": "notes_and_more"}
+
+
+def test_migrating_twice_changes_nothing(committed_database: str) -> None:
+    command_line.main(["migrate"])
