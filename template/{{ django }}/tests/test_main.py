@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 from django.test import override_settings
+from granian.constants import Interfaces
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
@@ -176,7 +177,7 @@ async def test_a_trusted_proxy_forwards_the_caller(make_client: MakeClient) -> N
 def test_the_load_balancer_is_told_first(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[int, int]] = []
     monkeypatch.setattr("os.kill", lambda *arguments: told.append(arguments))
-    watcher = server.GentleServer("app.wsgi", drain_seconds=0.05, interface=server.Interfaces.WSGI)
+    watcher = server.GentleServer("app.wsgi", drain_seconds=0.05, interface=Interfaces.WSGI)
     watcher.wrks = [SimpleNamespace(is_alive=lambda: True, inner=SimpleNamespace(pid=7))]
     watcher.signal_handler_interrupt()
     assert told == [(7, signal.SIGUSR1)]
