@@ -104,3 +104,25 @@ def test_a_renamed_folder_renames_nothing(project: Callable[..., Project]) -> No
 def test_without_git_an_update_says_why_it_cannot(copie: Copie, template: Path) -> None:
     result = copie.update(copie.copy(template_dir=template))
     assert str(result.exception) == "Updating is only supported in git-tracked subprojects."
+
+
+def test_a_project_keeps_its_framework(project: Callable[..., Project]) -> None:
+    service = project()
+    said = service.run(COPIER, "update", "--defaults", "--data=framework=django", fails=True)
+    assert said.rstrip().endswith(
+        "Keep fastapi: a project never changes its framework; render a new one beside it, and move what is yours."
+    )
+    assert service.run("git", "status", "--porcelain") == ""
+
+
+def test_a_project_may_change_its_package_manager_and_back(
+    project: Callable[..., Project], render: Callable[..., Project]
+) -> None:
+    service = project()
+    for manager, profile in (("poetry", {"package_manager": "poetry"}), ("uv", {})):
+        message = service.run(COPIER, "update", "--defaults", f"--data=package_manager={manager}")
+        assert f"{manager} sync && {manager} run poe check" in message
+        assert service.files() == render(**profile).files()
+        for path in ("pyproject.toml", "AGENTS.md", ".pre-commit-config.yaml"):
+            assert (service.path / path).read_bytes() == (render(**profile).path / path).read_bytes()
+        service.commit()
