@@ -1,9 +1,9 @@
 """How fast the service is on this machine: `poe bench`.
 
-The service runs as one process in production settings, on the embedded PostgreSQL. What asks it is written in Python as
-well and runs beside it, so it takes a good part of the machine, and most of it for the fastest answers. The figures are
-lower bounds: good to compare a change with what was before it, on the same machine and day. For absolute ones, point a
-load generator like wrk at `poe serve`.
+The service runs as one process, by the command of production, on the embedded PostgreSQL. What asks it is written in
+Python as well and runs beside it, so it takes a good part of the machine, and most of it for the fastest answers. The
+figures are lower bounds: good to compare a change with what was before it, on the same machine and day. For absolute
+ones, point a load generator like wrk at `poe serve`.
 """
 
 import argparse
@@ -43,13 +43,8 @@ def database() -> Iterator[dict[str, str]]:
     url = start(DATABASE)
     drop = f'DROP DATABASE "{DATABASE}" WITH (FORCE);'
     sql(f'{drop} CREATE DATABASE "{DATABASE}"')
-    environment = os.environ | {
-        "DATABASE_URL": url,
-        "ENVIRONMENT": "production",
-        "ALLOWED_HOSTS": "127.0.0.1",
-        "SECRET_KEY": secrets.token_urlsafe(48),
-        "PAYMENTS_SECRET": secrets.token_urlsafe(48),
-    }
+    # As in production, but for secrets, which a slice may need of its own.
+    environment = os.environ | {"DATABASE_URL": url, "ENVIRONMENT": "test"}
     try:
         app(environment, "migrate")
         app(environment, "user", "--admin", EMAIL, given=PASSWORD)
