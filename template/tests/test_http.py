@@ -1,6 +1,7 @@
 """What every response has in common."""
 
 import re
+import sys
 from collections.abc import AsyncIterator
 
 import httpx2
@@ -92,7 +93,7 @@ async def test_body_of_another_type(async_client: httpx2.AsyncClient, content_ty
         (b"null", 422),
         (b"[]", 422),
         (b"\xff\xfe", 422),
-        (b"[" * 50_000, 400),
+        (b"[" * 50_000, 400 if sys.version_info < (3, 14) else 422),  # until 3.14, reading it is a recursion
     ],
     ids=["open", "word", "half", "text", "null", "list", "no UTF-8", "deep"],
 )

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import signal
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -45,7 +46,12 @@ def start(database: str, folder: Path = FOLDER) -> str:
         raise ValueError(f"{database!r} is no database name")
     folder = _usable(folder.absolute())
     folder.mkdir(parents=True, exist_ok=True)
-    server = get_server(folder)
+    try:
+        server = get_server(folder)
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+        raise EmbeddedServerError(
+            f"The embedded PostgreSQL does not start ({error}). DATABASE_URL would make the service use another."
+        ) from error
     # When this process ends, it stops the server by a program that must survive a second Ctrl-C. What is registered
     # after the server's own end runs before it.
     for ending in (signal.SIGINT, signal.SIGTERM):
