@@ -78,12 +78,12 @@ def test_production_refuses_to_start_with_one_sentence(
 
 
 def test_sigterm_turns_readiness_off_and_then_ends_the_process(database_url: str) -> None:
-    with serving(DRAIN_SECONDS="1") as (process, address):
+    with serving(DRAIN_SECONDS="3") as (process, address):
         assert get(f"{address}/health/ready") == 200
         process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + 1
+        # Readiness turns before the port closes: the other way round, no answer would come and this would fail.
         while get(f"{address}/health/ready") != 503:
-            assert time.monotonic() < deadline
+            time.sleep(0.02)
         assert get(f"{address}/health/live") == 200
         assert process.wait(timeout=15) == 0
         assert process.stdout
@@ -101,18 +101,3 @@ def test_user_is_made_and_promoted(
     with pytest.raises(SystemExit) as ended:
         main(["user", "nobody"])
     assert [line.partition(":")[0] for line in str(ended.value).splitlines()] == ["email", "password"]
-
-
-def test_shell_knows_every_model(database_url: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "asyncio"],
-        input="print(await session.scalar(select(User.id).where(User.id < 0)))\n",
-        env=os.environ | {"PYTHONSTARTUP": "src/app/shell.py"},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert "User" in done.stdout.splitlines()[0]
-    assert "None" in done.stdout.replace(">>> ", "").splitlines()
