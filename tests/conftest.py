@@ -27,10 +27,10 @@ type Answers = Mapping[str, str]
 # Each choice of each question at least once; the Python of the last one need not be installed.
 PROFILES: dict[str, Answers] = {
     "uv": {},
-    "poetry": {"package_manager": "poetry", "license": "MIT"},
+    "poetry": {"package_manager": "poetry", "license": "MIT", "ci": "gitlab"},
     "uv-bare": {"features": "[]", "license": "Apache-2.0"},
-    "poetry-bare": {"package_manager": "poetry", "features": "[]", "license": "BSD-3-Clause"},
-    "django": {"framework": "django"},
+    "poetry-bare": {"package_manager": "poetry", "features": "[]", "license": "BSD-3-Clause", "ci": "none"},
+    "django": {"framework": "django", "ci": "gitlab"},
     "django-poetry-bare": {"framework": "django", "package_manager": "poetry", "features": "[]"},
     "next-python": {"python_version": "3.14"},
 }

@@ -181,6 +181,8 @@ def test_a_person_answers(desk: Project, terminal: "pexpect.spawn[str]") -> None
     terminal.send(DOWN + ENTER)
     terminal.expect_exact("oldest Python")
     terminal.send(DOWN + ENTER)
+    terminal.expect_exact("Where are its changes checked?")
+    terminal.send(DOWN + ENTER)
     terminal.expect_exact("What else should it hold?")
     terminal.send(" " + ENTER)
     terminal.expect_exact("Fastapi is written.")
@@ -199,6 +201,7 @@ def test_a_person_answers(desk: Project, terminal: "pexpect.spawn[str]") -> None
         "framework": "fastapi",
         "package_manager": "poetry",
         "python_version": "3.14",
+        "ci": "gitlab",
         "features": [],
     }
 

@@ -98,7 +98,7 @@ def test_every_file_has_one_owner(render: Callable[..., Project]) -> None:
 def test_nothing_is_left_over(rendered: Project) -> None:
     """No Jinja, no noise at the ends of lines and files, no empty folder."""
     names = "|".join(map(re.escape, QUESTIONS))
-    left = re.compile(rf"\{{%|\{{#|\{{\{{-? *({names}|_copier|toml|markdown)\b")
+    left = re.compile(rf"\{{%|\{{#|(?<!\$)\{{\{{-? *({names}|_copier|toml|markdown)\b")
     for path in rendered.files():
         text = (rendered.path / path).read_text()
         assert not left.search(text), path
