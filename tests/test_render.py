@@ -12,8 +12,6 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import (
-    CONFIGURATION,
-    PROFILES,
     QUESTIONS,
     REPOSITORY,
     TOOLS,
@@ -24,7 +22,6 @@ from conftest import (
     working_tree,
 )
 from jinja2 import Environment, StrictUndefined
-from pathspec import GitIgnoreSpec
 
 TEMPLATE = REPOSITORY / "template"
 compiled = cache(Environment(undefined=StrictUndefined, autoescape=False).from_string)  # noqa: S701  # no web page
@@ -79,20 +76,6 @@ def test_no_two_layers_render_the_same_path() -> None:
             if all(parts):
                 rendered[Path(*parts)] += 1
         assert [path for path, times in rendered.items() if times > 1] == [], chosen
-
-
-def test_every_file_has_one_owner(render: Callable[..., Project]) -> None:
-    """What is yours is yours in one way, and no rule about it is dead."""
-    at_update = compiled("\n".join(CONFIGURATION["_exclude"])).render(_copier_operation="update").split()
-    files = render().files()
-    always = {pattern: set(GitIgnoreSpec.from_lines([pattern]).match_files(files)) for pattern in at_update}
-    skipped = CONFIGURATION["_skip_if_exists"]
-    by_feature = {pattern: set(GitIgnoreSpec.from_lines([pattern]).match_files(files)) for pattern in skipped}
-    assert [pattern for pattern, matched in (always | by_feature).items() if not matched] == []
-
-    bare = render(**PROFILES["uv-bare"]).files()
-    assert set.union(*always.values()) <= bare, "An update could never bring these."
-    assert not set.union(*by_feature.values()) & bare, "An update would bring these back after they were deleted."
 
 
 def test_nothing_is_left_over(rendered: Project) -> None:
