@@ -80,6 +80,7 @@ def migrate(_options: argparse.Namespace) -> None:
 
     _set_up()
     with connection.cursor() as cursor:
+        connection.connection.patience = None
         cursor.execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0")
         cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
         call_command("migrate", verbosity=1)

@@ -22,6 +22,10 @@ from app.problems import (
 
 log = structlog.get_logger()
 
+TEMPORARY = ("08", "25P03", "25P04", "40", "53", "57")
+"""How SQLSTATE begins (PostgreSQL, appendix A) with lost connections, transactions that were idle or took too long,
+rollbacks, resources, interventions of the operator."""
+
 OF_DJANGO: dict[type[Exception], type[ProblemError]] = {
     Http404: NotFound,
     PermissionDenied: Forbidden,
@@ -85,7 +89,6 @@ def server_error(request: HttpRequest) -> ProblemResponse:
 
 def _temporary(error: Exception) -> bool:
     """Whether the same request may succeed later: the database is gone, overloaded, or took too long."""
-    # Classes of SQLSTATE (PostgreSQL, appendix A): connection, rollback, resources, intervention of the operator.
     if state := getattr(error.__cause__, "sqlstate", None):
-        return state[:2] in {"08", "40", "53", "57"}
+        return bool(state.startswith(TEMPORARY))
     return isinstance(error, OperationalError | InterfaceError | OSError)  # no answer at all

@@ -13,10 +13,14 @@ from granian.server import Server
 
 from app import health, logging
 from app.config import ConfigError, Settings
+from app.settings import WAITING
 from app.slices import SliceError
 from app.wsgi import Application, create_application, start
 
 log = structlog.get_logger()
+
+PROBES = 4
+"""Threads that no wait for a connection can take away."""
 
 DRAIN = getattr(signal, "SIGUSR1", None)
 """Tells the serving process that the end is near; Windows has no such signal, and no load balancers."""
@@ -31,7 +35,9 @@ def run(settings: Settings, *, reload: bool = False) -> None:
         address=settings.host,
         port=settings.port,
         interface=Interfaces.WSGI,
-        blocking_threads=settings.database_pool_size,  # one connection each
+        # As many as can have or await a connection, and some more: probes are answered also when the database is not.
+        blocking_threads=settings.database_pool_size * (1 + WAITING) + PROBES,
+        respawn_failed_workers=not reload,
         workers_kill_timeout=30,
         websockets=False,
         log_enabled=False,

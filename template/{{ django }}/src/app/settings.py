@@ -3,12 +3,18 @@
 from pathlib import Path
 from typing import Any
 
+from psycopg import Connection, OperationalError
+from psycopg.abc import RV, PQGen
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
 
 from app.config import Settings
 from app.slices import find_slices
 
 SERVICE = Settings.load()
+
+WAITING = 4
+"""Requests that may wait for each connection of the pool; more are answered 503 at once."""
 
 SECRET_KEY = SERVICE.secret_key.get_secret_value()
 ALLOWED_HOSTS = sorted(SERVICE.hosts)
@@ -45,6 +51,24 @@ SILENCED_SYSTEM_CHECKS = [
 ]
 
 
+class ImpatientConnection(Connection[Any]):
+    """A connection that the service gives up when the server does not answer at all.
+
+    The server ends a statement that takes too long; but nobody says so when the network to it is gone.
+    """
+
+    patience: float | None = SERVICE.database_timeout_seconds + 1
+    """Seconds. None waits for ever."""
+
+    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        try:
+            return super().wait(gen, interval, timeout or self.patience)
+        except OperationalError:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                self.pgconn.finish()
+            raise
+
+
 def database(settings: Settings) -> dict[str, Any]:
     """DATABASE_URL as Django wants it: a pool of connections, each tried before it is used, and with time limits."""
     options: dict[str, Any] = conninfo_to_dict(settings.database_url or "")
@@ -64,8 +88,10 @@ def database(settings: Settings) -> dict[str, Any]:
             "options": f"{options.get('options', '')} {limits}".strip(),
             "connect_timeout": max(2, int(settings.database_timeout_seconds)),
             "pool": {
+                "connection_class": ImpatientConnection,
                 "min_size": 1,
                 "max_size": settings.database_pool_size,
+                "max_waiting": settings.database_pool_size * WAITING,
                 "timeout": settings.database_timeout_seconds,
             },
         },

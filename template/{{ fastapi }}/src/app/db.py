@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Self
 
 from fastapi import Depends, Request
-from sqlalchemy import MetaData, make_url, text
+from sqlalchemy import MetaData, event, make_url, text
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
@@ -40,28 +41,32 @@ class Database:
     @classmethod
     def connect(cls, settings: Settings) -> Self:
         """The database that the settings name. No connection is made yet."""
-        milliseconds = str(int(settings.database_timeout_seconds * 1000))
-        return cls(
-            create_async_engine(
-                asyncpg_url(settings),
-                echo=settings.debug,
-                hide_parameters=not settings.debug,  # they are personal data, and errors are logged
-                # Neither a read nor the ping of the pool needs a BEGIN and a ROLLBACK around it: two round trips
-                # instead of six. Sessions that write ask for their transaction.
-                isolation_level="AUTOCOMMIT",
-                pool_pre_ping=True,
-                pool_size=settings.database_pool_size,
-                max_overflow=0,
-                pool_timeout=settings.database_timeout_seconds,
-                connect_args={
-                    "timeout": settings.database_timeout_seconds,
-                    "server_settings": {
-                        "statement_timeout": milliseconds,
-                        "idle_in_transaction_session_timeout": milliseconds,
-                    },
+        seconds = settings.database_timeout_seconds
+        milliseconds = str(int(seconds * 1000))
+        engine = create_async_engine(
+            asyncpg_url(settings),
+            echo=settings.debug,
+            hide_parameters=not settings.debug,  # they are personal data, and errors are logged
+            # Neither a read nor the ping of the pool needs a BEGIN and a ROLLBACK around it: two round trips
+            # instead of six. Sessions that write ask for their transaction.
+            isolation_level="AUTOCOMMIT",
+            pool_pre_ping=True,
+            pool_size=settings.database_pool_size,
+            max_overflow=0,
+            pool_timeout=seconds,
+            connect_args={
+                "timeout": seconds,
+                # The server ends a statement that takes too long. Only when it does not answer at all, as when the
+                # network to it is gone, the service gives up by itself.
+                "command_timeout": seconds + 1,
+                "server_settings": {
+                    "statement_timeout": milliseconds,
+                    "idle_in_transaction_session_timeout": milliseconds,
                 },
-            )
+            },
         )
+        event.listen(engine.sync_engine, "handle_error", _give_up)
+        return cls(engine)
 
     @retry(times=4, on=(OSError, OperationalError, InterfaceError), delay=0.5)
     async def ping(self) -> None:
@@ -90,6 +95,12 @@ def asyncpg_url(settings: Settings) -> str:
 def script_engine(settings: Settings) -> AsyncEngine:
     """An engine for a script that connects once and ends: no pool, no time limit on a statement."""
     return create_async_engine(asyncpg_url(settings), echo=settings.debug, poolclass=NullPool)
+
+
+def _give_up(context: ExceptionContext) -> None:
+    """Drop a connection that does not answer. To roll back on it would only be the next wait."""
+    if isinstance(context.original_exception, TimeoutError):
+        context.is_disconnect = True
 
 
 def _sessions(bind: Any) -> async_sessionmaker[AsyncSession]:

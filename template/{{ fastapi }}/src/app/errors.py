@@ -24,6 +24,10 @@ from app.problems import (
 
 log = structlog.get_logger()
 
+TEMPORARY = ("08", "25P03", "25P04", "40", "53", "57")
+"""How SQLSTATE begins (PostgreSQL, appendix A) with lost connections, transactions that were idle or took too long,
+rollbacks, resources, interventions of the operator."""
+
 
 class ProblemResponse(JSONResponse):
     """A problem document as a response."""
@@ -60,7 +64,7 @@ def install(app: FastAPI) -> None:
     async def unavailable(request: Request, error: Exception) -> ProblemResponse:
         if isinstance(error, DBAPIError) and not _temporary(error):
             raise error
-        log.warning("database unavailable", error=type(error).__name__, reason=str(error).splitlines()[0])
+        log.warning("database unavailable", error=type(error).__name__, reason=str(error).partition("\n")[0])
         return ProblemResponse(Unavailable(), request.url.path)
 
 
@@ -93,6 +97,5 @@ def _readable(request: Request) -> bool:
 
 def _temporary(error: DBAPIError) -> bool:
     """Whether the same request may succeed later: the database is gone, overloaded, or took too long."""
-    # Classes of SQLSTATE (PostgreSQL, appendix A): connection, rollback, resources, intervention of the operator.
     state = getattr(error.orig, "sqlstate", None) or ""
-    return error.connection_invalidated or isinstance(error, InterfaceError) or state[:2] in {"08", "40", "53", "57"}
+    return error.connection_invalidated or isinstance(error, InterfaceError) or state.startswith(TEMPORARY)

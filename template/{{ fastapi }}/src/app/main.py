@@ -75,7 +75,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await app.state.database.ping()
     except Exception as error:
         # Readiness says so until it is there; a process that exits would only be started again.
-        log.warning("database unavailable", reason=str(error).splitlines()[0])
+        log.warning("database unavailable", reason=str(error).partition("\n")[0])
     yield
     await app.state.database.close()
     log.info("stop")
