@@ -6,7 +6,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -117,6 +117,18 @@ class Project:
 
 def data(answers: Answers) -> list[str]:
     return [f"--data={name}={answer}" for name, answer in answers.items()]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Name each test's group where pytest-xdist's scheduler reads it.
+
+    pytest-xdist 3.8 writes it to `_nodeid`, which pytest 9.2 does not read: every worker installed every profile.
+    """
+    if getattr(config.option, "loadgroup", False):
+        for item in items:
+            if group := item.get_closest_marker("xdist_group"):
+                *path, name = item.nodeid.split("::")
+                item._id = replace(item.id, names=(*path[1:], f"{name}@{group.args[0]}"), params=None)  # noqa: SLF001
 
 
 @pytest.fixture(scope="session", autouse=True)
