@@ -113,6 +113,7 @@ class Network:
         self._runner = asyncio.Runner()
         self._open = asyncio.Event()
         self._end = asyncio.Event()
+        self._writers: list[asyncio.StreamWriter] = []
         started = threading.Event()
         self._thread = threading.Thread(target=lambda: self._runner.run(self._run(started)))
         self._thread.start()
@@ -132,17 +133,23 @@ class Network:
 
     async def _run(self, started: threading.Event) -> None:
         self._open.set()
-        await asyncio.start_server(self._connect, "127.0.0.1", self.port)
+        server = await asyncio.start_server(self._connect, "127.0.0.1", self.port)
         started.set()
         await self._end.wait()
+        server.close()
+        for writer in self._writers:
+            writer.close()
+        await asyncio.gather(*(writer.wait_closed() for writer in self._writers), return_exceptions=True)
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
         await self._open.wait()
         try:
             there = await asyncio.open_unix_connection(self._target)
         except OSError:
             writer.close()
         else:
+            self._writers.append(there[1])
             await asyncio.gather(self._pipe(reader, there[1]), self._pipe(there[0], writer))
 
     async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
