@@ -93,7 +93,8 @@ def stop(live: Live) -> str:
 def live(installed: Callable[..., Project], request: pytest.FixtureRequest) -> Iterator[Live]:
     """Each profile as its README serves it, with an administrator. Its limits do not stop a test that hurries."""
     project = installed(**request.param)
-    live = serve(project, "dev", REGISTRATION_RATE="100000/minute", LOGIN_RATE="100000/minute")
+    unlimited = dict.fromkeys(("REGISTRATION_RATE", "LOGIN_RATE", "LOGIN_ADDRESS_RATE"), "100000/minute")
+    live = serve(project, "dev", **unlimited)
     made = subprocess.run(
         (project.manager, "run", "poe", "user", "--admin", "admin@example.com"),
         cwd=project.path,

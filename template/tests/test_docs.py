@@ -28,3 +28,14 @@ def test_what_is_named_is_there(reference: tuple[str, Path, str]) -> None:
     assert path.exists()
     if name:
         assert re.search(rf"^ *(?:async )?(?:def|class) {name}\b", path.read_text("utf-8"), re.MULTILINE)
+
+
+def test_every_item_of_security_has_its_test() -> None:
+    text = (ROOT / "docs" / "security.md").read_text("utf-8")
+    rows = re.findall(r"^\| ((?:API)?\d[\d.]*)\b.* \| ([^|]+) \|$", text, re.MULTILINE)
+    items = [item for item, _ in rows]
+    assert len(items) == len(set(items))
+    assert len([item for item in items if "." in item]) >= 45
+    assert [item for item in items if "." not in item] == [f"API{number}" for number in range(1, 11)]
+    for item, tests in rows:
+        assert re.search(r"`tests/[\w/]+\.py::test_\w+`", tests), item

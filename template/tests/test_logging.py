@@ -3,14 +3,17 @@
 import json
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import structlog
 from structlog.contextvars import bound_contextvars
 
 from app.logging import configure, redact, request_id
+from support import PASSWORD, MakeClient, UserFactory
 
 Lines = Callable[[], list[dict[str, Any]]]
 
@@ -120,3 +123,47 @@ def test_console_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert "user=7" in line
     assert "hunter2" not in line
     assert "\x1b" not in line, "no colours where nobody sees them"
+
+
+SECRET = "hunter2-hunter2"
+
+
+async def test_a_request_is_one_line_whatever_it_holds(lines: Lines, make_client: MakeClient) -> None:
+    configure("info", json=True)
+    forged = "%0d%0a%1b[2J%00%e2%80%a8" + quote('{"event": "request", "status": 200}')
+    headers = {"User-Agent": "evil\tagent", "Referer": "x", "X-Forwarded-For": '"}', "Authorization": 'Bearer "}{"'}
+    async with make_client(log_level="info") as client:
+        assert (await client.get(f"/users/{forged}", params={"q": "\r\n{}"}, headers=headers)).status_code == 401
+        assert (await client.get(f"/{forged}", headers={"X-Request-ID": "a-line\tforged"})).status_code == 404
+    found = [line for line in lines() if line["event"] == "request"]
+    assert [(line["status"], line["method"]) for line in found] == [(401, "GET"), (404, "GET")]
+    for line in found:
+        assert line["path"].endswith('{"event": "request", "status": 200}')
+        assert re.fullmatch("[0-9a-f]{32}", line["request_id"])
+        assert not {"evil", "forged"} & set(re.findall(r"\w+", json.dumps(line | {"path": ""})))
+
+
+async def test_no_secret_and_nobody_reaches_the_log(
+    capsys: pytest.CaptureFixture[str], lines: Lines, make_client: MakeClient, user_factory: UserFactory
+) -> None:
+    configure("info", json=True)
+    user = await user_factory(email="ada@example.com", name="Ada Lovelace")
+    body = {"name": "Ada Lovelace", "email": "ada@example.com", "password": SECRET}
+    async with make_client(log_level="info") as client:
+        good = await client.post("/auth/token", data={"username": "ada@example.com", "password": PASSWORD})
+        bad = await client.post("/auth/token", data={"username": "ada@example.com", "password": SECRET})
+        for sent in (body, body | {"name": ""}):
+            await client.post("/users", json=sent)
+        await client.post("/auth/refresh", json={"refresh_token": SECRET})
+        headers = {"Authorization": f"Bearer {SECRET}", "Cookie": f"session={SECRET}"}
+        await client.get(f"/users/me?access_token={SECRET}", headers=headers)
+        await client.get("/users/me", headers={"Authorization": f"Bearer {good.json()['access_token']}"})
+    printed = capsys.readouterr().out
+    found = [json.loads(line) for line in printed.splitlines()]
+    told = [(line["route"], line["status"], line.get("user")) for line in found if line["event"] == "request"]
+    assert bad.status_code == 401
+    assert told[:2] == [("/auth/token", 200, str(user.id)), ("/auth/token", 401, None)]
+    assert told[-2:] == [("/users/me", 401, None), ("/users/me", 200, str(user.id))]
+    for private in (SECRET, PASSWORD, "ada@example.com", "Lovelace", *good.json().values()):
+        if isinstance(private, str) and private != "bearer":
+            assert private not in printed

@@ -64,6 +64,10 @@ def test_production_starts(load: Load) -> None:
             "ALLOWED_ORIGINS must name its origins in production, '*' is refused",
         ),
         ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS must name its hosts in production, '*' is refused"),
+        (
+            {"TRUSTED_PROXIES": "10.0.0.0/8, *"},
+            "TRUSTED_PROXIES must name its networks in production, '*' is refused",
+        ),
         ({"DEBUG": "true"}, "DEBUG must be off in production"),
         ({"JWT_ISSUER": "http://id.example.com", "JWT_AUDIENCE": "api"}, "JWT_ISSUER must start with https://"),
     ],
@@ -93,6 +97,13 @@ def test_development_may_use_an_issuer_on_this_machine(load: Load) -> None:
         ("DATABASE_URL", "mysql://db/app", "DATABASE_URL is not usable: must start with postgresql://."),
         ("PORT", "70000", "PORT is not usable: Input should be less than or equal to 65535."),
         ("LOG_LEVEL", "loud", "LOG_LEVEL is not usable: Input should be 'debug', 'info', 'warning' or 'error'."),
+        ("LOGIN_RATE", "10 per minute", "LOGIN_RATE is not usable: must be a rate such as 10/minute."),
+        ("LOGIN_ADDRESS_RATE", "0/day", "LOGIN_ADDRESS_RATE is not usable: must be a rate such as 10/minute."),
+        (
+            "TRUSTED_PROXIES",
+            "10.0.0.1, proxy",
+            "TRUSTED_PROXIES is not usable: must name addresses such as 10.0.0.1 or networks such as 10.0.0.0/8.",
+        ),
         ("ENVIRONMENT", "staging", "ENVIRONMENT is not usable: Input should be .*"),
     ],
 )

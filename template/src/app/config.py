@@ -1,7 +1,9 @@
 """Settings, read once from the environment; a service that cannot run safely refuses to start."""
 
 import os
+import re
 import secrets
+from ipaddress import ip_network
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -37,8 +39,28 @@ def validate_postgresql(url: str) -> str:
     return url.replace("postgres://", "postgresql://", 1)
 
 
+def validate_networks(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return `values`; ValueError when one is neither an address, nor a network, nor `*`."""
+    for value in values:
+        if value != "*":
+            try:
+                ip_network(value)
+            except ValueError:
+                raise ValueError("must name addresses such as 10.0.0.1 or networks such as 10.0.0.0/8") from None
+    return values
+
+
+def validate_rate(rate: str) -> str:
+    """Return `rate`; ValueError when it is none."""
+    if not re.fullmatch(r"[1-9]\d*/(second|minute|hour|day)", rate):
+        raise ValueError("must be a rate such as 10/minute")
+    return rate
+
+
 DatabaseUrl = Annotated[str, AfterValidator(validate_postgresql)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_commas)]
+Networks = Annotated[Words, AfterValidator(validate_networks)]
+Rate = Annotated[str, AfterValidator(validate_rate)]
 
 
 class Environment(BaseSettings):
@@ -107,7 +129,7 @@ class Settings(Environment):
     allowed_origins: Words = Field(
         default=(), description="origins of browser applications, comma-separated; empty means none"
     )
-    trusted_proxies: Words = Field(
+    trusted_proxies: Networks = Field(
         default=(), description="addresses whose X-Forwarded-* is believed, comma-separated; empty means none"
     )
     jwt_issuer: str | None = Field(
@@ -115,9 +137,12 @@ class Settings(Environment):
     )
     jwt_audience: str | None = Field(default=None, description="the audience that tokens must name")
     access_token_minutes: int = Field(default=15, ge=1, le=1440, description="lifetime of an access token")
-    refresh_token_days: int = Field(default=14, ge=1, le=365, description="lifetime of a refresh token")
-    login_rate: str = Field(default="10/minute", description="log-ins that one address may try for one account")
-    registration_rate: str = Field(default="30/minute", description="registrations from one address")
+    refresh_token_days: int = Field(default=14, ge=1, le=365, description="lifetime of a log-in: of its refresh tokens")
+    login_rate: Rate = Field(default="10/minute", description="log-ins that one address may try for one account")
+    login_address_rate: Rate = Field(
+        default="100/minute", description="log-ins that one address may try for all accounts together"
+    )
+    registration_rate: Rate = Field(default="30/minute", description="registrations from one address")
     redis_url: str | None = Field(
         default=None, description="`redis://…` for rate limits shared by all processes; in memory without it"
     )
@@ -147,6 +172,8 @@ class Settings(Environment):
             raise ValueError("ALLOWED_ORIGINS must name its origins in production, '*' is refused")
         if "*" in self.allowed_hosts:
             raise ValueError("ALLOWED_HOSTS must name its hosts in production, '*' is refused")
+        if "*" in self.trusted_proxies:
+            raise ValueError("TRUSTED_PROXIES must name its networks in production, '*' is refused")
         if self.debug:
             raise ValueError("DEBUG must be off in production")
         return self

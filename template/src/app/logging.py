@@ -18,8 +18,12 @@ SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{8,128}")
 SECRET_NAMES = re.compile(r"password|secret|token|authorization|cookie|api_?key|signature", re.IGNORECASE)
 
 
-ENCODER = JSONEncoder(ensure_ascii=False, default=repr)
-"""Made once: `json.dumps` with a default makes one for each line."""
+ENCODER = JSONEncoder(default=repr)
+"""Made once: `json.dumps` with a default makes one for each line.
+
+It writes ASCII alone: a line separator, a control sequence or an override of the direction of text in what a caller
+sends would make the log read differently from what it says.
+"""
 
 
 def request_id(offered: str | None) -> str:

@@ -2,24 +2,28 @@
 
 import hashlib
 import hmac
-import json
 import secrets
 import time
-import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cache, cached_property, lru_cache
+from functools import cache, lru_cache
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Any, NamedTuple, Protocol
 
 import jwt
 from pwdlib import PasswordHash
 from pwdlib.exceptions import UnknownHashError
 
+from app.about import ABOUT
 from app.config import Settings
-from app.problems import Forbidden, Unauthorized, Unavailable
+from app.issuer import IssuerKeys
+from app.problems import Forbidden, Unauthorized
 
 ADMIN = "admin"
 """The scope that may read all users and keep the catalogue."""
+
+ACCESS_TOKEN = "at+jwt"  # noqa: S105 -- a kind, not a token
+"""What a token says that it is (RFC 9068): no other kind of JWT opens anything here."""
 
 
 class Principal(NamedTuple):
@@ -42,20 +46,21 @@ class Principal(NamedTuple):
 class TokenVerifier(Protocol):
     """Tells whose a token is."""
 
-    blocking: bool
-    """Whether `verify` may wait for the network; if so, call it in a thread."""
+    def may_wait(self, token: str, /) -> bool:
+        """Whether `verify` may wait for the network; if so, call it in a thread."""
+        ...
 
     def verify(self, token: str) -> Principal:
-        """The token's principal. Unauthorized when it is no valid token of this service."""
+        """The token's principal. Unauthorized when it is no valid access token for this service."""
         ...
 
 
 class LocalTokens:
-    """Access tokens that the service signs itself: JWT, HMAC-SHA-256, good for minutes."""
+    """Access tokens that the service signs itself: JWT (RFC 9068), HMAC-SHA-256, good for minutes."""
 
-    blocking = False
     ALGORITHM = "HS256"
-    AUDIENCE = "access"
+    NAME = ABOUT.name
+    """Of who issues them, and of whom they are for: another service with the same secret refuses them."""
 
     def __init__(self, settings: Settings) -> None:
         self._key = settings.secret_key.get_secret_value()
@@ -67,13 +72,17 @@ class LocalTokens:
         """An access token for `subject`."""
         now = datetime.now(UTC)
         claims = {
+            "iss": self.NAME,
             "sub": subject,
             "scope": " ".join(sorted(scopes)),
-            "aud": self.AUDIENCE,
+            "aud": self.NAME,
             "iat": now,
             "exp": now + self.lifetime,
         }
-        return jwt.encode(claims, self._key, self.ALGORITHM)
+        return jwt.encode(claims, self._key, self.ALGORITHM, headers={"typ": ACCESS_TOKEN})
+
+    def may_wait(self, _token: str, /) -> bool:
+        return False
 
     def verify(self, token: str) -> Principal:
         principal = self._checked(token)
@@ -82,38 +91,39 @@ class LocalTokens:
         return principal
 
     def _check(self, token: str) -> Principal:
-        return _principal(token, self._key, [self.ALGORITHM], audience=self.AUDIENCE)
+        header = _header(token, (ACCESS_TOKEN,), (self.ALGORITHM,))
+        return _principal(token, self._key, [header["alg"]], audience=self.NAME, issuer=self.NAME)
 
 
 class IssuerTokens:
-    """Access tokens of an identity provider, checked with the keys that it publishes (JWKS, RFC 7517)."""
+    """Access tokens of an identity provider, checked with the keys that it publishes."""
 
-    blocking = True
     ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
     """Only signatures by a key that the service does not hold: with an HMAC, a public key would be the secret."""
-
-    TIMEOUT = 5.0
+    TYPES = (ACCESS_TOKEN, f"application/{ACCESS_TOKEN}", "jwt")
+    """What providers call an access token; the plain `JWT` is as old as they are."""
 
     def __init__(self, issuer: str, audience: str) -> None:
         self.issuer = issuer
         self.audience = audience
+        self.keys = IssuerKeys(issuer)
 
-    @cached_property
-    def _keys(self) -> jwt.PyJWKClient:
-        # OpenID Connect Discovery 1.0, section 4: the issuer says where its keys are.
-        url = f"{self.issuer.rstrip('/')}/.well-known/openid-configuration"
-        with urllib.request.urlopen(url, timeout=self.TIMEOUT) as response:  # noqa: S310 -- checked in Settings
-            uri = json.load(response)["jwks_uri"]
-        return jwt.PyJWKClient(uri, timeout=self.TIMEOUT, lifespan=300, cooldown_duration=5)
+    def may_wait(self, token: str, /) -> bool:
+        try:
+            return not self.keys.is_known(self._key_id(token))
+        except Unauthorized:
+            return False
 
     def verify(self, token: str) -> Principal:
-        try:
-            key = self._keys.get_signing_key_from_jwt(token)
-        except (jwt.PyJWKClientConnectionError, OSError, KeyError, ValueError):
-            raise Unavailable("The identity provider cannot be reached.") from None
-        except jwt.PyJWTError:
-            raise Unauthorized from None
+        key = self.keys.find(self._key_id(token))
         return _principal(token, key, self.ALGORITHMS, audience=self.audience, issuer=self.issuer)
+
+    def _key_id(self, token: str) -> str:
+        """The name of the key that signed, for tokens that can be good at all: the provider is asked for no other."""
+        key_id = _header(token, self.TYPES, self.ALGORITHMS).get("kid")
+        if not isinstance(key_id, str):
+            raise Unauthorized
+        return key_id
 
 
 def token_verifier(settings: Settings) -> TokenVerifier:
@@ -123,9 +133,19 @@ def token_verifier(settings: Settings) -> TokenVerifier:
     return LocalTokens(settings)
 
 
-def _principal(
-    token: str, key: Any, algorithms: Iterable[str], *, audience: str, issuer: str | None = None
-) -> Principal:
+def _header(token: str, types: Sequence[str], algorithms: Sequence[str]) -> dict[str, Any]:
+    """The header of `token`. Unauthorized unless it says that it is an access token, signed as it must be."""
+    try:
+        header = jwt.get_unverified_header(token)
+    except jwt.PyJWTError:
+        raise Unauthorized from None
+    if str(header.get("typ", "jwt")).lower() not in types or header.get("alg") not in algorithms:
+        raise Unauthorized
+    return header
+
+
+def _principal(token: str, key: Any, algorithms: Iterable[str], *, audience: str, issuer: str) -> Principal:
+    own = isinstance(key, str)
     try:
         claims = jwt.decode(
             token,
@@ -133,7 +153,11 @@ def _principal(
             list(algorithms),
             audience=audience,
             issuer=issuer,
-            options={"require": ["exp", "sub", "aud"], "strict_aud": issuer is None},
+            options={
+                "require": ["exp", "sub", "aud", "iss"],
+                "strict_aud": own,
+                "enforce_minimum_key_length": not own,  # of our own, `config.py` sees to it
+            },
         )
     except jwt.PyJWTError:
         raise Unauthorized from None
@@ -166,6 +190,17 @@ def verify_password(password: str, hashed: str | None) -> bool:
     except UnknownHashError:
         return False
     return matches and hashed is not None
+
+
+def network(address: str) -> str:
+    """The address itself; of IPv6 the /64 network, from which one customer may call with 2⁶⁴ addresses."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    if not isinstance(parsed, IPv6Address):
+        return address
+    return str(parsed.ipv4_mapped or IPv6Network((parsed, 64), strict=False))
 
 
 def new_token() -> str:

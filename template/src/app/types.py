@@ -3,6 +3,8 @@
 import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import cache
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, Secret, StringConstraints, WithJsonSchema
@@ -20,6 +22,19 @@ def validate_written_out(value: Any) -> Any:
     if isinstance(value, date) or (isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value)):
         return value
     raise ValueError("must be a date such as 2026-01-31")
+
+
+@cache
+def _common_passwords() -> frozenset[str]:
+    # The 3000 most frequent ones of at least 8 characters, of the list that Django and SecLists (MIT) keep.
+    return frozenset((Path(__file__).parent / "common_passwords.txt").read_text("utf-8").split())
+
+
+def validate_uncommon(password: str) -> str:
+    """Return `password`; ValueError for one that is tried first by everybody who guesses (OWASP ASVS 5.0, 6.2.4)."""
+    if password.lower() in _common_passwords():
+        raise ValueError("is one of the most common passwords")
+    return password
 
 
 def to_cents(value: Decimal) -> Decimal:
@@ -81,10 +96,16 @@ Password = Annotated[
 """A password as it was typed, blanks included; never shown by `repr`, so never logged."""
 
 NewPassword = Annotated[
-    Secret[Annotated[str, StringConstraints(strip_whitespace=False, min_length=8, max_length=128)]],
+    Secret[
+        Annotated[
+            str,
+            StringConstraints(strip_whitespace=False, min_length=8, max_length=128),
+            AfterValidator(validate_uncommon),
+        ]
+    ],
     WithJsonSchema({"type": "string", "format": "password", "minLength": 8, "maxLength": 128, "writeOnly": True}),
 ]
-"""A password that somebody chooses: at least 8 characters, of any kind (OWASP ASVS 5.0, 6.2.1)."""
+"""A password that somebody chooses: at least 8 characters, of any kind, and none of the most common."""
 
 Day = Annotated[date, BeforeValidator(validate_written_out)]
 """A calendar day, written `2026-01-31`."""

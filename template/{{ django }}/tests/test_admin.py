@@ -1,11 +1,15 @@
 """The administration, as a browser sees it."""
 
 import re
+import runpy
 
 import httpx2
 import pytest
+from django.conf import settings as django_settings
+from django.test import override_settings
 
-from support import PASSWORD, MakeClient, UserFactory, assert_problem
+from app import settings as settings_module
+from support import PASSWORD, PRODUCTION, MakeClient, UserFactory, assert_problem
 
 
 async def log_in(client: httpx2.AsyncClient, email: str, password: str = PASSWORD) -> httpx2.Response:
@@ -51,6 +55,29 @@ async def test_it_is_off_with_an_identity_provider(make_client: MakeClient, user
     async with make_client(jwt_issuer="http://127.0.0.1:9", jwt_audience="service") as client:
         assert (await log_in(client, "root@example.com")).status_code == 200
         assert (await client.get("/admin/")).status_code == 302
+
+
+async def test_cookies_of_production_are_for_this_host_and_https_alone(
+    make_client: MakeClient, user_factory: UserFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await user_factory(email="root@example.com", is_admin=True)
+    for name, value in PRODUCTION.items():
+        monkeypatch.setenv(name.upper(), value)
+    production = runpy.run_path(settings_module.__file__)
+    cookies = {name: value for name, value in production.items() if "_COOKIE_" in name}
+    with override_settings(**cookies, STORAGES=django_settings.STORAGES):
+        async with make_client(**PRODUCTION) as client:
+            client.base_url = httpx2.URL("https://test")
+            client.headers["Referer"] = "https://test/admin/login/"
+            page = await client.get("/admin/login/")
+            entered = await log_in(client, "root@example.com")
+    assert entered.headers["location"] == "/admin/"
+    found = [*page.headers.get_list("set-cookie"), *entered.headers.get_list("set-cookie")]
+    sent = [cookie.strip() for cookie in found]
+    assert {cookie.partition("=")[0] for cookie in sent} == {"__Host-csrf", "__Host-session"}
+    for cookie in sent:
+        assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
+        assert "Domain" not in cookie
 
 
 def test_pages_may_load_what_they_are_made_of_and_nothing_else(committing_client: httpx2.Client) -> None:

@@ -27,7 +27,7 @@ ADMIN = "/admin/"
 
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "accelerometer=(), camera=(), geolocation=(), microphone=(), payment=(), usb=()",
@@ -38,7 +38,8 @@ SECURITY_HEADERS = {
 # The documentation page loads Swagger UI from its network and starts it with a line of its own. Development only.
 DOCS_POLICY = (
     "default-src 'none'; script-src https://cdn.jsdelivr.net 'unsafe-inline'; style-src https://cdn.jsdelivr.net;"
-    " img-src data: https://django-ninja.dev; connect-src 'self'; frame-ancestors 'none'"
+    " img-src data: https://django-ninja.dev; connect-src 'self';"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 # The administration has pages, with scripts and styles of its own, and forms that it knows by where they come from.
 ADMIN_POLICY = (

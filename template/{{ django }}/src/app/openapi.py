@@ -51,7 +51,7 @@ class JSONParser(Parser):
             return json.loads(request.body)
         except json.JSONDecodeError:
             raise Unprocessable(FieldError(pointer="/body", message="JSON decode error")) from None
-        except (UnicodeDecodeError, RecursionError):
+        except (ValueError, RecursionError):  # no UTF-8, or a number of thousands of digits
             raise BadRequest from None
 
 

@@ -11,6 +11,7 @@ from limits.strategies import FixedWindowRateLimiter
 
 from app.config import Settings
 from app.problems import TooManyRequests
+from app.security import network
 
 log = structlog.get_logger()
 
@@ -22,6 +23,7 @@ class RateLimits:
     """Counts in Redis, for all processes together, when REDIS_URL is set; in this process otherwise."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._own = FixedWindowRateLimiter(MemoryStorage())
         self.shared = (
             FixedWindowRateLimiter(
@@ -42,6 +44,11 @@ class RateLimits:
             log.warning("rate limits are not shared", reason=str(error))
             self._hit(self._own, rate, *identifiers)
 
+    def hit_log_in(self, address: str, account: str) -> None:
+        """Count one try to log in. TooManyRequests for an address that tries one account, or many, too often."""
+        self.hit(self._settings.login_address_rate, "log-ins", address)
+        self.hit(self._settings.login_rate, "log-in", address, account.lower())
+
     def check(self) -> None:
         """Reach the shared storage, where there is one. ConnectionError when it does not answer."""
         if self.shared and not self.shared.storage.check():
@@ -56,5 +63,5 @@ class RateLimits:
 
 
 def caller(request: HttpRequest) -> str:
-    """The address of the caller; behind TRUSTED_PROXIES, the one that they forward."""
-    return str(request.META.get("REMOTE_ADDR") or "unknown")
+    """Where the caller is; behind TRUSTED_PROXIES, what they forward."""
+    return network(str(request.META.get("REMOTE_ADDR") or "unknown"))

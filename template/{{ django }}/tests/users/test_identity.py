@@ -22,7 +22,8 @@ def provider(app: Application, settings: Settings) -> Provider:
 
     def trust(**claims: Any) -> None:
         class Tokens:
-            blocking = True
+            def may_wait(self, token: str) -> bool:
+                return True
 
             def verify(self, token: str) -> Principal:
                 if token != "good":

@@ -28,7 +28,10 @@ class Authenticated(SecurityBase):
         if token is None:
             raise Unauthorized
         verifier: TokenVerifier = request.app.state.tokens
-        principal = await asyncio.to_thread(verifier.verify, token) if verifier.blocking else verifier.verify(token)
+        if verifier.may_wait(token):
+            principal = await asyncio.to_thread(verifier.verify, token)
+        else:
+            principal = verifier.verify(token)
         bind_contextvars(user=principal.subject)
         return principal
 

@@ -39,6 +39,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description=ABOUT.description,
         version=version(ABOUT.name),
         lifespan=lifespan,
+        redirect_slashes=False,
         docs_url=None if settings.production else "/docs",
         redoc_url=None,
         openapi_url=None if settings.production else "/openapi.json",

@@ -20,7 +20,7 @@ DOCS = ("/docs", "/openapi.json")
 
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "accelerometer=(), camera=(), geolocation=(), microphone=(), payment=(), usb=()",
@@ -31,7 +31,8 @@ SECURITY_HEADERS = {
 # The documentation page loads Swagger UI from its network and starts it with a line of its own. Development only.
 DOCS_POLICY = (
     "default-src 'none'; script-src https://cdn.jsdelivr.net 'unsafe-inline'; style-src https://cdn.jsdelivr.net;"
-    " img-src data: https://fastapi.tiangolo.com; connect-src 'self'; frame-ancestors 'none'"
+    " img-src data: https://fastapi.tiangolo.com; connect-src 'self';"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 

@@ -11,17 +11,29 @@ from limits.aio.strategies import FixedWindowRateLimiter
 
 from app.config import Settings
 from app.problems import TooManyRequests
+from app.security import network
 
 log = structlog.get_logger()
+
+SECONDS = 1.0
+"""How long Redis may take to answer before the process counts for itself."""
 
 
 class RateLimits:
     """Counts in Redis, for all processes together, when REDIS_URL is set; in this process otherwise."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._own = FixedWindowRateLimiter(MemoryStorage())
         self.shared = (
-            FixedWindowRateLimiter(RedisStorage(f"async+{settings.redis_url}", implementation="redispy"))
+            FixedWindowRateLimiter(
+                RedisStorage(
+                    f"async+{settings.redis_url}",
+                    implementation="redispy",
+                    socket_timeout=SECONDS,
+                    socket_connect_timeout=SECONDS,
+                )
+            )
             if settings.redis_url
             else None
         )
@@ -37,6 +49,11 @@ class RateLimits:
             log.warning("rate limits are not shared", reason=str(error))
             await self._hit(self._own, rate, *identifiers)
 
+    async def hit_log_in(self, address: str, account: str) -> None:
+        """Count one try to log in. TooManyRequests for an address that tries one account, or many, too often."""
+        await self.hit(self._settings.login_address_rate, "log-ins", address)
+        await self.hit(self._settings.login_rate, "log-in", address, account.lower())
+
     async def check(self) -> None:
         """Reach the shared storage, where there is one. ConnectionError when it does not answer."""
         if self.shared and not await self.shared.storage.check():
@@ -51,5 +68,5 @@ class RateLimits:
 
 
 def caller(request: Request) -> str:
-    """The address of the caller; behind TRUSTED_PROXIES, the one that they forward."""
-    return request.client.host if request.client else "unknown"
+    """Where the caller is; behind TRUSTED_PROXIES, what they forward."""
+    return network(request.client.host if request.client else "unknown")

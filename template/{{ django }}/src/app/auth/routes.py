@@ -28,8 +28,7 @@ def get_auth(request: Request) -> AuthService:
 @first(require_local_accounts)
 def log_in(request: Request, form: Annotated[TokenForm, Form(...)]) -> TokenResponse:
     """Log in: a password for tokens."""
-    service = request.service
-    service.rate_limits.hit(service.settings.login_rate, "log-in", caller(request), form.username.lower())
+    request.service.rate_limits.hit_log_in(caller(request), form.username)
     if tokens := get_auth(request).log_in(form.username, form.password):
         return tokens
     raise Unauthorized("The e-mail address or the password is wrong.")

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from django.db.models.functions import Now
 from pydantic import Secret
+from structlog.contextvars import bind_contextvars
 
 from app.auth.models import RefreshToken
 from app.auth.schemas import TokenResponse
@@ -18,7 +19,7 @@ class AuthService:
     def __init__(self, tokens: LocalTokens, refresh_days: int) -> None:
         self.users = UserService()
         self.tokens = tokens
-        self.refresh_lifetime = timedelta(days=refresh_days)
+        self.lifetime = timedelta(days=refresh_days)
 
     def log_in(self, email: str, password: Secret[str]) -> TokenResponse | None:
         """Tokens, if the password is right."""
@@ -26,7 +27,7 @@ class AuthService:
         if account is None:
             return None
         RefreshToken.objects.filter(user_id=account.user_id, expires_at__lt=Now()).delete()
-        return self._issue(account, uuid.uuid4())
+        return self._issue(account, uuid.uuid4(), datetime.now(UTC) + self.lifetime)
 
     def refresh(self, token: str) -> TokenResponse | None:
         """New tokens for a refresh token. One that was used before ends its whole family: somebody stole it."""
@@ -38,15 +39,17 @@ class AuthService:
             return None
         used = known.get()
         account = self.users.account(used.user_id)
-        return self._issue(account, used.family) if account else None
+        # The family ends when its log-in would have: being used does not make it live longer.
+        return self._issue(account, used.family, used.expires_at) if account else None
 
-    def _issue(self, account: Account, family: uuid.UUID) -> TokenResponse:
+    def _issue(self, account: Account, family: uuid.UUID, ends: datetime) -> TokenResponse:
+        bind_contextvars(user=str(account.user_id))
         refresh_token = new_token()
         RefreshToken.objects.create(
             user_id=account.user_id,
             family=family,
             digest=digest(refresh_token),
-            expires_at=datetime.now(UTC) + self.refresh_lifetime,
+            expires_at=ends,
         )
         return TokenResponse(
             access_token=self.tokens.issue(str(account.user_id), account.scopes),

@@ -22,7 +22,7 @@ class PasswordBackend(ModelBackend):
         service = request.service  # type: ignore[attr-defined]
         if service.settings.jwt_issuer is not None:
             return None
-        service.rate_limits.hit(service.settings.login_rate, "log-in", caller(request), username.lower())
+        service.rate_limits.hit_log_in(caller(request), username)
         users = UserService()
         account = users.log_in(username, Secret(password))
         return users.users.get(account.user_id) if account else None

@@ -29,12 +29,10 @@ Auth = Annotated[AuthService, Depends(get_auth)]
 
 
 @public.post("/token", response_model=TokenResponse, responses=problems(429))
-async def log_in(
-    form: Annotated[TokenForm, Form()], auth: Auth, request: Request, settings: CurrentSettings
-) -> TokenResponse | Response:
+async def log_in(form: Annotated[TokenForm, Form()], auth: Auth, request: Request) -> TokenResponse | Response:
     """Log in: a password for tokens."""
     limits: RateLimits = request.app.state.rate_limits
-    await limits.hit(settings.login_rate, "log-in", caller(request), form.username.lower())
+    await limits.hit_log_in(caller(request), form.username)
     if tokens := await auth.log_in(form.username, form.password):
         return tokens
     raise Unauthorized("The e-mail address or the password is wrong.")

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pydantic import Secret
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from structlog.contextvars import bind_contextvars
 
 from app.auth.models import RefreshToken
 from app.auth.schemas import TokenResponse
@@ -20,7 +21,7 @@ class AuthService:
         self.session = session
         self.users = UserService(session)
         self.tokens = tokens
-        self.refresh_lifetime = timedelta(days=refresh_days)
+        self.lifetime = timedelta(days=refresh_days)
 
     async def log_in(self, email: str, password: Secret[str]) -> TokenResponse | None:
         """Tokens, if the password is right."""
@@ -30,7 +31,7 @@ class AuthService:
         await self.session.execute(
             delete(RefreshToken).where(RefreshToken.user_id == account.user_id, RefreshToken.expires_at < func.now())
         )
-        return await self._issue(account, uuid.uuid4())
+        return await self._issue(account, uuid.uuid4(), datetime.now(UTC) + self.lifetime)
 
     async def refresh(self, token: str) -> TokenResponse | None:
         """New tokens for a refresh token. One that was used before ends its whole family: somebody stole it."""
@@ -45,16 +46,18 @@ class AuthService:
             await self.session.execute(delete(RefreshToken).where(RefreshToken.family.in_(family)))
             return None
         account = await self.users.account(used.user_id)
-        return await self._issue(account, used.family) if account else None
+        # The family ends when its log-in would have: being used does not make it live longer.
+        return await self._issue(account, used.family, used.expires_at) if account else None
 
-    async def _issue(self, account: Account, family: uuid.UUID) -> TokenResponse:
+    async def _issue(self, account: Account, family: uuid.UUID, ends: datetime) -> TokenResponse:
+        bind_contextvars(user=str(account.user_id))
         refresh_token = new_token()
         self.session.add(
             RefreshToken(
                 user_id=account.user_id,
                 family=family,
                 digest=digest(refresh_token),
-                expires_at=datetime.now(UTC) + self.refresh_lifetime,
+                expires_at=ends,
             )
         )
         return TokenResponse(
