@@ -17,7 +17,17 @@ from support import PASSWORD, PRODUCTION, Headers, MakeClient, SignIn, UserFacto
 
 RULES = (Path(__file__).parents[1] / "docs" / "security.md").read_text("utf-8")
 JSON = {"Content-Type": "application/json"}
-INJECTIONS = ["' OR '1'='1", "1; DROP TABLE users --", "%", "${7*7}", "{{7*7}}", "../../etc/passwd", "\x00", "\ud7ff"]
+PRODUCT = ("7919*7907", "62615533")
+"""What an interpreter would compute, and its result."""
+INJECTIONS = [
+    "' OR '1'='1",
+    "1; DROP TABLE users --",
+    "${" + PRODUCT[0] + "}",
+    "{" * 2 + PRODUCT[0] + "}" * 2,
+    "../../etc/passwd",
+    "%",
+    "\x00",
+]
 
 
 class Route(NamedTuple):
@@ -162,16 +172,16 @@ async def test_a_body_is_not_taken_from_elsewhere(async_client: httpx2.AsyncClie
         assert_problem(await async_client.post("/users", params=ada, json=body, headers={"Cookie": "name=Ada"}), 422)
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/xml", "multipart/form-data; boundary=x", "text/html"])
 async def test_no_body_of_another_type_is_read(
-    async_client: httpx2.AsyncClient, routes: list[Route], admin: Headers, kind: str
+    async_client: httpx2.AsyncClient, routes: list[Route], admin: Headers
 ) -> None:
-    for route in routes:
-        if "application/json" in route.operation.get("requestBody", {}).get("content", {}):
-            headers = admin | {"Content-Type": kind}
-            response = await async_client.request(route.method, route.url(), content=b"{}", headers=headers)
-            if response.status_code != 401:  # signed in another way
-                assert_problem(response, 415)
+    for kind in ("text/plain", "application/xml", "multipart/form-data; boundary=x", "text/html"):
+        for route in routes:
+            if "application/json" in route.operation.get("requestBody", {}).get("content", {}):
+                headers = admin | {"Content-Type": kind}
+                response = await async_client.request(route.method, route.url(), content=b"{}", headers=headers)
+                if response.status_code != 401:  # signed in another way
+                    assert_problem(response, 415)
 
 
 @pytest.mark.parametrize(
@@ -196,19 +206,18 @@ async def test_no_body_makes_the_service_fail(async_client: httpx2.AsyncClient, 
         assert_problem(response, response.status_code)
 
 
-@pytest.mark.parametrize("value", INJECTIONS)
 async def test_no_text_is_more_than_a_text(
-    async_client: httpx2.AsyncClient, routes: list[Route], admin: Headers, value: str
+    async_client: httpx2.AsyncClient, routes: list[Route], admin: Headers
 ) -> None:
-    for route in routes:
-        if route.method == "GET":
+    for value in INJECTIONS:
+        for route in (route for route in routes if route.method == "GET"):
             names = [parameter["name"] for parameter in route.operation.get("parameters", [])]
             url = route.url(quote(value, safe=""))
             response = await async_client.get(url, params=dict.fromkeys(names, value), headers=admin)
-            assert response.status_code < 500, route.name
-            assert "49" not in response.text.replace(value, "") or "{{" not in value, "nothing is computed"
-    form = {"username": value, "password": PASSWORD}
-    assert (await async_client.post("/auth/token", data=form)).status_code in {401, 422}
+            assert response.status_code < 500, (route.name, value)
+            assert PRODUCT[1] not in response.text
+        form = {"username": value, "password": PASSWORD}
+        assert (await async_client.post("/auth/token", data=form)).status_code in {401, 422}
 
 
 # What comes out
