@@ -51,7 +51,9 @@ def actionlint(repository: Project, *, fails: bool = False) -> str:
 
 
 def zizmor(repository: Project, *, fails: bool = False) -> str:
-    return tool(repository, "zizmor", "--offline", "--quiet", "--pedantic", "--strict-collection", ".github", fails=fails)
+    return tool(
+        repository, "zizmor", "--offline", "--quiet", "--pedantic", "--strict-collection", ".github", fails=fails
+    )
 
 
 def test_the_linters_of_workflows_are_content(repository: Project) -> None:
@@ -75,9 +77,7 @@ def test_the_linters_of_workflows_fire(project: Callable[..., Project]) -> None:
     assert 'label "ubuntu-24.40" is unknown' in said
     assert 'property "pythons" is not defined' in said
     said = zizmor(service, fails=True)
-    assert {"template-injection", "excessive-permissions"} <= set(
-        re.findall(r"^\w+\[([\w-]+)\]", said, re.MULTILINE)
-    )
+    assert {"template-injection", "excessive-permissions"} <= set(re.findall(r"^\w+\[([\w-]+)\]", said, re.MULTILINE))
 
 
 def test_every_action_is_pinned_by_its_commit(repository: Project) -> None:
