@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -88,6 +89,39 @@ def test_sigterm_turns_readiness_off_and_then_ends_the_process(database_url: str
         assert process.wait(timeout=15) == 0
         assert process.stdout
         assert '"event": "stop"' in process.stdout.read()
+
+
+def test_health_asks_the_service_that_runs_here(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(HOST="0.0.0.0", DATABASE_URL="postgresql://127.0.0.1:1/nothing") as (_, address):
+        monkeypatch.setenv("HOST", "0.0.0.0")
+        monkeypatch.setenv("PORT", str(urlsplit(address).port))
+        main(["health"])
+        with pytest.raises(SystemExit) as ended:
+            main(["health", "ready"])
+        assert str(ended.value) == "/health/ready answers 503: No answer from: database."
+    with pytest.raises(SystemExit) as ended:
+        main(["health"])
+    assert str(ended.value).startswith("/health/live does not answer: ")
+
+
+def test_wait_returns_when_the_tables_are_up_to_date(database_url: str) -> None:
+    main(["wait", "--seconds", "0"])
+
+
+@pytest.mark.parametrize(
+    ("place", "sentence"),
+    [
+        pytest.param({"path": "/postgres"}, "the database does not have the migrations ", id="no tables"),
+        pytest.param({"netloc": "127.0.0.1:1", "query": ""}, "the database does not answer (", id="no server"),
+    ],
+)
+def test_wait_says_what_it_waited_for(database_url: str, place: dict[str, str], sentence: str) -> None:
+    url = urlsplit(database_url)._replace(**place).geturl()
+    settings = os.environ | {"DATABASE_URL": url, "DATABASE_TIMEOUT_SECONDS": "1"}
+    command = [sys.executable, "-m", "app", "wait", "--seconds", "0"]
+    done = subprocess.run(command, env=settings, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"Waited 0 seconds: {sentence}")
 
 
 def test_user_is_made_and_promoted(

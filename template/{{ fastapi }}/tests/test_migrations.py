@@ -5,10 +5,10 @@ from typing import Any
 
 from alembic import command
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.__main__ import alembic_config
+from app.__main__ import alembic_config, missing_migrations
 
 
 async def run(connection: AsyncConnection, function: Callable[..., Any], *arguments: str) -> None:
@@ -37,6 +37,16 @@ async def test_every_migration_can_be_taken_back(connection: AsyncConnection) ->
     await run(connection, command.upgrade, "heads")
     assert await tables(connection) == before
     await run(connection, command.check)
+
+
+async def test_a_release_waits_for_its_own_migrations_only(connection: AsyncConnection) -> None:
+    """Of a newer release's it knows nothing, and after a rollback it starts all the same."""
+    assert await connection.run_sync(missing_migrations) == []
+    await connection.execute(text("UPDATE alembic_version SET version_num = 'newer' WHERE version_num LIKE '%users'"))
+    assert await connection.run_sync(missing_migrations) == []
+    await connection.execute(text("DELETE FROM alembic_version"))
+    revisions = ScriptDirectory.from_config(alembic_config()).walk_revisions()
+    assert await connection.run_sync(missing_migrations) == sorted(revision.revision for revision in revisions)
 
 
 def test_each_branch_has_one_head() -> None:

@@ -18,6 +18,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one command. A mistake of the operator ends in one sentence and exit status 1, without a stack trace."""
     from app.config import ConfigError
     from app.embedded import EmbeddedServerError, ensure_database
+    from app.probe import ProbeError
     from app.slices import SliceError
 
     parser = argparse.ArgumentParser(prog="app", description="Run and look after the service.")
@@ -25,6 +26,12 @@ def main(arguments: list[str] | None = None) -> None:
     commands.add_parser("dev", help="serve with reload, on migrated tables").set_defaults(run=dev)
     commands.add_parser("serve", help="serve, as production does").set_defaults(run=serve)
     commands.add_parser("migrate", help="bring the tables up to date").set_defaults(run=migrate)
+    waiting = commands.add_parser("wait", help="wait until another process has brought the tables up to date")
+    waiting.add_argument("--seconds", type=float, default=300, help="how long at most (default: %(default)s)")
+    waiting.set_defaults(run=wait)
+    healthy = commands.add_parser("health", help="ask the service that runs here how it is")
+    healthy.add_argument("probe", nargs="?", choices=["live", "ready"], default="live")
+    healthy.set_defaults(run=health)
     revision = commands.add_parser("revision", help="write a migration for what changed in the models")
     revision.add_argument("message")
     revision.set_defaults(run=make_revision)
@@ -38,9 +45,10 @@ def main(arguments: list[str] | None = None) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.settings")
     try:
         check_version()
-        ensure_database()
+        if options.run is not health:
+            ensure_database()
         options.run(options)
-    except (ConfigError, EmbeddedServerError, PythonTooOldError, SliceError) as error:
+    except (ConfigError, EmbeddedServerError, ProbeError, PythonTooOldError, SliceError) as error:
         sys.exit(f"{error}")
     except KeyboardInterrupt:
         sys.exit(130)
@@ -85,6 +93,37 @@ def migrate(_options: argparse.Namespace) -> None:
         cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
         call_command("migrate", verbosity=1)
         cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
+
+
+def wait(options: argparse.Namespace) -> None:
+    """Return when the database has every migration that this release has."""
+    from app.probe import wait_until
+
+    _set_up()
+    wait_until(_what_is_missing, options.seconds)
+
+
+def _what_is_missing() -> str:
+    from django.db import DatabaseError, connection
+    from django.db.migrations.executor import MigrationExecutor
+
+    try:
+        executor = MigrationExecutor(connection)
+        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError as error:
+        return f"the database does not answer ({type(error).__name__})"
+    finally:
+        connection.close()
+    missing = ", ".join(str(migration) for migration, _ in plan)
+    return f"the database does not have the migrations {missing}" if missing else ""
+
+
+def health(options: argparse.Namespace) -> None:
+    """Ask the service that these settings start, for whoever can run a command beside it but has no HTTP client."""
+    from app.config import Settings
+    from app.probe import ask
+
+    ask(Settings.load(), f"/health/{options.probe}")
 
 
 def make_revision(options: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@ from app.runtime import PythonTooOldError, check_version
 
 if TYPE_CHECKING:
     from alembic.config import Config
+    from sqlalchemy import Connection
 
 BRANCH = "app"
 """The branch of the service's own migrations; a feature of the template brings a branch of its own."""
@@ -24,6 +25,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one command. A mistake of the operator ends in one sentence and exit status 1, without a stack trace."""
     from app.config import ConfigError
     from app.embedded import EmbeddedServerError, ensure_database
+    from app.probe import ProbeError
     from app.slices import SliceError
 
     parser = argparse.ArgumentParser(prog="app", description="Run and look after the service.")
@@ -31,6 +33,12 @@ def main(arguments: list[str] | None = None) -> None:
     commands.add_parser("dev", help="serve with reload, on migrated tables").set_defaults(run=dev)
     commands.add_parser("serve", help="serve, as production does").set_defaults(run=serve)
     commands.add_parser("migrate", help="bring the tables up to date").set_defaults(run=migrate)
+    waiting = commands.add_parser("wait", help="wait until another process has brought the tables up to date")
+    waiting.add_argument("--seconds", type=float, default=300, help="how long at most (default: %(default)s)")
+    waiting.set_defaults(run=wait)
+    healthy = commands.add_parser("health", help="ask the service that runs here how it is")
+    healthy.add_argument("probe", nargs="?", choices=["live", "ready"], default="live")
+    healthy.set_defaults(run=health)
     revision = commands.add_parser("revision", help="write a migration for what changed in the models")
     revision.add_argument("message")
     revision.add_argument("--branch", default=BRANCH, help="branch of the tables that changed (default: %(default)s)")
@@ -44,9 +52,10 @@ def main(arguments: list[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         check_version()
-        ensure_database()
+        if options.run is not health:
+            ensure_database()
         options.run(options)
-    except (ConfigError, EmbeddedServerError, PythonTooOldError, SliceError) as error:
+    except (ConfigError, EmbeddedServerError, ProbeError, PythonTooOldError, SliceError) as error:
         sys.exit(f"{error}")
     except KeyboardInterrupt:
         sys.exit(130)
@@ -121,6 +130,50 @@ def migrate(_options: argparse.Namespace) -> None:
     from alembic import command
 
     command.upgrade(alembic_config(), "heads")
+
+
+def wait(options: argparse.Namespace) -> None:
+    """Return when the database has every migration that this release has."""
+    from app.probe import wait_until
+
+    wait_until(lambda: asyncio.run(_what_is_missing()), options.seconds)
+
+
+async def _what_is_missing() -> str:
+    from app.config import Settings
+    from app.db import script_engine
+
+    engine = script_engine(Settings.load())
+    try:
+        async with engine.connect() as connection:
+            missing = await connection.run_sync(missing_migrations)
+    except Exception as error:
+        return f"the database does not answer ({type(error).__name__})"
+    finally:
+        await engine.dispose()
+    return f"the database does not have the migrations {', '.join(missing)}" if missing else ""
+
+
+def missing_migrations(connection: "Connection") -> list[str]:
+    """The migrations of this release that the database does not have."""
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    script = ScriptDirectory.from_config(alembic_config())
+    heads = MigrationContext.configure(connection).get_current_heads()
+    known = {revision.revision for revision in script.walk_revisions()}
+    if not known.issuperset(heads):
+        return []  # a newer release has migrated it, and what it migrates lets the release before it keep running
+    applied = {revision.revision for revision in script.iterate_revisions(heads, "base")} if heads else set()
+    return sorted(known - applied)
+
+
+def health(options: argparse.Namespace) -> None:
+    """Ask the service that these settings start, for whoever can run a command beside it but has no HTTP client."""
+    from app.config import Settings
+    from app.probe import ask
+
+    ask(Settings.load(), f"/health/{options.probe}")
 
 
 def alembic_config() -> "Config":

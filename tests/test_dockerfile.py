@@ -1,0 +1,103 @@
+"""The Dockerfile and compose.yaml of each kind of render, read without building: tests/test_container.py builds."""
+
+import re
+import subprocess
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import pytest
+import yaml
+from conftest import PROFILES, TOOLS, Project
+
+KINDS = [
+    {"framework": framework, "package_manager": manager, "python_version": python}
+    for framework, manager, python in product(("fastapi", "django"), ("uv", "poetry"), ("3.13", "3.14"))
+]
+
+
+def named(kind: dict[str, str]) -> str:
+    return "-".join(kind.values())
+
+
+@pytest.fixture(params=KINDS, ids=named)
+def kind(request: pytest.FixtureRequest) -> dict[str, str]:
+    kind: dict[str, str] = request.param
+    return kind
+
+
+def test_hadolint_has_nothing_to_say(render: Callable[..., Project], kind: dict[str, str]) -> None:
+    render(**kind).run(TOOLS / "hadolint", "--no-color", "Dockerfile")
+
+
+def test_the_base_is_an_exact_version_of_the_python_that_was_asked_for(
+    render: Callable[..., Project], kind: dict[str, str]
+) -> None:
+    text = (render(**kind).path / "Dockerfile").read_text()
+    pinned = rf"^ARG PYTHON_IMAGE=python:{re.escape(kind['python_version'])}\.\d+-slim-\w+$"
+    assert len(re.findall(pinned, text, re.MULTILINE)) == 1
+    assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${PYTHON_IMAGE}"}
+
+
+def test_only_what_is_built_differs_by_package_manager(render: Callable[..., Project]) -> None:
+    """The image that results is one, so its part of both files is kept the same."""
+    last = {
+        (render(**kind).path / "Dockerfile").read_text().rpartition("\nFROM ")[2]
+        for kind in KINDS
+        if kind["python_version"] == "3.13"
+    }
+    assert len(last) == 1
+
+
+@pytest.mark.parametrize("profile", ["uv", "django-poetry-bare"])
+class TestCompose:
+    @pytest.fixture
+    def compose(self, render: Callable[..., Project], profile: str) -> dict[str, Any]:
+        text = (render(**PROFILES[profile]).path / "compose.yaml").read_text()
+        compose: dict[str, Any] = yaml.safe_load(text)
+        return compose
+
+    def test_no_secret_has_a_default(self, compose: dict[str, Any], profile: str) -> None:
+        secrets = {"POSTGRES_PASSWORD", "SECRET_KEY", *(["PAYMENTS_SECRET"] if profile == "uv" else [])}
+        found = set()
+        for service in compose["services"].values():
+            for name, value in service["environment"].items():
+                for variable, otherwise in re.findall(r"\$\{(\w+)(.*?)\}", value):
+                    assert otherwise.startswith(":?") or (name, variable) == ("DATABASE_URL", "POSTGRES_PASSWORD")
+                    found.add(variable)
+                assert name not in secrets or value.startswith("${")
+        assert found == secrets
+
+    def test_migrations_come_between_the_database_and_the_service(self, compose: dict[str, Any], profile: str) -> None:
+        assert profile
+        services = compose["services"]
+        assert services["database"]["image"].startswith("postgres:18.")
+        assert services["migrate"]["command"] == ["migrate"]
+        assert services["migrate"]["depends_on"] == {"database": {"condition": "service_healthy"}}
+        assert services["service"]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
+        assert "restart" not in services["migrate"]
+        for name in ("database", "service"):
+            assert services[name]["healthcheck"]["test"][0] == "CMD"
+
+    def test_the_service_can_write_nowhere_and_may_do_nothing(self, compose: dict[str, Any], profile: str) -> None:
+        assert profile
+        for name in ("migrate", "service"):
+            service = compose["services"][name]
+            assert service["read_only"] is True
+            assert service["cap_drop"] == ["ALL"]
+            assert service["security_opt"] == ["no-new-privileges:true"]
+        assert compose["services"]["service"]["ports"] == ["127.0.0.1:8000:8000"]
+
+
+def test_the_build_sees_what_it_needs_and_nothing_else(project: Callable[..., Project]) -> None:
+    """Read by git, whose rules are the same for the patterns that stand there."""
+    service = project()
+    patterns = (service.path / ".dockerignore").read_text()
+    (service.path / ".git/info/exclude").write_text(patterns.replace("*\n", "/*\n", 1))
+    seen = {"pyproject.toml", "uv.lock", "poetry.lock", "README.md", "LICENSE", "src/app/main.py"}
+    hidden = {".env", ".git", ".copier-answers.yml", ".venv/x", "tests/conftest.py", "Dockerfile", "dist/x.whl"}
+    asked = ("git", "check-ignore", "--no-index", "--stdin")
+    done = subprocess.run(
+        asked, cwd=service.path, input="\n".join(sorted(seen | hidden)), capture_output=True, text=True, check=False
+    )
+    assert set(done.stdout.splitlines()) == hidden
