@@ -340,8 +340,6 @@ def test_it_serves_as_nobody_on_a_file_system_that_cannot_be_written(container: 
         while (answer := status(f"{address}/health/ready")) == 200:
             time.sleep(0.02)
         assert answer == 503
-        said = host.run(*beside, *container.inside("python", "-m", "app", "health", "ready"), fails=True)
-        assert said == "/health/ready answers 503: The service is shutting down.\n"
         assert process.wait(timeout=300) == 0
     finally:
         process.kill()
