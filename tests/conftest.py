@@ -27,7 +27,12 @@ type Answers = Mapping[str, str]
 # Each choice of each question at least once; the Python of the last one need not be installed.
 PROFILES: dict[str, Answers] = {
     "uv": {},
-    "poetry": {"package_manager": "poetry", "license": "MIT", "ci": "gitlab"},
+    "poetry": {
+        "package_manager": "poetry",
+        "license": "MIT",
+        "ci": "gitlab",
+        "features": "[example,kubernetes]",
+    },
     "uv-bare": {"features": "[]", "license": "Apache-2.0"},
     "poetry-bare": {"package_manager": "poetry", "features": "[]", "license": "BSD-3-Clause", "ci": "none"},
     "django": {"framework": "django", "ci": "gitlab"},

@@ -59,7 +59,7 @@ def test_the_profiles_hold_each_choice(render: Callable[..., Project]) -> None:
         ("author_email", "ada at example.com", "Type an address like team@example.com, or leave it empty."),
         ("project_slug", "fastapi", "Type another name, like fastapi-service: fastapi is a package "),
         ("license", "WTFPL", "'WTFPL' is not in ['proprietary', 'MIT', 'Apache-2.0', 'BSD-3-Clause']"),
-        ("features", "[exmaple]", "'exmaple' is not in ['example']"),
+        ("features", "[exmaple]", "'exmaple' is not in ['example', 'kubernetes']"),
     ],
 )
 def test_a_bad_answer_is_refused_with_a_sentence(

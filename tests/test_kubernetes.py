@@ -1,0 +1,292 @@
+"""The manifests of the feature `kubernetes`: built by Kustomize, valid, safe, and true to the service they start."""
+
+import ast
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import TOOLS, Project
+
+type Manifest = dict[str, Any]
+
+OVERLAYS = ["development", "production"]
+CHECKOV = "checkov==3.3.30"
+UNKNOWN = {"HTTPRoute"}  # of the Gateway API, whose schemas do not come with those of Kubernetes
+
+WITH = {"features": "[example,kubernetes]"}
+
+
+@pytest.fixture(params=["fastapi", "django"])
+def service(render: Callable[..., Project], request: pytest.FixtureRequest) -> Project:
+    return render(framework=request.param, **WITH)
+
+
+@cache
+def built(service: Path, overlay: str) -> str:
+    """As `kubectl apply -k` builds it."""
+    assert shutil.which("kubectl"), (
+        "The tests of the manifests need kubectl: install Debian's package kubectl (of trixie or later) or"
+        " https://kubernetes.io/docs/tasks/tools/."
+    )
+    return Project(service).run("kubectl", "kustomize", f"deploy/overlays/{overlay}")
+
+
+@pytest.fixture(params=OVERLAYS)
+def overlay(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def manifests(service: Project, overlay: str) -> list[Manifest]:
+    return list(yaml.safe_load_all(built(service.path, overlay)))
+
+
+@pytest.fixture
+def production(service: Project) -> list[Manifest]:
+    return list(yaml.safe_load_all(built(service.path, "production")))
+
+
+def of_kind(manifests: list[Manifest], kind: str) -> Manifest:
+    [found] = [manifest for manifest in manifests if manifest["kind"] == kind]
+    return found
+
+
+def pods(manifests: list[Manifest]) -> Iterator[Manifest]:
+    for manifest in manifests:
+        if manifest["kind"] in {"Deployment", "Job"}:
+            yield manifest["spec"]["template"]
+
+
+def containers(manifests: list[Manifest]) -> Iterator[Manifest]:
+    for pod in pods(manifests):
+        yield from pod["spec"].get("initContainers", [])
+        yield from pod["spec"]["containers"]
+
+
+def api(manifests: list[Manifest]) -> Manifest:
+    [container] = of_kind(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
+    found: Manifest = container
+    return found
+
+
+def classes(path: Path) -> Iterator[ast.ClassDef]:
+    return (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef))
+
+
+def variables(service: Project) -> dict[str, str]:
+    """Each variable that a settings class of the service reads, with what is said of it."""
+    found = {}
+    for path in (service.path / "src/app").rglob("*.py"):
+        if path.name in {"config.py", "settings.py"}:
+            for class_ in classes(path):
+                for field in class_.body:
+                    if isinstance(field, ast.AnnAssign) and isinstance(field.value, ast.Call):
+                        said = [word.value for word in field.value.keywords if word.arg == "description"]
+                        found[ast.unparse(field.target).upper()] = ast.literal_eval(said[0]) if said else ""
+    return found
+
+
+def test_off_there_is_no_file_and_no_sentence(render: Callable[..., Project]) -> None:
+    without = render()
+    for path in without.files():
+        assert path.parts[0] != "deploy"
+        assert "kube" not in str(path).lower()
+        text = (without.path / path).read_text()
+        if path.suffix == ".md" or path.name.startswith(("Dockerfile", "compose")):
+            assert not re.search("kubernetes|kubectl|kustomize", text, re.IGNORECASE), path
+
+
+def test_every_manifest_is_valid(service: Project, overlay: str, tmp_path: Path) -> None:
+    (tmp_path / "built.yaml").write_text(built(service.path, overlay))
+    output = Project(tmp_path).run(TOOLS / "kubernetes-validate", "--strict", "built.yaml")
+    kinds = [manifest["kind"] for manifest in yaml.safe_load_all(built(service.path, overlay))]
+    assert output.count(" passed for resource ") == len([kind for kind in kinds if kind not in UNKNOWN])
+    assert set(re.findall(r"Couldn't find schema for kind (\w+)", output)) == UNKNOWN & {*kinds}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [(("spec", "replica"), 2), (("spec", "template", "spec", "containers", 0, "ports", 0, "containerPort"), "http")],
+)
+def test_a_manifest_that_is_not_valid_is_noticed(
+    production: list[Manifest], tmp_path: Path, path: tuple[str | int, ...], value: object
+) -> None:
+    manifest = part = of_kind(production, "Deployment")
+    for step in path[:-1]:
+        part = part[step]  # type: ignore[index] # of lists too
+    part[path[-1]] = value  # type: ignore[index]
+    (tmp_path / "wrong.yaml").write_text(yaml.safe_dump(manifest))
+    Project(tmp_path).run(TOOLS / "kubernetes-validate", "--strict", "wrong.yaml", fails=True)
+
+
+def test_the_route_has_the_fields_of_its_api(production: list[Manifest]) -> None:
+    """By hand: see UNKNOWN."""
+    route = of_kind(production, "HTTPRoute")
+    assert route["apiVersion"] == "gateway.networking.k8s.io/v1"
+    assert route["spec"].keys() == {"parentRefs", "hostnames", "rules"}
+    [parent] = route["spec"]["parentRefs"]
+    assert parent.keys() == {"name", "namespace"}
+    [rule] = route["spec"]["rules"]
+    assert rule.keys() == {"backendRefs"}
+    [backend] = rule["backendRefs"]
+    assert (backend["name"], backend["port"]) == ("api", of_kind(production, "Service")["spec"]["ports"][0]["port"])
+
+
+def test_every_selector_finds_its_pods_and_no_others(manifests: list[Manifest]) -> None:
+    labels = {pod["spec"]["containers"][0]["name"]: pod["metadata"]["labels"] for pod in pods(manifests)}
+    assert labels.keys() == {"api", "migrate"}
+
+    def found(selector: dict[str, str]) -> set[str]:
+        return {name for name, having in labels.items() if selector.items() <= having.items()}
+
+    deployment = of_kind(manifests, "Deployment")
+    assert found(deployment["spec"]["selector"]["matchLabels"]) == {"api"}
+    assert found(of_kind(manifests, "Service")["spec"]["selector"]) == {"api"}
+    for constraint in deployment["spec"]["template"]["spec"]["topologySpreadConstraints"]:
+        assert found(constraint["labelSelector"]["matchLabels"]) == {"api"}
+    selected = {
+        manifest["metadata"]["name"]: found(manifest["spec"]["podSelector"].get("matchLabels", {}))
+        for manifest in manifests
+        if manifest["kind"] == "NetworkPolicy"
+    }
+    assert selected == {"deny": {"api", "migrate"}, "from-gateway": {"api"}, "to-dependencies": {"api", "migrate"}}
+    for budget in (manifest for manifest in manifests if manifest["kind"] == "PodDisruptionBudget"):
+        assert found(budget["spec"]["selector"]["matchLabels"]) == {"api"}
+    for scaler in (manifest for manifest in manifests if manifest["kind"] == "HorizontalPodAutoscaler"):
+        target = scaler["spec"]["scaleTargetRef"]
+        assert (target["kind"], target["name"]) == ("Deployment", deployment["metadata"]["name"])
+        assert "replicas" not in deployment["spec"], "each apply would undo what the autoscaler did"
+
+
+def test_ports_are_one(service: Project, manifests: list[Manifest]) -> None:
+    [port] = api(manifests)["ports"]
+    settings = of_kind(manifests, "ConfigMap")["data"]
+    exposed = re.findall(r"^EXPOSE (\d+)$", (service.path / "Dockerfile").read_text(), re.MULTILINE)
+    assert [str(port["containerPort"])] == [settings["PORT"]] == exposed
+    assert of_kind(manifests, "Service")["spec"]["ports"][0]["targetPort"] == port["name"]
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert api(manifests)[probe]["httpGet"]["port"] == port["name"]
+    [policy] = [manifest for manifest in manifests if manifest["metadata"]["name"] == "from-gateway"]
+    assert policy["spec"]["ingress"][0]["ports"] == [{"port": port["name"]}]
+
+
+def test_probes_ask_routes_of_the_service(service: Project, manifests: list[Manifest]) -> None:
+    code = (service.path / "src/app/health.py").read_text()
+    prefix = "".join(re.findall(r'APIRouter\(prefix="([^"]+)"', code))
+    routes = {prefix + path for path in re.findall(r'^@\w+\.get\("([^"]+)"', code, re.MULTILINE)}
+    asked = {
+        name: api(manifests)[name]["httpGet"]["path"] for name in ("startupProbe", "livenessProbe", "readinessProbe")
+    }
+    assert {*asked.values()} == routes == {"/health/live", "/health/ready"}
+    assert asked["livenessProbe"] == asked["startupProbe"] == "/health/live", "the database would end the service"
+    # The probe waits longer than the service does for its dependencies.
+    seconds = float(*re.findall(r"^SECONDS = ([\d.]+)$", code, re.MULTILINE))
+    assert api(manifests)["readinessProbe"]["timeoutSeconds"] > seconds
+
+
+def test_the_environment_is_what_the_settings_read(service: Project, manifests: list[Manifest], overlay: str) -> None:
+    known = variables(service)
+    settings = of_kind(manifests, "ConfigMap")
+    assert settings["data"].keys() <= known.keys()
+    assert settings["data"]["ENVIRONMENT"] == overlay
+    assert settings["data"]["HOST"] == "0.0.0.0"  # noqa: S104 -- in a container
+    for container in containers(manifests):
+        assert container["envFrom"] == [
+            {"configMapRef": {"name": settings["metadata"]["name"]}},
+            {"secretRef": {"name": "secrets"}},
+        ]
+    assert "Secret" not in {manifest["kind"] for manifest in manifests}
+    required = {name for name, said in known.items() if "required in production" in said}
+    page = (service.path / "docs/kubernetes.md").read_text()
+    named = set(re.findall(r"--from-literal=(\w+)=", page)) | set(re.findall(r"`(\w+)`", page)) & known.keys()
+    assert required == {"DATABASE_URL", "SECRET_KEY", "PAYMENTS_SECRET"}
+    assert required <= named
+
+
+def test_hosts_are_those_of_the_route(production: list[Manifest]) -> None:
+    hosts = of_kind(production, "ConfigMap")["data"]["ALLOWED_HOSTS"]
+    assert hosts.split(",") == of_kind(production, "HTTPRoute")["spec"]["hostnames"]
+    [policy] = [manifest for manifest in production if manifest["metadata"]["name"] == "from-gateway"]
+    [caller] = policy["spec"]["ingress"][0]["from"]
+    [gateway] = of_kind(production, "HTTPRoute")["spec"]["parentRefs"]
+    assert caller["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": gateway["namespace"]}
+
+
+def test_a_rollout_has_no_gap(service: Project, manifests: list[Manifest]) -> None:
+    deployment = of_kind(manifests, "Deployment")["spec"]
+    assert deployment["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    drain = float(of_kind(manifests, "ConfigMap")["data"]["DRAIN_SECONDS"])
+    ending = deployment["template"]["spec"]["terminationGracePeriodSeconds"]
+    code = "".join(path.read_text() for path in (service.path / "src/app").glob("*.py"))
+    [finishing] = {*map(float, re.findall(r"(?:timeout_graceful_shutdown|workers_kill_timeout)=(\d+)", code))}
+    before = api(manifests)["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert before >= 5
+    assert ending > before + drain + finishing
+
+
+def test_each_release_migrates_before_it_serves(service: Project, manifests: list[Manifest], overlay: str) -> None:
+    job, deployment = of_kind(manifests, "Job"), of_kind(manifests, "Deployment")
+    images = {container["image"] for container in containers(manifests)}
+    [image] = images
+    name, _, tag = image.rpartition(":")
+    assert name.rpartition("/")[2] == "my-service"
+    assert job["metadata"]["name"] == f"migrate.{tag}", (
+        "a Job of another release would be refused as a change of this one"
+    )
+    [migrate] = job["spec"]["template"]["spec"]["containers"]
+    [waiting] = deployment["spec"]["template"]["spec"]["initContainers"]
+    commands = (service.path / "src/app/__main__.py").read_text()
+    for arguments in (migrate["args"], waiting["args"], api(manifests)["args"]):
+        assert f'commands.add_parser("{arguments[0]}"' in commands
+    assert waiting["args"][:2] == ["wait", "--seconds"]
+    assert int(waiting["args"][2]) >= job["spec"]["activeDeadlineSeconds"]
+    assert deployment["spec"]["progressDeadlineSeconds"] > int(waiting["args"][2])
+    # In development a tag stays the same, so the Job must go for the next apply to bring it again.
+    assert (job["spec"]["ttlSecondsAfterFinished"] == 0) == (overlay == "development")
+
+
+def test_every_pod_is_restricted(service: Project, manifests: list[Manifest]) -> None:
+    assert of_kind(manifests, "Namespace")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    namespaces = {manifest["metadata"].get("namespace") for manifest in manifests if manifest["kind"] != "Namespace"}
+    assert namespaces == {of_kind(manifests, "Namespace")["metadata"]["name"]}
+    [user] = re.findall(r"^USER (\d+):\1$", (service.path / "Dockerfile").read_text(), re.MULTILINE)
+    for pod in pods(manifests):
+        assert pod["spec"]["securityContext"] == {
+            "runAsNonRoot": True,
+            "runAsUser": int(user),
+            "runAsGroup": int(user),
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+        assert pod["spec"]["automountServiceAccountToken"] is False
+    for container in containers(manifests):
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+        assert container["resources"]["limits"].keys() >= {"memory"}
+
+
+@pytest.mark.deep
+def test_checkov_finds_nothing_but_what_has_its_reason(render: Callable[..., Project], tmp_path: Path) -> None:
+    service = render(**WITH)
+    (tmp_path / ".checkov.yaml").write_bytes((service.path / "deploy/.checkov.yaml").read_bytes())
+    shutil.copy(service.path / "Dockerfile", tmp_path)
+    for overlay in OVERLAYS:
+        (tmp_path / f"{overlay}.yaml").write_text(built(service.path, overlay))
+    scan = ("uvx", CHECKOV, "--directory", ".", "--skip-download", "--output", "json", "--quiet")
+    [*reports] = json.loads(Project(tmp_path).run(*scan))
+    assert {report["check_type"]: report["summary"]["failed"] for report in reports} == {
+        "dockerfile": 0,
+        "kubernetes": 0,
+    }
+    assert all(report["summary"]["passed"] > 50 for report in reports)
+    assert all(report["summary"]["parsing_errors"] == 0 for report in reports)
