@@ -1,5 +1,6 @@
 """What surrounds every request: its id, its line in the log, the security headers, the limits, the last resort."""
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import ip_address, ip_network
@@ -13,43 +14,18 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.cache import patch_vary_headers
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from app.config import Settings
 from app.errors import MethodNotAllowed, ProblemResponse, problem_of
+from app.headers import ADMIN
 from app.logging import request_id
 from app.problems import BadRequest, ContentTooLarge, Forbidden, ProblemError
 from app.requests import SERVICE, Request
 
 PROBES = "/health/"
-ADMIN = "/admin/"
-
-SECURITY_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "accelerometer=(), camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
-# The documentation page loads Swagger UI from its network and starts it with a line of its own. Development only.
-DOCS_POLICY = (
-    "default-src 'none'; script-src https://cdn.jsdelivr.net 'unsafe-inline'; style-src https://cdn.jsdelivr.net;"
-    " img-src data: https://django-ninja.dev; connect-src 'self';"
-    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-# The administration has pages, with scripts and styles of its own, and forms that it knows by where they come from.
-ADMIN_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
-    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-PAGES = {
-    "/docs": {"Content-Security-Policy": DOCS_POLICY},
-    ADMIN: {"Content-Security-Policy": ADMIN_POLICY, "Referrer-Policy": "same-origin"},
-}
 
 type View = Callable[[HttpRequest], HttpResponseBase]
 
@@ -64,9 +40,7 @@ class RequestContext:
         self.hosts = settings.hosts
         self.max_body = settings.max_body_bytes
         self.proxies = Proxies(settings.trusted_proxies) if settings.trusted_proxies else None
-        self.headers = dict(SECURITY_HEADERS)
-        if settings.production:
-            self.headers["Strict-Transport-Security"] = "max-age=63072000; includeSubDomains"
+        self.probes_too = self.log.is_enabled_for(logging.DEBUG)
 
     def __call__(self, request: Request) -> HttpResponseBase:
         meta = request.META
@@ -88,14 +62,12 @@ class RequestContext:
 
         headers = response.headers
         headers["X-Request-ID"] = identity
-        own = self.headers
-        if path.startswith(tuple(PAGES)):
-            own = own | next(page for prefix, page in PAGES.items() if path.startswith(prefix))
-        for name, value in own.items():
-            headers.setdefault(name, value)
 
         def tell() -> None:
-            write = self.log.debug if path.startswith(PROBES) else self.log.info
+            probe = path.startswith(PROBES)
+            if probe and not self.probes_too:
+                return
+            write = self.log.debug if probe else self.log.info
             write(
                 "request",
                 method=request.method,
@@ -210,6 +182,10 @@ class _ForTheAdministration:
 
 
 class Sessions(_ForTheAdministration, SessionMiddleware):
+    pass
+
+
+class Csrf(_ForTheAdministration, CsrfViewMiddleware):
     pass
 
 

@@ -36,7 +36,7 @@ MIDDLEWARE = [
     "app.middleware.Cors",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "app.middleware.Sessions",
-    "django.middleware.csrf.CsrfViewMiddleware",
+    "app.middleware.Csrf",
     "app.middleware.Authentication",
     "app.middleware.Messages",
 ]
@@ -46,7 +46,8 @@ LOGGING_CONFIG = None  # `wsgi.py` and `manage.py` configure it, the same for al
 SILENCED_SYSTEM_CHECKS = [
     "auth.W004",  # e-mail addresses are unique whatever their case: a constraint of their own, not `unique=True`
     "security.W009",  # a SECRET_KEY of 32 random bytes is long enough; `config.py` refuses placeholders
-    "security.W001",  # RequestContext sets what SecurityMiddleware would, on errors too; TLS ends before the service
+    "security.W003",  # app.middleware.Csrf is the middleware that it misses; outside the administration are no cookies
+    "security.W001",  # `wsgi.py` sets what SecurityMiddleware would, on errors too; TLS ends before the service
     "security.W002",  # … and X-Frame-Options with them
 ]
 

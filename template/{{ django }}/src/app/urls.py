@@ -67,7 +67,7 @@ api = Service(
     default_router=all_routes(),
 )
 
-urlpatterns = [path("admin/", admin.site.urls), path("", api.urls)]
+urlpatterns = [path("", api.urls), path("admin/", admin.site.urls)]
 
 handler400 = errors.bad_request
 handler403 = errors.permission_denied

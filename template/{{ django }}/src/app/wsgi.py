@@ -2,7 +2,6 @@
 
 import io
 import os
-from collections.abc import Callable
 from typing import Any
 
 import django
@@ -14,6 +13,7 @@ from django.http.response import HttpResponseBase
 
 from app import db, logging, telemetry
 from app.config import Settings
+from app.headers import SecurityHeaders, StartResponse
 from app.requests import SERVICE, Service
 from app.runtime import current
 
@@ -31,13 +31,14 @@ class Application(WSGIHandler):
     def __init__(self) -> None:
         super().__init__()
         self.service = Service.of(django_settings.SERVICE)
+        self.security_headers = SecurityHeaders(django_settings.SERVICE)
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> HttpResponseBase:
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> HttpResponseBase:
         environ[SERVICE] = self.service
         if "HTTP_TRANSFER_ENCODING" in environ:
             body = environ["wsgi.input"].read(self.service.settings.max_body_bytes + 1)
             environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-        return super().__call__(environ, start_response)
+        return super().__call__(environ, self.security_headers.around(environ["PATH_INFO"], start_response))
 
 
 def start() -> None:

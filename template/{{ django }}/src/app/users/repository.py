@@ -16,7 +16,11 @@ class UserRepository:
 
     def get(self, user_id: int, /) -> User | None:
         """The user with this key."""
-        return User.objects.filter(id=user_id).first()
+        # Not `first`: it would have the database sort the one row.
+        try:
+            return User.objects.get(id=user_id)
+        except User.DoesNotExist:
+            return None
 
     def get_by_email(self, email: str) -> User | None:
         """The user with this address, whatever its case."""
