@@ -127,7 +127,9 @@ def has_example(live: Live) -> bool:
 
 
 def test_health(live: Live) -> None:
-    assert live.client.get("/health/live").status_code == 200
+    response = live.client.get("/health/live")
+    assert response.status_code == 200
+    assert not response.headers.get("server")  # nobody needs to know what serves
     assert live.client.get("/health/ready").json()["checks"] == ["database"]
 
 

@@ -16,11 +16,16 @@ STEP = re.compile(
 )
 
 
-@pytest.fixture
-def service(render: Callable[..., Project], workshop: Path) -> Iterator[Project]:
-    """A service without the example, with its environment."""
+@pytest.fixture(
+    params=[
+        pytest.param(framework, marks=pytest.mark.xdist_group(f"growing-{framework}"))
+        for framework in ("fastapi", "django")
+    ]
+)
+def service(render: Callable[..., Project], workshop: Path, request: pytest.FixtureRequest) -> Iterator[Project]:
+    """A service of each framework without the example, with its environment."""
     path = workshop / "growing" / "my-service"
-    shutil.copytree(render(**PROFILES["uv-bare"]).path, path)
+    shutil.copytree(render(**PROFILES["uv-bare"], framework=request.param).path, path)
     service = Project(path, clean_environment())
     service.commit("Render")
     service.run("uv", "sync")

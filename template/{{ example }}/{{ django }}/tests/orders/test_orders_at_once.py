@@ -1,5 +1,6 @@
 """Orders at the same time, over connections of their own."""
 
+import time
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +9,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from django.db import connection, transaction
 
 from app.products.models import Product
 from app.users.models import User
@@ -52,6 +54,40 @@ def test_orders_of_the_same_products_never_block_each_other_for_good(
     responses = at_once(committing_client, user, *(lines if n % 2 else lines[::-1] for n in range(10)))
     assert statuses(responses) == {201: 10}
     assert set(Product.objects.values_list("stock", flat=True)) == {0}
+
+
+def test_products_are_taken_in_the_order_of_their_keys(
+    committing_client: httpx2.Client, user: Headers, products: list[int]
+) -> None:
+    first, *others = products
+    # Puts it behind the others, where a statement that reads the table as it lies comes last.
+    moved = Product.objects.get(id=first)
+    moved.delete()
+    Product.objects.create(id=first, name=moved.name, price=moved.price, stock=moved.stock)
+    body = {"lines": [{"product_id": product_id, "quantity": 1} for product_id in reversed(products)]}
+    with ThreadPoolExecutor(1) as thread:
+        with transaction.atomic():
+            Product.objects.select_for_update().get(id=first)
+            order = thread.submit(committing_client.post, "/orders", json=body, headers=user)
+            wait_for_a_lock()
+            # While the first is not free, no other is taken.
+            free = Product.objects.filter(id__in=others).select_for_update(nowait=True)
+            assert {product.id for product in free} == set(others)
+        assert order.result().status_code == 201
+
+
+def wait_for_a_lock() -> None:
+    """Until somebody waits for one, which has to be within ten seconds."""
+    deadline = time.monotonic() + 10
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    while time.monotonic() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_stat_clear_snapshot()")  # a transaction sees what it saw at its first look
+            cursor.execute(waiting)
+            if cursor.fetchone() != (0,):
+                return
+        time.sleep(0.01)
+    pytest.fail("nobody waits")
 
 
 def test_the_same_request_at_once_orders_once(
