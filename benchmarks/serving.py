@@ -5,7 +5,8 @@
 Renders the service with everything on, installs it as production does, and starts both as one serving process each,
 with a PostgreSQL that the service's development dependencies bring along. Where there are two cores, the servers have
 one for themselves; wrk and PostgreSQL share the rest. Runs take turns, and each ratio is that of two runs side by side,
-so a machine that is busy with something else shows in the spread and less in the ratio. Linux only; needs wrk.
+so a machine that is busy with something else shows in the spread and less in the ratio. What it hardly changes is the
+time that a core worked for a request: it stands beside the rates. Linux only; needs wrk.
 """
 
 import argparse
@@ -139,6 +140,11 @@ class Server(NamedTuple):
             Path(f"/proc/{pid}/clear_refs").write_text("5", "ascii")
         return self.peak()
 
+    def worked(self) -> float:
+        """Seconds of a core that its processes took so far."""
+        status = [Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split() for pid in self.processes()]
+        return sum(int(fields[11]) + int(fields[12]) for fields in status) / os.sysconf("SC_CLK_TCK")
+
     def processes(self) -> list[int]:
         """The one that was started and its children: granian and gunicorn watch over the one that serves."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text("ascii")
@@ -176,17 +182,24 @@ class Load(NamedTuple):
     rate: float
     p50: float
     p99: float
+    work: float
+    """Of the server's processes, milliseconds of a core for a request."""
 
     @classmethod
     def put(cls, server: Server, path: str, seconds: int, token: str = "") -> Self:
         command = ["wrk", "--threads=1", f"--connections={CONNECTIONS}", f"--duration={seconds}s", "--latency"]
         header = [f"--header=Authorization: Bearer {token}"] if token else []
+        before = server.worked()
         said = run(*pinned(CLIENTS, *command, *header, f"http://127.0.0.1:{server.port}{path}"))
+        worked = server.worked() - before
         if "Non-2xx" in said or "Socket errors" in said:
             sys.exit(f"GET {path} failed under load:\n{said}")
         rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
+        count = re.search(r"(\d+) requests in", said)
         assert rate
-        return cls(float(rate[1]), *(_milliseconds(said, percent) for percent in (50, 99)))
+        assert count
+        p50, p99 = (_milliseconds(said, percent) for percent in (50, 99))
+        return cls(float(rate[1]), p50, p99, worked * 1000 / int(count[1]))
 
 
 def _milliseconds(said: str, percent: int) -> float:
@@ -295,10 +308,12 @@ def compare(
         rows += [
             [f"GET {path}, {name}", f"{spread([load.rate for load in measured], '{:.0f}')} req/s", ""],
             ["  p50 and p99", f"{_latencies(measured)} ms", ""],
+            ["  work of a core", f"{spread([load.work for load in measured])} ms", ""],
         ]
     return [
         *rows,
         ["  ratio", f"{spread([one.rate / other.rate for other, one in pairs])} x", target],
+        ["  ratio of the work, inverted", f"{spread([other.work / one.work for other, one in pairs])} x", target],
         ["  p99 / p50", f"{spread([load.p99 / load.p50 for load in loads[0]])} x", "<= 3"],
     ]
 

@@ -20,7 +20,7 @@ from conftest import REPOSITORY, TOOLS, Project, profiles
 pytestmark = pytest.mark.deep
 
 PASSWORD = "correct horse battery staple"  # noqa: S105 -- of users that live as long as this test
-DEADLINE = 60.0
+DEADLINE = 180.0
 
 
 @dataclass(frozen=True)
