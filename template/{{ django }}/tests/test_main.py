@@ -1,5 +1,6 @@
 """How the parts are wired together."""
 
+import io
 import signal
 import sys
 import threading
@@ -193,7 +194,11 @@ def test_the_serving_process_has_the_application(
     handlers: dict[int, Any] = {}
     monkeypatch.setattr("signal.signal", handlers.__setitem__)
     monkeypatch.setattr(server, "start", lambda: None)
-    assert isinstance(server.load(), wsgi.Application)
+    answered: list[Any] = []
+    path = {"REQUEST_METHOD": "GET", "PATH_INFO": "/health/live", "wsgi.input": io.BytesIO()}
+    server.load()(path, lambda *start: answered.extend(start)).close()
+    assert answered[0] == "200 OK"
+    assert ("Server", "") in answered[1], "granian would say its name"
     monkeypatch.setattr(health, "draining", threading.Event())
     handlers[signal.SIGUSR1]()
     assert health.draining.is_set()

@@ -14,7 +14,6 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "accelerometer=(), camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Referrer-Policy": "no-referrer",
-    "Server": "",  # where it is not said, granian says its name
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from granian.server import Server
 
 from app import health, logging
 from app.config import ConfigError, Settings
+from app.headers import StartResponse
 from app.settings import WAITING
 from app.slices import SliceError
-from app.wsgi import Application, create_application, start
+from app.wsgi import create_application, start
 
 log = structlog.get_logger()
 
@@ -68,7 +70,7 @@ class GentleServer(Server):  # type: ignore[misc, valid-type]
             threading.Timer(self.drain_seconds, super().signal_handler_interrupt).start()
 
 
-def load() -> Application:
+def load() -> Callable[..., Any]:
     """The application, in the process that serves it."""
     try:
         application = create_application()
@@ -77,4 +79,9 @@ def load() -> Application:
     if DRAIN is not None:
         signal.signal(DRAIN, lambda *_: health.draining.set())
     start()
-    return application
+
+    def without_name(environ: dict[str, Any], start_response: StartResponse) -> Any:
+        # Granian says its name where the application says none, and there is no option against it.
+        return application(environ, lambda status, headers: start_response(status, [*headers, ("Server", "")]))
+
+    return without_name
