@@ -67,6 +67,7 @@ def serve(_options: argparse.Namespace) -> None:
 
     from app.config import Settings
     from app.main import create_app
+    from app.server import BoundedProtocol
 
     settings = Settings.load()
     app = create_app(settings)
@@ -87,7 +88,7 @@ def serve(_options: argparse.Namespace) -> None:
             host=settings.host,
             port=settings.port,
             loop="uvloop" if sys.platform != "win32" else "asyncio",
-            http="httptools",
+            http=BoundedProtocol,
             ws="none",
             log_config=None,
             access_log=False,

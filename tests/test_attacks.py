@@ -1,0 +1,215 @@
+"""Two processes of a service as production serves them, attacked over HTTP: what only the server or Redis can hold."""
+
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from conftest import PROFILES, Project
+from test_contract import Live, free_port, problem, serve, stop
+
+pytestmark = pytest.mark.deep
+
+SETTINGS = {
+    "ENVIRONMENT": "production",
+    "SECRET_KEY": "Zm9yIHRoZSB0ZXN0cywgYW5kIG9ubHkgZm9yIHRoZW0",
+    "PAYMENTS_SECRET": "bm90IHVzZWQgYW55d2hlcmUsIG1hZGUgZm9yIHRlc3Rz",
+    "ALLOWED_HOSTS": "127.0.0.1",
+    "REGISTRATION_RATE": "3/hour",
+    "LOGIN_RATE": "2/hour",
+}
+DATABASE = "from app.embedded import ensure_database; import os; ensure_database(); print(os.environ['DATABASE_URL'])"
+NOBODY = {"name": "Ada", "email": "nobody", "password": "engine no. 1"}
+
+
+@dataclass
+class Redis:
+    """A Redis that keeps nothing, on a port of its own."""
+
+    port: int = field(default_factory=free_port)
+
+    def __post_init__(self) -> None:
+        server = shutil.which("redis-server")
+        assert server, "The tests of shared limits need a Redis server: run `apt-get install redis-server` as root."
+        self.server = server
+
+    def start(self) -> None:
+        options = ("--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
+        self.process = subprocess.Popen((self.server, *options), stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            except OSError:
+                assert time.monotonic() < deadline, "Redis does not start"
+                time.sleep(0.05)
+            else:
+                return
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(timeout=30)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two processes that share a database and a Redis. The second stands behind a proxy on this machine."""
+
+    first: Live
+    second: Live
+    redis: Redis
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("uv", "django")]
+)
+def pair(installed: Callable[..., Project], request: pytest.FixtureRequest) -> Iterator[Pair]:
+    project = installed(**PROFILES[request.param])
+    with ExitStack() as running:
+
+        def started(task: str, **settings: str) -> Live:
+            live = serve(project, task, **settings)
+            running.callback(stop, live)
+            return live
+
+        started("dev")  # migrates, and keeps the embedded database up
+        url = project.run_inside("python", "-c", DATABASE).strip().splitlines()[-1]
+        redis = Redis()
+        redis.start()
+        running.callback(redis.stop)
+        settings = SETTINGS | {"DATABASE_URL": url, "REDIS_URL": f"redis://127.0.0.1:{redis.port}"}
+        yield Pair(started("serve", **settings), started("serve", TRUSTED_PROXIES="127.0.0.1", **settings), redis)
+
+
+def register(live: Live, *, forwarded: str | None = None, **headers: str) -> int:
+    """The status of a registration that is refused anyway, by its limit or by its body."""
+    if forwarded:
+        headers["X-Forwarded-For"] = forwarded
+    return live.client.post("/users", json=NOBODY, headers=headers).status_code
+
+
+def test_all_processes_count_together_and_go_on_without_redis(pair: Pair) -> None:
+    turns = [register(live) for live in (pair.first, pair.second, pair.first, pair.second, pair.first)]
+    assert turns == [422, 422, 422, 429, 429]
+    form = {"username": "ada@example.com", "password": "wrong password"}
+    answers = [live.client.post("/auth/token", data=form) for live in (pair.first, pair.second, pair.second)]
+    assert [answer.status_code for answer in answers] == [401, 401, 429]
+    assert int(answers[-1].headers["retry-after"]) > 60
+
+    pair.redis.stop()
+    assert [register(pair.first) for _ in range(4)] == [422, 422, 422, 429], "each for itself, but never without limit"
+    assert "redis" in problem(pair.first.client.get("/health/ready"), 503)["detail"]
+    pair.redis.start()
+    # A first try of each may find its old connection broken, and count for itself once more.
+    turns = [register(live) for _ in range(3) for live in (pair.second, pair.first)]
+    assert turns[-1] == turns[-2] == 429
+    assert turns.count(422) in {3, 4}
+    assert pair.first.client.get("/health/ready").json()["checks"] == ["database", "redis"]
+
+
+def test_only_a_trusted_proxy_says_who_calls(pair: Pair) -> None:
+    while register(pair.first) != 429:
+        pass
+    for name in ("X-Forwarded-For", "X_Forwarded_For", "X-Real-IP", "Forwarded"):
+        assert register(pair.first, **{name: "203.0.113.1"}) == 429
+    # Behind the proxy: what it appends counts, not what its caller has made up before it.
+    turns = [register(pair.second, forwarded=f"198.51.100.{number}, 203.0.113.7") for number in range(4)]
+    assert turns == [422, 422, 422, 429]
+    assert register(pair.second, forwarded="203.0.113.7", X_Forwarded_For="198.51.100.9") == 429
+    assert register(pair.second, forwarded="203.0.113.8") == 422
+    turns = [register(pair.second, forwarded=f"2001:db8::{number:x}") for number in range(1, 5)]
+    assert turns == [422, 422, 422, 429], "one /64 network, one caller"
+
+
+INNER = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+
+
+def message(headers: bytes, body: bytes) -> bytes:
+    return b"POST /auth/refresh HTTP/1.1\r\nHost: 127.0.0.1\r\n" + headers + b"\r\n" + body
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        message(b"Content-Length: %d\r\n" % (5 + len(INNER)) + CHUNKED, b"0\r\n\r\n" + INNER),
+        message(CHUNKED + b"Content-Length: 5\r\n", b"0\r\n\r\n" + INNER),
+        message(b"Content-Length: 5\r\nContent-Length: 0\r\n", b"{}   " + INNER),
+        message(b"Content-Length: 0, 5\r\n", INNER),
+        message(b"Content-Length: +0\r\n", INNER),
+        message(b"Transfer-Encoding: xchunked\r\n", b"0\r\n\r\n" + INNER),
+        message(CHUNKED, b"0x0\r\n\r\n" + INNER),
+        message(CHUNKED, b"-1\r\n\r\n" + INNER),
+        message(b"Transfer-Encoding : chunked\r\n", b"0\r\n\r\n" + INNER),
+        message(b"X: a\x00b\r\n", b"") + INNER,
+        b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: " + b"x" * 1_000_000 + b"\r\n\r\n" + INNER,
+        b"GET /" + b"x" * 1_000_000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" + INNER,
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc" + INNER,
+    ],
+    ids=[
+        "length before chunks",
+        "chunks before length",
+        "two lengths",
+        "list of lengths",
+        "signed length",
+        "unknown encoding",
+        "hexadecimal chunk",
+        "negative chunk",
+        "blank before colon",
+        "NUL",
+        "long header",
+        "long path",
+        "TLS",
+    ],
+)
+def test_no_second_request_hides_in_the_first(pair: Pair, sent: bytes) -> None:
+    for live in (pair.first, pair.second):
+        with socket.create_connection(("127.0.0.1", live.client.base_url.port or 0), timeout=5) as connection:
+            received = b""
+            try:
+                connection.sendall(sent)
+                connection.shutdown(socket.SHUT_WR)
+                while piece := connection.recv(65_536):
+                    received += piece
+            except OSError:
+                pass
+        statuses = [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3})", received)]
+        assert len(statuses) <= 1, received
+        assert all(400 <= status < 500 for status in statuses), received
+        assert live.client.get("/health/live").status_code == 200
+
+
+def test_answers_tell_nothing_of_the_server(pair: Pair) -> None:
+    for path in ("/health/live", "/nothing", "/users", "/.git/config", "/admin/login/"):
+        response = pair.first.client.get(path)
+        assert not {"x-powered-by", "via"} & response.headers.keys()
+        assert not re.search(r"\d", response.headers.get("server", "")), "a name without a version"
+        assert response.headers["strict-transport-security"] == "max-age=63072000; includeSubDomains"
+        for cookie in response.headers.get_list("set-cookie"):
+            assert cookie.strip().startswith("__Host-")
+            assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
+
+
+def test_the_log_says_what_was_sent_in_one_line_each(pair: Pair) -> None:
+    before = len(lines(pair.first))
+    pair.first.client.get("/nothing/%0d%0a%7b%22forged%22:1%7d%e2%80%a8", headers={"X-Request-ID": "forged-\tid-1234"})
+    pair.first.client.get("/users/me", headers={"Authorization": "Bearer hunter2-hunter2"})
+    deadline = time.monotonic() + 30
+    while len(written := lines(pair.first)[before:]) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert len(written) == 2
+    assert all(line.startswith("{") and line.endswith("}") for line in written)
+    assert not re.search("hunter2|forged-", "".join(written))
+
+
+def lines(live: Live) -> list[str]:
+    """What the service has printed up to now. Read beside it: it writes at the end of the same open file."""
+    descriptor = Path(f"/proc/self/fd/{live.output.fileno()}")
+    return descriptor.read_text().splitlines()
