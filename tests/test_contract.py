@@ -258,6 +258,6 @@ def test_production_serves_the_same_without_its_documents(installed: Callable[..
         printed = stop(production)
         stop(development)
     lines = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
-    assert {"path": "/users", "status": 401}.items() <= next(
-        line for line in lines if line.get("path") == "/users"
+    assert {"route": "/users", "status": 401}.items() <= next(
+        line for line in lines if line.get("route") == "/users"
     ).items()

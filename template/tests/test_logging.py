@@ -13,7 +13,8 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from app.logging import configure, redact, request_id
-from support import PASSWORD, MakeClient, UserFactory
+from app.users.service import UserService
+from support import PASSWORD, MakeClient, SignIn, UserFactory
 
 Lines = Callable[[], list[dict[str, Any]]]
 
@@ -125,9 +126,6 @@ def test_console_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert "\x1b" not in line, "no colours where nobody sees them"
 
 
-SECRET = "hunter2-hunter2"
-
-
 async def test_a_request_is_one_line_whatever_it_holds(lines: Lines, make_client: MakeClient) -> None:
     configure("info", json=True)
     forged = "%0d%0a%1b[2J%00%e2%80%a8" + quote('{"event": "request", "status": 200}')
@@ -138,32 +136,67 @@ async def test_a_request_is_one_line_whatever_it_holds(lines: Lines, make_client
     found = [line for line in lines() if line["event"] == "request"]
     assert [(line["status"], line["method"]) for line in found] == [(401, "GET"), (404, "GET")]
     for line in found:
-        assert line["path"].endswith('{"event": "request", "status": 200}')
         assert re.fullmatch("[0-9a-f]{32}", line["request_id"])
-        assert not {"evil", "forged"} & set(re.findall(r"\w+", json.dumps(line | {"path": ""})))
+        assert not {"evil", "forged", "event"} & set(re.findall(r"\w+", json.dumps([*line.values()])))
+
+
+def test_an_errors_message_names_nobody(lines: Lines) -> None:
+    configure("info", json=True)
+    error = ExceptionGroup("of ada@example.com", [ValueError("bob@example.com fails\nDETAIL: hunter2")])
+    structlog.get_logger().error("failed", exc_info=error)
+    [line] = lines()
+    [told] = line["exception"]
+    assert told["exc_value"].startswith("of [e-mail] (1 sub-exception)")
+    assert told["exceptions"][0][0]["exc_value"] == "[e-mail] fails"
 
 
 async def test_no_secret_and_nobody_reaches_the_log(
-    capsys: pytest.CaptureFixture[str], lines: Lines, make_client: MakeClient, user_factory: UserFactory
+    lines: Lines,
+    make_client: MakeClient,
+    user_factory: UserFactory,
+    sign_in: SignIn,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    configure("info", json=True)
-    user = await user_factory(email="ada@example.com", name="Ada Lovelace")
-    body = {"name": "Ada Lovelace", "email": "ada@example.com", "password": SECRET}
-    async with make_client(log_level="info") as client:
-        good = await client.post("/auth/token", data={"username": "ada@example.com", "password": PASSWORD})
-        bad = await client.post("/auth/token", data={"username": "ada@example.com", "password": SECRET})
-        for sent in (body, body | {"name": ""}):
-            await client.post("/users", json=sent)
-        await client.post("/auth/refresh", json={"refresh_token": SECRET})
-        headers = {"Authorization": f"Bearer {SECRET}", "Cookie": f"session={SECRET}"}
-        await client.get(f"/users/me?access_token={SECRET}", headers=headers)
-        await client.get("/users/me", headers={"Authorization": f"Bearer {good.json()['access_token']}"})
-    printed = capsys.readouterr().out
-    found = [json.loads(line) for line in printed.splitlines()]
-    told = [(line["route"], line["status"], line.get("user")) for line in found if line["event"] == "request"]
-    assert bad.status_code == 401
-    assert told[:2] == [("/auth/token", 200, str(user.id)), ("/auth/token", 401, None)]
-    assert told[-2:] == [("/users/me", 401, None), ("/users/me", 200, str(user.id))]
-    for private in (SECRET, PASSWORD, "ada@example.com", "Lovelace", *good.json().values()):
-        if isinstance(private, str) and private != "bearer":
-            assert private not in printed
+    emails = ["grace@example.com", "ada.lovelace@example.com", "eve@example.com"]
+    user = await user_factory(email=emails[0])
+    configure("debug", json=True)
+    async with make_client(log_level="debug", log_format="json") as client:
+        signed = sign_in(user)
+        account = {"name": "Ada Lovelace", "email": emails[1], "password": "engine no. 1"}
+        form = {"username": emails[0], "password": PASSWORD}
+        tokens = (await client.post("/auth/token", data=form)).json()
+        answers = [
+            await client.post("/users", json=account),
+            await client.post("/users", json=account),
+            await client.post("/users", json=account | {"email": "ada@", "admin": True}),
+            await client.post("/auth/token", data=form | {"username": emails[2], "password": "wrong password"}),
+            await client.post("/auth/refresh", json={"refresh_token": tokens["refresh_token"]}),
+            await client.post("/auth/refresh", json={"refresh_token": tokens["refresh_token"]}),
+            await client.get("/users/me", headers=signed),
+            await client.get(f"/users/{user.id}?email={emails[2]}&token=hunter2", headers=signed),
+            await client.get(f"/users/{emails[2]}", headers=signed),
+            await client.get(f"/reset/{tokens['refresh_token']}"),
+            await client.get("/users/me", headers={"Authorization": "Bearer hunter2", "Cookie": "session=hunter2"}),
+        ]
+
+        def fail(*_: Any) -> None:
+            raise RuntimeError(f"{emails[1]} is taken\nDETAIL: engine no. 1")
+
+        monkeypatch.setattr(UserService, "create", fail)
+        answers.append(await client.post("/users", json=account | {"email": emails[2]}))
+    assert [answer.status_code for answer in answers] == [201, 409, 422, 401, 200, 401, 200, 200, 422, 404, 401, 500]
+
+    written = lines()
+    requests = [line for line in written if line["event"] == "request"]
+    assert [line["status"] for line in requests] == [200, *(answer.status_code for answer in answers)]
+    assert [line["request_id"] for line in requests[1:]] == [answer.headers["x-request-id"] for answer in answers]
+    assert {"method": "GET", "route": "/users/{user_id}", "status": 200, "user": str(user.id)}.items() <= requests[
+        8
+    ].items()
+    assert {"route": "/auth/token", "user": str(user.id)}.items() <= requests[0].items(), "a log-in names its user"
+    assert all(line["ms"] > 0 for line in requests)
+    assert requests[10]["route"] is None
+    secrets = [*emails, "Ada Lovelace", "Grace Hopper", "engine no. 1", PASSWORD, "wrong password", "hunter2"]
+    secrets += [tokens["access_token"], tokens["refresh_token"], signed["Authorization"].partition(" ")[2]]
+    told = json.dumps(written)
+    assert [secret for secret in secrets if secret in told] == []

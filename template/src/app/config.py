@@ -157,7 +157,7 @@ class Settings(Environment):
         default=None, description="`json` or `console`; console in development, json elsewhere"
     )
     otel_exporter_otlp_endpoint: str | None = Field(
-        default=None, description="where OpenTelemetry traces go; off without it"
+        default=None, description="where OpenTelemetry traces and metrics go; off without it"
     )
     sentry_dsn: SecretStr | None = Field(default=None, description="where errors are reported; off without it")
 

@@ -12,11 +12,13 @@ from typing import Any
 import structlog
 from structlog.contextvars import merge_contextvars
 from structlog.tracebacks import ExceptionDictTransformer
-from structlog.typing import Processor
+from structlog.typing import ExcInfo, Processor
 
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{8,128}")
 SECRET_NAMES = re.compile(r"password|secret|token|authorization|cookie|api_?key|signature", re.IGNORECASE)
 
+
+EMAIL = re.compile(r"[\w.+%'-]+@[\w-]+(?:\.[\w-]+)+")
 
 ENCODER = JSONEncoder(default=repr)
 """Made once: `json.dumps` with a default makes one for each line.
@@ -45,6 +47,25 @@ def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mappi
     return event
 
 
+def first_line(message: str) -> str:
+    """What may be told of an error's message: values that failed stand in its further lines, and it may name people."""
+    return EMAIL.sub("[e-mail]", message.partition("\n")[0])
+
+
+class _Tracebacks(ExceptionDictTransformer):
+    """Without the values of local variables, and without those that messages repeat: passwords are among them."""
+
+    def __init__(self) -> None:
+        super().__init__(show_locals=False)
+
+    def __call__(self, exc_info: ExcInfo) -> list[dict[str, Any]]:
+        return list(map(self._plain, super().__call__(exc_info)))
+
+    def _plain(self, told: dict[str, Any]) -> dict[str, Any]:
+        grouped = [list(map(self._plain, group)) for group in told.get("exceptions", ())]
+        return told | {"exc_value": first_line(told["exc_value"]), "exc_notes": [], "exceptions": grouped}
+
+
 def configure(level: str, *, json: bool) -> None:
     """Send everything, also what libraries log through the standard library, to standard output in one form."""
     number = logging.getLevelNamesMapping()[level.upper()]
@@ -57,8 +78,7 @@ def configure(level: str, *, json: bool) -> None:
     ]
     final: list[Processor] = (
         [
-            # Without the values of local variables: passwords and tokens are among them.
-            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+            structlog.processors.ExceptionRenderer(_Tracebacks()),
             structlog.processors.JSONRenderer(lambda event, **_: ENCODER.encode(event)),
         ]
         if json

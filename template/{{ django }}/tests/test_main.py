@@ -14,12 +14,11 @@ import httpx2
 import pytest
 from django.test import override_settings
 from granian.constants import Interfaces
-from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 import app as package
 from app import __main__ as command_line
-from app import health, server, telemetry, wsgi
+from app import health, server, wsgi
 from app.config import Settings
 from app.middleware import Proxies
 from app.slices import Slice, SliceError, find_slices
@@ -129,25 +128,6 @@ async def test_limits_hold_while_redis_is_down(make_client: MakeClient, user_fac
     async with make_client(redis_url="redis://127.0.0.1:9", login_rate="1/minute") as client:
         assert_problem(await client.post("/auth/token", data=form), 401)
         assert_problem(await client.post("/auth/token", data=form), 429)
-
-
-def test_errors_are_reported_without_personal_data(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    options: dict[str, object] = {}
-    monkeypatch.setattr("sentry_sdk.init", lambda **given: options.update(given))
-    telemetry.start(settings.model_copy(update={"sentry_dsn": SecretStr("https://key@sentry.example/1")}))
-    assert options["dsn"] == "https://key@sentry.example/1"
-    assert options["send_default_pii"] is False
-
-
-def test_traces_go_where_the_settings_say(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[object] = []
-    monkeypatch.setattr("opentelemetry.trace.set_tracer_provider", started.append)
-    instrument = "opentelemetry.instrumentation.django.DjangoInstrumentor.instrument"
-    monkeypatch.setattr(instrument, lambda _: started.append("instrumented"))
-    telemetry.start(settings.model_copy(update={"otel_exporter_otlp_endpoint": "http://127.0.0.1:9"}))
-    provider: Any = started[0]
-    provider.shutdown()
-    assert started[1:] == ["instrumented"]
 
 
 @pytest.mark.parametrize(

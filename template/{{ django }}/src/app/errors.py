@@ -1,5 +1,6 @@
 """Every exception becomes a problem document here, and nowhere else."""
 
+import sys
 from http import HTTPStatus
 
 import structlog
@@ -9,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 from pydantic_core import to_json
 
+from app import telemetry
 from app.problems import (
     MEDIA_TYPE,
     BadRequest,
@@ -84,6 +86,8 @@ def page_not_found(request: HttpRequest, exception: Exception) -> ProblemRespons
 def server_error(request: HttpRequest) -> ProblemResponse:
     """The last resort. Django calls it while it handles the exception, which the log tells in full."""
     log.exception("request failed")
+    if error := sys.exception():
+        telemetry.report(error)
     return ProblemResponse(ServerError(), request.path)
 
 

@@ -18,6 +18,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.cache import patch_vary_headers
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
+from app import telemetry
 from app.config import Settings
 from app.errors import MethodNotAllowed, ProblemResponse, problem_of
 from app.headers import ADMIN
@@ -49,6 +50,8 @@ class RequestContext:
         started = time.perf_counter()
         clear_contextvars()
         bind_contextvars(request_id=identity)
+        if trace := telemetry.trace_id(meta.get("HTTP_TRACEPARENT")):
+            bind_contextvars(trace_id=trace)
         request.service = meta[SERVICE]
         if self.proxies:
             self.proxies.apply(meta)
@@ -71,14 +74,13 @@ class RequestContext:
             write(
                 "request",
                 method=request.method,
-                path=path,
-                route=_route(request),
+                route=route_of(request),
                 status=response.status_code,
                 ms=round((time.perf_counter() - started) * 1000, 2),
             )
 
         if isinstance(response, StreamingHttpResponse):
-            response.streaming_content = _then(cast("Iterator[bytes]", response.streaming_content), tell)
+            response.streaming_content = then(cast("Iterator[bytes]", response.streaming_content), tell)
         else:
             headers["Content-Length"] = str(len(response.content))  # type: ignore[attr-defined]
             tell()
@@ -197,7 +199,7 @@ class Messages(_ForTheAdministration, MessageMiddleware):
     pass
 
 
-def _then(content: Iterable[bytes], tell: Callable[[], None]) -> Iterator[bytes]:
+def then(content: Iterable[bytes], tell: Callable[[], None]) -> Iterator[bytes]:
     """What is streamed, and `tell` when it ends or breaks off."""
     try:
         yield from content
@@ -205,8 +207,8 @@ def _then(content: Iterable[bytes], tell: Callable[[], None]) -> Iterator[bytes]
         tell()
 
 
-def _route(request: HttpRequest) -> str | None:
-    """The route as the documentation writes it."""
+def route_of(request: HttpRequest) -> str | None:
+    """The route as the documentation writes it, or None when there is none for the path."""
     match = request.resolver_match
     return "/" + match.route.replace("<", "{").replace(">", "}") if match else None
 

@@ -32,6 +32,7 @@ INSTALLED_APPS = [
     *(f"app.{found.name}" for found in find_slices()),
 ]
 MIDDLEWARE = [
+    *(["app.traces.TracedRequests"] if SERVICE.otel_exporter_otlp_endpoint else []),
     "app.middleware.RequestContext",
     "app.middleware.Cors",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -42,8 +42,13 @@ class Application(WSGIHandler):
 
 
 def start() -> None:
-    """Reach the database before the first request."""
+    """Begin to tell, and reach the database, before the first request, in the process that serves."""
     settings: Settings = django_settings.SERVICE
+    telemetry.start(settings)
+    if settings.otel_exporter_otlp_endpoint:
+        from app.traces import observe_connections  # noqa: PLC0415 -- only where it is on
+
+        observe_connections()
     log.info("start", environment=settings.environment, **current()._asdict())
     if not settings.hosts:
         log.warning("ALLOWED_HOSTS is empty: every request but the health probes is refused")
@@ -58,7 +63,6 @@ def create_application() -> Application:
     """The application. ConfigError or SliceError, in one sentence, when it cannot be put together."""
     settings = Settings.load()
     logging.configure(settings.log_level, json=settings.logs_json)
-    telemetry.start(settings)
     django.setup(set_prefix=False)
     import app.urls  # noqa: F401, PLC0415 -- a slice with a mistake is told at start, not at the first request
 
@@ -68,5 +72,7 @@ def create_application() -> Application:
 def __getattr__(name: str) -> Application:
     """`application`, where other servers and Django's own look for it."""
     if name == "application":
-        return create_application()
+        application = create_application()
+        start()
+        return application
     raise AttributeError(name)

@@ -66,6 +66,10 @@ class Database:
             },
         )
         event.listen(engine.sync_engine, "handle_error", _give_up)
+        if settings.otel_exporter_otlp_endpoint:
+            from app.traces import trace_statements  # noqa: PLC0415 -- only where it is on
+
+            trace_statements(engine.sync_engine)
         return cls(engine)
 
     @retry(times=4, on=(OSError, OperationalError, InterfaceError), delay=0.5)

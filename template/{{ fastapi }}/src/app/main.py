@@ -15,7 +15,7 @@ from app.about import ABOUT
 from app.config import Environment, Settings
 from app.db import Database
 from app.dependencies import authenticated
-from app.middleware import ProblemCORSMiddleware, RequestContext
+from app.middleware import PROBES, ProblemCORSMiddleware, RequestContext
 from app.openapi import Service
 from app.rate_limits import RateLimits
 from app.runtime import current
@@ -43,7 +43,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None if settings.production else "/docs",
         redoc_url=None,
         openapi_url=None if settings.production else "/openapi.json",
-        telemetry={"auto_configure": traced, "tracing": traced, "metrics": traced, "logs": traced},
+        telemetry={
+            "tracing": traced,
+            "metrics": traced,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+            "exclude": lambda scope: scope["path"].startswith(PROBES),
+        },
     )
     app.state.settings = settings
     app.state.database = Database.connect(settings)

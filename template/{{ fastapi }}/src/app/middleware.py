@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
+from app import telemetry
 from app.config import Settings
 from app.errors import ProblemResponse
 from app.logging import request_id
@@ -74,6 +75,8 @@ class RequestContext:
 
         clear_contextvars()
         bind_contextvars(request_id=identity)
+        if trace := telemetry.trace_id(headers.get("traceparent")):
+            bind_contextvars(trace_id=trace)
         try:
             if refusal := self._refusal(headers, path):
                 await ProblemResponse(refusal, path)(scope, receive, send_with_headers)
@@ -86,6 +89,7 @@ class RequestContext:
                 answer = error
             else:
                 self.log.exception("request failed")
+                telemetry.report(error)
                 answer = ServerError()
             await ProblemResponse(answer, path)(scope, receive, send_with_headers)
         finally:
@@ -93,7 +97,6 @@ class RequestContext:
             write(
                 "request",
                 method=scope["method"],
-                path=path,
                 route=getattr(scope.get("route"), "path", None),
                 status=status,
                 ms=round((time.perf_counter() - started) * 1000, 2),

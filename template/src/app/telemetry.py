@@ -1,0 +1,70 @@
+"""What the service tells beside its log: traces and metrics over OTLP, errors to Sentry. Each is off by default."""
+
+import re
+import sys
+from importlib.metadata import version
+from typing import Any
+
+from structlog.contextvars import get_contextvars
+
+from app.about import ABOUT
+from app.config import Settings
+from app.logging import first_line
+
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+"""W3C Trace Context, section 3.2."""
+
+
+def start(settings: Settings) -> None:
+    """Begin what the settings ask for, in the process that serves. Until then nothing of it is imported."""
+    if settings.sentry_dsn:
+        import sentry_sdk  # noqa: PLC0415 -- takes a tenth of a second that only those who use it should pay
+        from sentry_sdk.integrations.atexit import AtexitIntegration  # noqa: PLC0415
+
+        sentry_sdk.init(
+            dsn=settings.sentry_dsn.get_secret_value(),
+            environment=settings.environment,
+            release=f"{ABOUT.name}@{version(ABOUT.name)}",
+            # Only what `report` sends. The integrations would add requests with their bodies, and what was logged.
+            default_integrations=False,
+            auto_enabling_integrations=False,
+            integrations=[AtexitIntegration(callback=lambda *_: None)],
+            # Passwords and tokens are among local variables.
+            data_collection={"user_info": False, "http_bodies": [], "stack_frame_variables": False},
+            before_send=_without_values,
+        )
+    if settings.otel_exporter_otlp_endpoint:
+        from app import otel  # noqa: PLC0415 -- takes most of a second
+
+        otel.start(settings)
+
+
+def report(error: BaseException) -> None:
+    """Send `error` to Sentry, with the ids of its request, user and trace, and nothing of what they hold."""
+    if "sentry_sdk" in sys.modules:
+        import sentry_sdk  # noqa: PLC0415 -- there already
+
+        with sentry_sdk.new_scope() as scope:
+            tags = get_contextvars()
+            if user := tags.pop("user", None):
+                scope.set_user({"id": user})
+            scope.set_tags(tags)
+            scope.capture_exception(error)
+
+
+def trace_id(traceparent: str | None) -> str | None:
+    """The id of the trace that this request is part of: its own, or the one that the caller's header names."""
+    if "opentelemetry.sdk" in sys.modules:
+        from opentelemetry import trace  # noqa: PLC0415 -- there already
+
+        context = trace.get_current_span().get_span_context()
+        if context.is_valid:
+            return trace.format_trace_id(context.trace_id)
+    named = TRACEPARENT.match(traceparent) if traceparent else None
+    return named[1] if named else None
+
+
+def _without_values(event: Any, _hint: Any) -> Any:
+    for exception in event.get("exception", {}).get("values", ()):
+        exception["value"] = first_line(exception.get("value") or "")
+    return event

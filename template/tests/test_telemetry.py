@@ -1,0 +1,238 @@
+"""What is traced, measured and reported, as it arrives at whoever collects it."""
+
+import gzip
+import json
+import signal
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import httpx2
+import jwt
+import pytest
+import sentry_sdk
+from cryptography.hazmat.primitives.asymmetric import ec
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from pydantic import SecretStr
+
+from app import telemetry
+from app.about import ABOUT
+from app.config import Settings
+from app.users.service import UserService
+from support import assert_problem
+from test_command_line import serving
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+PARENT = "b7ad6b7169203331"
+EMAIL = "ada.lovelace@example.com"
+PASSWORD = "engine no. 1"
+ACCOUNT = {"name": "Ada Lovelace", "email": EMAIL, "password": PASSWORD}
+
+
+class Collector(ThreadingHTTPServer):
+    """Takes what OTLP exporters and Sentry's client send, and is the identity provider of the service."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.received: list[tuple[str, bytes]] = []
+        self.asked: list[str | None] = []
+        """The trace that each of the service's own requests was part of."""
+
+    def bodies(self, path: str) -> list[bytes]:
+        return [body for to, body in self.received if to == path]
+
+    def token(self) -> str:
+        claims = {
+            "iss": self.url,
+            "aud": "tests",
+            "sub": "ada",
+            "exp": time.time() + 60,
+            "email": EMAIL,
+            "email_verified": True,
+            "name": "Ada Lovelace",
+        }
+        return jwt.encode(claims, self.key, "ES256", headers={"kid": "key", "typ": "at+jwt"})
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Collector
+
+    def do_GET(self) -> None:
+        self.server.asked.append(telemetry.trace_id(self.headers["traceparent"]))
+        key = jwt.algorithms.ECAlgorithm.to_jwk(self.server.key.public_key(), as_dict=True)
+        answer = {
+            "issuer": self.server.url,
+            "jwks_uri": f"{self.server.url}/keys",
+            "keys": [{**key, "kid": "key", "alg": "ES256", "use": "sig"}],
+        }
+        self._answer(json.dumps(answer).encode())
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        compressed = self.headers["content-encoding"] == "gzip"
+        self.server.received.append((self.path, gzip.decompress(body) if compressed else body))
+        self._answer(b"")
+
+    def _answer(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with Collector() as collector:
+        thread = Thread(target=collector.serve_forever, args=(0.01,))
+        thread.start()
+        yield collector
+        collector.shutdown()
+        thread.join()
+
+
+def values(attributes: Any) -> dict[str, Any]:
+    return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in attributes}
+
+
+def test_traces_and_metrics_are_collected(collector: Collector, committed_database: str) -> None:
+    settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "JWT_ISSUER": collector.url, "JWT_AUDIENCE": "tests"}
+    with serving(**settings, HOST="127.0.0.1") as (process, address):
+        headers = {"Authorization": f"Bearer {collector.token()}", "traceparent": f"00-{TRACE}-{PARENT}-01"}
+        request = urllib.request.Request(f"{address}/users/me?whom={EMAIL}", headers=headers)
+        with urllib.request.urlopen(request, timeout=30) as response:
+            user = json.load(response)["id"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+        assert process.stdout
+        printed = process.stdout.read()
+    told = b"".join(body for _, body in collector.received).decode(errors="replace") + printed
+    assert EMAIL not in told
+    assert collector.token().partition(".")[0] not in told
+
+    [line] = [line for line in map(json.loads, printed.splitlines()) if line["event"] == "request"]
+    assert {"route": "/users/me", "status": 200, "user": "ada", "trace_id": TRACE}.items() <= line.items()
+
+    exports = [ExportTraceServiceRequest.FromString(body) for body in collector.bodies("/v1/traces")]
+    resource = values(exports[0].resource_spans[0].resource.attributes)
+    assert (resource["service.name"], resource["deployment.environment.name"]) == (ABOUT.name, "test")
+    spans = [
+        span
+        for export in exports
+        for found in export.resource_spans
+        for scope in found.scope_spans
+        for span in scope.spans
+    ]
+    # The probes of `serving` are not among them.
+    [request_span] = [span for span in spans if span.kind == Span.SPAN_KIND_SERVER]
+    assert (request_span.trace_id.hex(), request_span.parent_span_id.hex()) == (TRACE, PARENT)
+    assert request_span.name == "GET /users/me"
+    measured = {
+        "http.request.method": "GET",
+        "http.response.status_code": 200,
+        "http.route": "/users/me",
+        "network.protocol.version": "1.1",
+        "url.scheme": "http",
+    }
+    assert values(request_span.attributes) == measured | {
+        "server.address": "127.0.0.1",
+        "server.port": int(address.rpartition(":")[2]),
+        "url.path": "/users/me",
+        "url.query": "whom=REDACTED",
+    }
+
+    inside = [span for span in spans if span.parent_span_id == request_span.span_id]
+    statements = {span.name: values(span.attributes) for span in inside if span.name != "GET"}
+    assert {"SELECT users", "INSERT users"} <= statements.keys()
+    assert statements["INSERT users"].pop("db.query.text").startswith("INSERT INTO")
+    assert statements["INSERT users"] == {
+        "db.system.name": "postgresql",
+        "db.operation.name": "INSERT",
+        "db.collection.name": "users",
+    }
+    call, *_ = [values(span.attributes) for span in inside if span.name == "GET"]
+    assert call["url.full"] == f"{collector.url}/.well-known/openid-configuration"
+    assert (call["http.request.method"], call["http.response.status_code"]) == ("GET", 200)
+    assert set(collector.asked) == {TRACE}
+    assert user
+
+    metrics = {
+        metric.name: metric
+        for body in collector.bodies("/v1/metrics")
+        for found in ExportMetricsServiceRequest.FromString(body).resource_metrics
+        for scope in found.scope_metrics
+        for metric in scope.metrics
+    }
+    [point] = metrics["http.server.request.duration"].histogram.data_points
+    assert (point.count, values(point.attributes)) == (1, measured)
+    assert (metrics["http.server.request.duration"].unit, point.explicit_bounds[0]) == ("s", 0.005)
+    [point] = metrics["http.server.active_requests"].sum.data_points
+    assert values(point.attributes) == {"http.request.method": "GET", "url.scheme": "http"}
+    durations = [values(point.attributes) for point in metrics["db.client.operation.duration"].histogram.data_points]
+    assert statements["INSERT users"] in durations
+    assert metrics["http.client.request.duration"].histogram.data_points
+    states = [values(point.attributes) for point in metrics["db.client.connection.count"].sum.data_points]
+    assert {state["db.client.connection.state"] for state in states} == {"used", "idle"}
+    assert [point.as_int for point in metrics["db.client.connection.max"].sum.data_points] == [20]
+
+
+async def test_nothing_of_it_is_imported_when_it_is_off(async_client: httpx2.AsyncClient) -> None:
+    assert_problem(await async_client.get("/nothing"), 404)
+    assert {"opentelemetry.sdk", "opentelemetry.exporter", "app.otel", "app.traces"}.isdisjoint(sys.modules)
+
+
+@pytest.mark.parametrize(
+    ("traceparent", "trace_id"),
+    [
+        (f"00-{TRACE}-{PARENT}-01", TRACE),
+        (None, None),
+        ("", None),
+        (f"00-{'0' * 32}-{PARENT}-01", None),
+        (f"00-{TRACE}-{'0' * 16}-01", None),
+        (f"00-{TRACE.upper()}-{PARENT}-01", None),
+        (f"00-{TRACE}\n-{PARENT}-01", None),
+    ],
+)
+def test_the_callers_trace_is_named_when_it_is_sane(traceparent: str | None, trace_id: str | None) -> None:
+    assert telemetry.trace_id(traceparent) == trace_id
+
+
+@pytest.fixture
+def sentry(settings: Settings, collector: Collector) -> Iterator[None]:
+    dsn = SecretStr(collector.url.replace("//", "//key@") + "/1")
+    telemetry.start(settings.model_copy(update={"sentry_dsn": dsn}))
+    yield
+    sentry_sdk.get_client().close()
+    sentry_sdk.init()
+
+
+@pytest.mark.usefixtures("sentry")
+async def test_errors_are_reported_without_personal_data(
+    async_client: httpx2.AsyncClient, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        password = PASSWORD
+        raise RuntimeError(f"{EMAIL} cannot be stored\nDETAIL: {password} is what failed")
+
+    monkeypatch.setattr(UserService, "create", fail)
+    headers = {"X-Request-ID": "a1b2c3d4", "traceparent": f"00-{TRACE}-{PARENT}-01", "Cookie": "a=cookie"}
+    assert_problem(await async_client.post("/users", json=ACCOUNT, headers=headers), 500)
+    sentry_sdk.flush(10)
+    [envelope] = collector.bodies("/api/1/envelope/")
+    told = envelope.decode()
+    assert [personal for personal in (*ACCOUNT.values(), "a=cookie") if personal in told] == []
+    event = json.loads(envelope.splitlines()[2])
+    assert event["exception"]["values"][-1]["value"] == "[e-mail] cannot be stored"
+    assert event["tags"] == {"request_id": "a1b2c3d4", "trace_id": TRACE}
+    assert event["exception"]["values"][-1]["stacktrace"]["frames"][-1]["function"] == "fail"
+    assert "request" not in event
