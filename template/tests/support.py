@@ -1,4 +1,4 @@
-"""What the fixtures of conftest give, and what the tests agree on, whatever framework they test."""
+"""What the fixtures give, and what the tests agree on, whatever framework they test."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -7,6 +7,9 @@ import httpx2
 
 PASSWORD = "correct horse battery staple"
 """Everybody's, where a test does not choose one."""
+
+Execute = Callable[[str], list[Any]]
+"""Runs a statement on the server, outside of the tests' databases, and returns the first column of what it says."""
 
 Headers = dict[str, str]
 
@@ -25,6 +28,9 @@ PRODUCTION = {
     "allowed_hosts": "test",
 }
 """Settings that production starts with."""
+
+IDENTITY_PROVIDER = {"jwt_issuer": "https://id.example", "jwt_audience": "api"}
+"""Settings that leave the accounts to an identity provider."""
 
 
 def assert_problem(response: httpx2.Response, status: int) -> dict[str, Any]:

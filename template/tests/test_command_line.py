@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 
 def get(url: str) -> int:
     try:
-        with urllib.request.urlopen(url, timeout=5) as response:
+        with urllib.request.urlopen(url, timeout=30) as response:
             return int(response.status)
     except urllib.error.HTTPError as error:
         with error:
@@ -39,10 +39,13 @@ def serving(**environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
         port = free.getsockname()[1]
     settings = os.environ | {"PORT": str(port), "LOG_FORMAT": "json"} | environment
     command = [sys.executable, "-m", "app", "serve"]
-    process = subprocess.Popen(command, env=settings, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    # In a session of its own, to end it with the processes that it has started.
+    process = subprocess.Popen(
+        command, env=settings, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
     address = f"http://127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             try:
                 get(f"{address}/health/live")
@@ -53,7 +56,8 @@ def serving(**environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
                 time.sleep(0.02)
         yield process, address
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
 
 
@@ -79,14 +83,15 @@ def test_production_refuses_to_start_with_one_sentence(
 
 
 def test_sigterm_turns_readiness_off_and_then_ends_the_process(database_url: str) -> None:
-    with serving(DRAIN_SECONDS="3") as (process, address):
+    with serving(DRAIN_SECONDS="300") as (process, address):
         assert get(f"{address}/health/ready") == 200
         process.send_signal(signal.SIGTERM)
         # Readiness turns before the port closes: the other way round, no answer would come and this would fail.
         while get(f"{address}/health/ready") != 503:
             time.sleep(0.02)
         assert get(f"{address}/health/live") == 200
-        assert process.wait(timeout=15) == 0
+        process.send_signal(signal.SIGTERM)  # whoever asks again is not made to wait
+        assert process.wait(timeout=60) == 0
         assert process.stdout
         assert '"event": "stop"' in process.stdout.read()
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import IntegrityError, connection, connections
+from django.db import connection, connections
 
 from app.config import Settings
 from app.settings import database
@@ -137,21 +137,6 @@ def test_waiting_for_a_connection_has_a_time_limit(
     responses = at_once(committing_client, *([ADA] * 3))
     assert {response.status_code for response in responses} == {503}
     assert time.monotonic() - started < 5
-
-
-@pytest.mark.parametrize(
-    ("fields", "constraint"),
-    [
-        ({"name": ""}, "ck_users_name_length"),
-        ({"email": "nobody"}, "ck_users_email_form"),
-        ({"password_hash": None}, "ck_users_can_log_in"),
-    ],
-)
-async def test_the_database_holds_what_the_types_hold(
-    user_factory: UserFactory, fields: dict[str, str | None], constraint: str
-) -> None:
-    with pytest.raises(IntegrityError, match=constraint):
-        await user_factory(**fields)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import func, select, text
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.config import Settings
@@ -122,21 +121,6 @@ async def test_waiting_for_a_connection_has_a_time_limit(probe: FastAPI, setting
         responses = await asyncio.gather(*(client.get("/slow") for _ in range(3)))
     assert {response.status_code for response in responses} == {503}
     await probe.state.database.close()
-
-
-@pytest.mark.parametrize(
-    ("fields", "constraint"),
-    [
-        ({"name": ""}, "ck_users_name_length"),
-        ({"email": "nobody"}, "ck_users_email_form"),
-        ({"password_hash": None}, "ck_users_can_log_in"),
-    ],
-)
-async def test_the_database_holds_what_the_types_hold(
-    user_factory: UserFactory, fields: dict[str, str | None], constraint: str
-) -> None:
-    with pytest.raises(IntegrityError, match=constraint):
-        await user_factory(**fields)
 
 
 @pytest.mark.parametrize(

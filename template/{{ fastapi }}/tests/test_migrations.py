@@ -1,23 +1,21 @@
 """The migrations make exactly the tables that the models describe, and can be taken back."""
 
-from collections.abc import Callable
 from typing import Any
 
-from alembic import command
-from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.__main__ import alembic_config, missing_migrations
 
 
-async def run(connection: AsyncConnection, function: Callable[..., Any], *arguments: str) -> None:
+async def run(connection: AsyncConnection, name: str, *arguments: str) -> None:
     """Run an Alembic command on the test's connection, whose transaction takes it back afterwards."""
+    from alembic import command  # not where tests are only collected: it takes half a second
 
     def call(sync_connection: Any) -> None:
         config = alembic_config()
         config.attributes["connection"] = sync_connection
-        function(config, *arguments)
+        getattr(command, name)(config, *arguments)
 
     await connection.run_sync(call)
 
@@ -27,20 +25,22 @@ async def tables(connection: AsyncConnection) -> set[str]:
 
 
 async def test_models_and_migrations_agree(connection: AsyncConnection) -> None:
-    await run(connection, command.check)
+    await run(connection, "check")
 
 
 async def test_every_migration_can_be_taken_back(connection: AsyncConnection) -> None:
     before = await tables(connection)
-    await run(connection, command.downgrade, "base")
+    await run(connection, "downgrade", "base")
     assert await tables(connection) == {"alembic_version"}
-    await run(connection, command.upgrade, "heads")
+    await run(connection, "upgrade", "heads")
     assert await tables(connection) == before
-    await run(connection, command.check)
+    await run(connection, "check")
 
 
 async def test_a_release_waits_for_its_own_migrations_only(connection: AsyncConnection) -> None:
     """Of a newer release's it knows nothing, and after a rollback it starts all the same."""
+    from alembic.script import ScriptDirectory
+
     assert await connection.run_sync(missing_migrations) == []
     await connection.execute(text("UPDATE alembic_version SET version_num = 'newer' WHERE version_num LIKE '%users'"))
     assert await connection.run_sync(missing_migrations) == []
@@ -50,6 +50,8 @@ async def test_a_release_waits_for_its_own_migrations_only(connection: AsyncConn
 
 
 def test_each_branch_has_one_head() -> None:
+    from alembic.script import ScriptDirectory
+
     script = ScriptDirectory.from_config(alembic_config())
     for base in script.get_bases():
         revision = script.get_revision(base)

@@ -61,13 +61,16 @@ class GentleServer(Server):  # type: ignore[misc, valid-type]
     def signal_handler_interrupt(self, *_: Any) -> None:
         """Granian's handler of SIGTERM and SIGINT, in the process that watches over the serving one."""
         again, self.told = self.told, True
+        if again or not self.drain_seconds:
+            super().signal_handler_interrupt()
+            return
+        # Only where there is time until the next signal: of two that come at once, Python may sleep through the second.
         for worker in self.wrks:
             if DRAIN is not None and worker.is_alive():
                 os.kill(worker.inner.pid, DRAIN)
-        if again or not self.drain_seconds:
-            super().signal_handler_interrupt()
-        else:
-            threading.Timer(self.drain_seconds, super().signal_handler_interrupt).start()
+        drain = threading.Timer(self.drain_seconds, super().signal_handler_interrupt)
+        drain.daemon = True  # whoever asks again is not made to wait
+        drain.start()
 
 
 def load() -> Callable[..., Any]:

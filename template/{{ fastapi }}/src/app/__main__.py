@@ -80,7 +80,9 @@ def serve(_options: argparse.Namespace) -> None:
             if again or not settings.drain_seconds:
                 super().handle_exit(sig, frame)
             else:
-                threading.Timer(settings.drain_seconds, super().handle_exit, (sig, frame)).start()
+                drain = threading.Timer(settings.drain_seconds, super().handle_exit, (sig, frame))
+                drain.daemon = True  # whoever asks again is not made to wait
+                drain.start()
 
     server = Server(
         uvicorn.Config(

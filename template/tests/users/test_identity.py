@@ -5,11 +5,9 @@ from typing import Any
 
 import httpx2
 import pytest
-from fastapi import FastAPI
 
-from app.config import Settings
 from app.problems import Unauthorized
-from app.security import Principal
+from app.security import Principal, TokenVerifier
 from support import UserFactory, assert_problem
 
 CLAIMS = {"email": "ada@example.com", "email_verified": True, "name": "Ada"}
@@ -17,10 +15,10 @@ Provider = Callable[..., None]
 
 
 @pytest.fixture
-def provider(app: FastAPI, settings: Settings) -> Provider:
+def provider(trust: Callable[[TokenVerifier], None]) -> Provider:
     """Make the application trust a provider that says `claims` of whoever sends the token `good`."""
 
-    def trust(**claims: Any) -> None:
+    def provider(**claims: Any) -> None:
         class Tokens:
             def may_wait(self, token: str) -> bool:
                 return True
@@ -30,10 +28,9 @@ def provider(app: FastAPI, settings: Settings) -> Provider:
                     raise Unauthorized
                 return Principal("provider|ada", frozenset(), claims)
 
-        app.state.tokens = Tokens()
-        app.state.settings = settings.model_copy(update={"jwt_issuer": "https://id.example", "jwt_audience": "api"})
+        trust(Tokens())
 
-    return trust
+    return provider
 
 
 async def me(client: httpx2.AsyncClient, token: str = "good") -> httpx2.Response:

@@ -1,31 +1,10 @@
 """How many statements a request for orders takes."""
 
-from collections.abc import AsyncIterator
-from typing import Any
-
 import httpx2
 import pytest
-from asgiref.sync import sync_to_async
-from django.db.backends.base.base import BaseDatabaseWrapper
 
 from shop import make_product, place_order
 from support import Headers, SignIn, UserFactory
-
-
-@pytest.fixture
-async def statements(db_session: BaseDatabaseWrapper) -> AsyncIterator[list[str]]:
-    """What is sent to the database, savepoints apart."""
-    sent: list[str] = []
-
-    def note(execute: Any, sql: str, *arguments: Any) -> Any:
-        if "SAVEPOINT" not in sql:
-            sent.append(sql)
-        return execute(sql, *arguments)
-
-    # In the thread of the requests: another one would have another connection.
-    await sync_to_async(lambda: db_session.execute_wrappers.append(note))()
-    yield sent
-    await sync_to_async(lambda: db_session.execute_wrappers.remove(note))()
 
 
 @pytest.fixture

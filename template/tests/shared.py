@@ -1,0 +1,155 @@
+"""What the tests stand on: a real PostgreSQL, and a transaction a test that is rolled back.
+
+One server serves the session. The migrations run once, into a template database that the next session finds again, and
+each pytest-xdist worker gets a copy of it.
+"""
+
+import argparse
+import hashlib
+import itertools
+import os
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import cache
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+
+import app as package
+from app import embedded, security, slices
+from app.about import ABOUT
+from app.config import Settings
+from app.security import ADMIN, LocalTokens, hash_password
+from support import PASSWORD, Execute, Headers, SignIn, UserFactory
+
+# The settings of a developer's shell are not the tests'.
+for name in Settings.model_fields:
+    os.environ.pop(name.upper(), None)
+os.environ["ENVIRONMENT"] = "test"
+
+pytest_plugins = ["engine"]
+
+Use = Callable[[str], AbstractContextManager[None]]
+
+
+@pytest.fixture(scope="session")
+def server_url() -> str:
+    """The URL of the server."""
+    return os.environ.get("TEST_DATABASE_URL") or embedded.start("postgres")
+
+
+@pytest.fixture(scope="session")
+def use(server_url: str, connected: Callable[[], AbstractContextManager[None]]) -> Use:
+    """Points this process, and those that a test starts, at a database of the server."""
+
+    def use(database: str) -> AbstractContextManager[None]:
+        os.environ["DATABASE_URL"] = urlsplit(server_url)._replace(path=f"/{database}").geturl()
+        return connected()
+
+    return use
+
+
+@pytest.fixture(scope="session")
+def template(execute: Execute, use: Use, migrations: bytes) -> str:
+    """The name of a database that all migrations were applied to; made by whichever worker comes first."""
+    prefix = f"{ABOUT.name}_template_"
+    name = prefix + hashlib.sha256(migrations).hexdigest()[:8]
+    execute(f"SELECT pg_advisory_lock(hashtext('{prefix}'))")
+    found = set(execute("SELECT datname FROM pg_database"))
+    if name not in found:
+        from app.__main__ import migrate
+
+        for old in (old for old in found if old.startswith(prefix)):
+            execute(f'DROP DATABASE "{old}" WITH (FORCE)')
+        # Under its own name only when it is whole.
+        execute(f'CREATE DATABASE "{prefix}new"')
+        with use(f"{prefix}new"):
+            migrate(argparse.Namespace())
+        execute(f'ALTER DATABASE "{prefix}new" RENAME TO "{name}"')
+    execute(f"SELECT pg_advisory_unlock(hashtext('{prefix}'))")
+    return name
+
+
+@pytest.fixture(scope="session")
+def database_url(execute: Execute, use: Use, template: str, worker_id: str, testrun_uid: str) -> Iterator[str]:
+    """The URL of this worker's own database."""
+    own = f"{ABOUT.name}_{worker_id}_{testrun_uid[:8]}"
+    execute(f'CREATE DATABASE "{own}" TEMPLATE "{template}"')
+    execute(f'ALTER DATABASE "{own}" SET synchronous_commit = off')
+    with use(own):
+        yield os.environ["DATABASE_URL"]
+    execute(f'DROP DATABASE "{own}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def settings(database_url: str) -> Settings:
+    """The settings that the application under test is made with."""
+    return Settings(environment="test", database_url=database_url, log_level="warning")
+
+
+@pytest.fixture
+def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Hashes take next to no work, where a tenth of a second each would be the most of the test."""
+    hasher = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
+    monkeypatch.setattr(security, "_passwords", lambda: hasher)
+    forget = security._nobodys_hash.cache_clear
+    forget()
+    yield
+    forget()
+
+
+@pytest.fixture
+def probe(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """The folder of a slice called `probe`, found beside the real ones."""
+    folder = tmp_path / "probe"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    monkeypatch.setattr(slices, "iter_modules", lambda paths: iter_modules([*paths, str(tmp_path)]))
+    yield folder
+    for name in ("app.probe", "app.probe.routes"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def user_factory(create_user: Callable[..., Awaitable[Any]]) -> UserFactory:
+    """Makes a user: `await user_factory(name="Ada")`. Everybody's password is PASSWORD."""
+    numbers = itertools.count(1)
+
+    def create(**fields: Any) -> Awaitable[Any]:
+        defaults = {
+            "name": "Grace Hopper",
+            "email": f"user{next(numbers)}@example.com",
+            "password_hash": _hash_of(PASSWORD),
+        }
+        return create_user(**(defaults | fields))
+
+    return create
+
+
+@pytest.fixture
+def sign_in(settings: Settings) -> SignIn:
+    """The headers of a request by a user."""
+
+    def headers(user: Any) -> Headers:
+        token = LocalTokens(settings).issue(str(user.id), {ADMIN} if user.is_admin else ())
+        return {"Authorization": f"Bearer {token}"}
+
+    return headers
+
+
+@pytest.fixture
+async def admin(user_factory: UserFactory, sign_in: SignIn) -> Headers:
+    """The headers of a request by an administrator."""
+    return sign_in(await user_factory(name="Admin", email="admin@example.com", is_admin=True))
+
+
+@cache
+def _hash_of(password: str) -> str:
+    return hash_password(password)

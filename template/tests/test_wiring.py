@@ -1,0 +1,38 @@
+"""What the parts do together, whatever the framework."""
+
+import httpx2
+import pytest
+from pydantic import SecretStr
+
+from app import telemetry
+from app.config import Settings
+from support import MakeClient, UserFactory, assert_problem
+
+
+async def test_nothing_is_served_without_a_token_that_asks_for_one(async_client: httpx2.AsyncClient) -> None:
+    document = (await async_client.get("/openapi.json")).json()
+    guarded = [
+        (method, path)
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        if "token" in {name for scheme in operation.get("security", []) for name in scheme}
+    ]
+    assert ("get", "/users/me") in guarded
+    for method, path in guarded:
+        assert_problem(await async_client.request(method, path.replace("{", "").replace("}", "")), 401)
+
+
+async def test_limits_hold_while_redis_is_down(make_client: MakeClient, user_factory: UserFactory) -> None:
+    await user_factory(email="ada@example.com")
+    form = {"username": "ada@example.com", "password": "wrong password"}
+    async with make_client(redis_url="redis://127.0.0.1:9", login_rate="1/minute") as client:
+        assert_problem(await client.post("/auth/token", data=form), 401)
+        assert_problem(await client.post("/auth/token", data=form), 429)
+
+
+def test_errors_are_reported_without_personal_data(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    options: dict[str, object] = {}
+    monkeypatch.setattr("sentry_sdk.init", lambda **given: options.update(given))
+    telemetry.start(settings.model_copy(update={"sentry_dsn": SecretStr("https://key@sentry.example/1")}))
+    assert options["dsn"] == "https://key@sentry.example/1"
+    assert options["send_default_pii"] is False
