@@ -1,53 +1,31 @@
 """The template as it stands in the working tree, what is rendered from it, and what is installed."""
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-import yaml
+from questionnaire import PROFILES, REPOSITORY, Answers, without_defaults
 
-REPOSITORY = Path(__file__).parent.parent
-CONFIGURATION = yaml.safe_load((REPOSITORY / "copier.yml").read_text())
-QUESTIONS = {name: question for name, question in CONFIGURATION.items() if not name.startswith("_")}
 TOOLS = Path(sysconfig.get_path("scripts"))
 COPIER = TOOLS / "copier"
 POETRY = "poetry==2.5.1"
 POETRY_MIRROR = "poetry-plugin-pypi-mirror==0.6.5"
 
-type Answers = Mapping[str, str]
 
-# Each choice of each question at least once; the Python of the last one need not be installed.
-PROFILES: dict[str, Answers] = {
-    "uv": {},
-    "poetry": {
-        "package_manager": "poetry",
-        "license": "MIT",
-        "ci": "gitlab",
-        "features": "[example,kubernetes]",
-    },
-    "uv-bare": {"features": "[]", "license": "Apache-2.0"},
-    "poetry-bare": {"package_manager": "poetry", "features": "[]", "license": "BSD-3-Clause", "ci": "none"},
-    "django": {"framework": "django", "ci": "gitlab"},
-    "django-poetry-bare": {"framework": "django", "package_manager": "poetry", "features": "[]"},
-    "next-python": {"python_version": "3.14"},
-}
-
-
-def profiles(*, installable: bool = False) -> list[Any]:
-    """As parameters of a fixture, such that one worker renders and installs a profile for all tests of it."""
-    return [
-        pytest.param(answers, id=name, marks=pytest.mark.xdist_group(name))
-        for name, answers in PROFILES.items()
-        if not (installable and "python_version" in answers)
-    ]
+def once(named: Mapping[str, Mapping[str, str]]) -> list[Any]:
+    """Answers as parameters of a fixture, such that one worker renders and installs them for all tests of them."""
+    return [pytest.param(answers, id=name, marks=pytest.mark.xdist_group(name)) for name, answers in named.items()]
 
 
 def working_tree(folder: str = ".") -> list[Path]:
@@ -147,13 +125,30 @@ def copier_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that all workers of this run have in common."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@contextmanager
+def made_once(folder: Path) -> Iterator[bool]:
+    """Whether the folder is still to be made. Workers that want it too wait until it is."""
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield not folder.exists()
+
+
+@pytest.fixture(scope="session")
+def template(shared: Path) -> Path:
     """A repository with one release, made of what is in the working tree and not ignored."""
-    folder = tmp_path_factory.mktemp("origin") / "template"
-    for path in working_tree():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(REPOSITORY / path, folder / path)
-    release(folder, "v0.0.1")
+    folder = shared / "template"
+    with made_once(folder) as wanted:
+        if wanted:
+            for path in working_tree():
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(REPOSITORY / path, folder / path)
+            release(folder, "v0.0.1")
     return folder
 
 
@@ -164,17 +159,18 @@ def release(template: Path, tag: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def render(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Project]:
+def render(template: Path, shared: Path) -> Callable[..., Project]:
     """Renders through the command line as README.md does, each set of answers once: not to be changed by a test."""
-    done: dict[frozenset[tuple[str, str]], Project] = {}
 
     def render(**answers: str) -> Project:
-        key = frozenset(answers.items())
-        if key not in done:
-            parent = Project(tmp_path_factory.mktemp("render"))
-            parent.run(COPIER, "copy", "--defaults", "--quiet", *data(answers), template, "my-service")
-            done[key] = Project(parent.path / "my-service")
-        return done[key]
+        given = sorted(without_defaults(answers).items())
+        folder = shared / f"render-{sha256(repr(given).encode()).hexdigest()[:16]}"
+        with made_once(folder) as wanted:
+            if wanted:
+                folder.mkdir()
+                options = data(dict(given))
+                Project(folder).run(COPIER, "copy", "--defaults", "--quiet", *options, template, "my-service")
+        return Project(folder / "my-service")
 
     return render
 
@@ -226,7 +222,7 @@ def installed(render: Callable[..., Project], request: pytest.FixtureRequest, wo
     done: dict[frozenset[tuple[str, str]], Project] = {}
 
     def installed(**answers: str) -> Project:
-        key = frozenset(answers.items())
+        key = frozenset(without_defaults(answers).items())
         if key not in done:
             path = workshop / str(len(done)) / "my-service"
             shutil.copytree(render(**answers).path, path)
@@ -241,7 +237,7 @@ def installed(render: Callable[..., Project], request: pytest.FixtureRequest, wo
     return installed
 
 
-@pytest.fixture(params=profiles(installable=True))
+@pytest.fixture(params=once(PROFILES))
 def service(installed: Callable[..., Project], request: pytest.FixtureRequest) -> Project:
     """An installed render of each profile."""
     answers: Answers = request.param

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from conftest import CONFIGURATION, REPOSITORY, working_tree
+from conftest import working_tree
 from jinja2 import Environment, StrictUndefined
 from jinja2.meta import find_undeclared_variables
 from packaging.version import Version
 from pathspec import GitIgnoreSpec
+from questionnaire import CONFIGURATION, REPOSITORY
 
 RECORD = REPOSITORY / "tests/released.yaml"
 HEADER = "# What was ever released. Written by tests/release.py; nothing is ever taken out of it by hand.\n"

@@ -8,13 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from conftest import REPOSITORY
 from hypothesis import example, given
 from hypothesis import strategies as st
 from jinja2 import FileSystemLoader
 from jinja2.sandbox import SandboxedEnvironment
 from markdown_it import MarkdownIt
 from pytest_copie.plugin import Copie
+from questionnaire import REPOSITORY
 
 HOSTILE = [
     "a \"quoted\" \\ word \\n, it's '''triple''' \"\"\" # no comment \\",

@@ -9,7 +9,8 @@ from pathlib import Path
 import pexpect
 import pytest
 import yaml
-from conftest import CONFIGURATION, COPIER, PROFILES, QUESTIONS, Project, clean_environment, data
+from conftest import COPIER, Project, clean_environment, data
+from questionnaire import BARE, CONFIGURATION
 
 
 @pytest.fixture
@@ -36,20 +37,6 @@ def test_defaults_name_the_service_after_its_folder(render: Callable[..., Projec
     assert answers["project_slug"] == "my-service"
     assert answers["author_name"] == "my-service authors"
     assert answers["features"] == ["example"]
-
-
-def test_the_profiles_hold_each_choice(render: Callable[..., Project]) -> None:
-    """So whatever is tested with each profile is tested with each choice."""
-    rendered = [answers_of(render(**profile)) for profile in PROFILES.values()]
-    for name, question in QUESTIONS.items():
-        if choices := question.get("choices"):
-            offered = set(choices.values() if isinstance(choices, dict) else choices)
-            chosen = [answers[name] for answers in rendered]
-            if question.get("multiselect"):
-                assert [] in chosen
-                assert sorted(offered) in chosen
-            else:
-                assert set(chosen) == offered
 
 
 @pytest.mark.parametrize(
@@ -91,7 +78,7 @@ def test_the_oldest_copier_that_is_promised_renders_and_updates(
     service.run("diff", "--recursive", service.path, render().path)
     service.commit("Render")
     service.run("uvx", oldest, "update", "--defaults", "--data=features=[]")
-    assert service.files() == render(**PROFILES["uv-bare"]).files()
+    assert service.files() == render(**BARE).files()
 
 
 def test_a_folder_that_holds_files_keeps_them(desk: Project, template: Path) -> None:

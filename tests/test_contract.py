@@ -15,7 +15,8 @@ from typing import IO, Any
 
 import httpx2
 import pytest
-from conftest import REPOSITORY, TOOLS, Project, profiles
+from conftest import TOOLS, Project, once
+from questionnaire import PROFILES, REPOSITORY
 
 pytestmark = pytest.mark.deep
 
@@ -89,7 +90,7 @@ def stop(live: Live) -> str:
         return live.output.read()
 
 
-@pytest.fixture(scope="module", params=profiles(installable=True))
+@pytest.fixture(scope="module", params=once(PROFILES))
 def live(installed: Callable[..., Project], request: pytest.FixtureRequest) -> Iterator[Live]:
     """Each profile as its README serves it, with an administrator. Its limits do not stop a test that hurries."""
     project = installed(**request.param)

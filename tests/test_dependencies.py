@@ -4,9 +4,10 @@ import tomllib
 from collections.abc import Callable
 
 import pytest
-from conftest import PROFILES, QUESTIONS, REPOSITORY, Project
+from conftest import Project
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from questionnaire import PROFILES, REPOSITORY, choices
 
 PACKAGES = set((REPOSITORY / "hooks/packages.txt").read_text().split())
 
@@ -20,7 +21,7 @@ def dependencies(project: Project) -> tuple[frozenset[str], ...]:
     return (frozenset(metadata["dependencies"]), *map(frozenset, extras.values()), *map(frozenset, groups.values()))
 
 
-@pytest.mark.parametrize("python", QUESTIONS["python_version"]["choices"])
+@pytest.mark.parametrize("python", choices("python_version"))
 def test_wheels_alone_resolve(render: Callable[..., Project], python: str) -> None:
     """For each profile that asks for other packages, also where this Python is not installed."""
     distinct = {dependencies(project): project for project in (render(**answers) for answers in PROFILES.values())}
@@ -35,6 +36,7 @@ def test_wheels_alone_resolve(render: Callable[..., Project], python: str) -> No
 def test_no_slug_is_a_package_that_the_render_depends_on(service: Project) -> None:
     """On any platform: a lock names them all. What is missing belongs into hooks/packages.txt."""
     lock = tomllib.loads((service.path / f"{service.manager}.lock").read_text())
-    build = tomllib.loads((service.path / "pyproject.toml").read_text())["build-system"]["requires"]
-    needed = {package["name"] for package in lock["package"]} | {Requirement(line).name for line in build}
-    assert {canonicalize_name(name) for name in needed} - PACKAGES - {"my-service"} == set()
+    own = tomllib.loads((service.path / "pyproject.toml").read_text())
+    build = {Requirement(line).name for line in own["build-system"]["requires"]}
+    needed = {package["name"] for package in lock["package"]} - {own["project"]["name"]} | build
+    assert {canonicalize_name(name) for name in needed} - PACKAGES == set()

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import COPIER, PROFILES, Project, clean_environment
+from conftest import COPIER, Project, clean_environment
+from questionnaire import BARE
 
 pytestmark = pytest.mark.deep
 
@@ -25,7 +26,7 @@ STEP = re.compile(
 def service(render: Callable[..., Project], workshop: Path, request: pytest.FixtureRequest) -> Iterator[Project]:
     """A service of each framework without the example, with its environment."""
     path = workshop / "growing" / "my-service"
-    shutil.copytree(render(**PROFILES["uv-bare"], framework=request.param).path, path)
+    shutil.copytree(render(**BARE, framework=request.param).path, path)
     service = Project(path, clean_environment())
     service.commit("Render")
     service.run("uv", "sync")

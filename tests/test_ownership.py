@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import CONFIGURATION, QUESTIONS, REPOSITORY, Answers, Project, profiles, working_tree
+from conftest import Project, once, working_tree
+from questionnaire import CONFIGURATION, PROFILES, QUESTIONS, REPOSITORY, Answers
 from release import RECORD, Promises, changelog, choices, excluded, matching
 
 NOW = Promises.now()
@@ -45,7 +46,7 @@ def test_what_a_feature_brought_is_left_alone_while_it_is_on() -> None:
             assert feature in str(chosen["features"]) or not matching(kept[feature], NOW.rendered(chosen)), feature
 
 
-@pytest.mark.parametrize("answers", profiles())
+@pytest.mark.parametrize("answers", once(PROFILES))
 def test_the_render_says_what_is_yours(render: Callable[..., Project], answers: Answers) -> None:
     project = render(**answers)
     text = (project.path / "CONTRIBUTING.md").read_text()

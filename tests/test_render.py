@@ -1,41 +1,50 @@
 """What holds for every render, and for the template's files before they are rendered."""
 
-import json
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from conftest import (
-    QUESTIONS,
-    REPOSITORY,
-    TOOLS,
-    Answers,
-    Project,
-    clean_environment,
-    profiles,
-    working_tree,
-)
+from conftest import TOOLS, Project, clean_environment, once, working_tree
+from documents import read
 from jinja2 import Environment, StrictUndefined
+from questionnaire import (
+    DEFAULTS,
+    FACTORS,
+    FLIPS,
+    HOSTILE,
+    QUESTIONS,
+    RENDERS,
+    REPOSITORY,
+    ROWS,
+    RUN,
+    TEXTS,
+    Levels,
+    answers,
+    choices,
+    label,
+)
 
 TEMPLATE = REPOSITORY / "template"
 compiled = cache(Environment(undefined=StrictUndefined, autoescape=False).from_string)  # noqa: S701  # no web page
 
 
-@pytest.fixture(params=profiles())
-def answers(request: pytest.FixtureRequest) -> Answers:
-    profile: Answers = request.param
-    return profile
+@pytest.fixture(params=once(RENDERS))
+def levels(request: pytest.FixtureRequest) -> Levels:
+    """Each row of the covering array, and each single choice."""
+    row: Levels = request.param
+    return row
 
 
 @pytest.fixture
-def rendered(render: Callable[..., Project], answers: Answers) -> Project:
-    return render(**answers)
+def rendered(render: Callable[..., Project], levels: Levels) -> Project:
+    return render(**answers(levels))
 
 
 def template_files() -> list[Path]:
@@ -44,19 +53,43 @@ def template_files() -> list[Path]:
 
 def every_set_of_choices() -> Iterator[dict[str, object]]:
     """Each combination of what may be chosen, with the answers that are computed from it."""
-    options: dict[str, list[object]] = {}
-    for name, question in QUESTIONS.items():
-        if choices := question.get("choices"):
-            values = list(choices.values() if isinstance(choices, dict) else choices)
-            if question.get("multiselect"):
-                picks = product((False, True), repeat=len(values))
-                options[name] = [[value for value, on in zip(values, pick, strict=True) if on] for pick in picks]
-            else:
-                options[name] = values
+    chosen = {factor: levels for factor, levels in FACTORS.items() if factor not in TEXTS}
     computed = {name: compiled(question["default"]) for name, question in QUESTIONS.items() if "when" in question}
-    for choice in product(*options.values()):
-        chosen = dict(zip(options, choice, strict=True))
-        yield chosen | {name: default.render(chosen) for name, default in computed.items()}
+    for levels in product(*chosen.values()):
+        picked = dict(zip(chosen, levels, strict=True))
+        several = {
+            name: [option for option in choices(name) if picked[f"{name}.{option}"] == "on"]
+            for name, question in QUESTIONS.items()
+            if question.get("multiselect")
+        }
+        given: dict[str, object] = {**picked, **several}
+        yield given | {name: default.render(given) for name, default in computed.items()}
+
+
+def test_each_pair_of_answers_stands_in_a_row() -> None:
+    for (one, levels), (other, more) in combinations(FACTORS.items(), 2):
+        pairs = {(row[one], row[other]) for row in ROWS}
+        assert pairs == set(product(levels, more)), (one, other)
+    assert all(row in RENDERS.values() for row in [*ROWS, *FLIPS])
+
+
+def test_each_answer_is_taken_as_it_is_meant(rendered: Project, levels: Levels) -> None:
+    stored = yaml.safe_load((rendered.path / ".copier-answers.yml").read_text())
+    assert levels_of(stored) == levels
+
+
+def levels_of(stored: Mapping[str, Any]) -> Levels:
+    """Which levels of the factors were answered."""
+    found: Levels = {}
+    for factor in FACTORS:
+        name, _, option = factor.partition(".")
+        if option:
+            found[factor] = "on" if option in stored[name] else "off"
+        elif name in TEXTS:
+            found[name] = "hostile" if stored[name] == HOSTILE[name] else "default"
+        else:
+            found[name] = stored[name]
+    return found
 
 
 def test_python_is_python_before_it_is_rendered() -> None:
@@ -69,12 +102,13 @@ def test_python_is_python_before_it_is_rendered() -> None:
 
 
 def test_no_two_layers_render_the_same_path() -> None:
+    files = template_files()
+    parts = {part for path in files for part in path.parts}
     for chosen in every_set_of_choices():
-        rendered: Counter[Path] = Counter()
-        for path in template_files():
-            parts = [compiled(part).render(chosen, _copier_conf={"answers_file": "a"}) for part in path.parts]
-            if all(parts):
-                rendered[Path(*parts)] += 1
+        names = {part: compiled(part).render(chosen, _copier_conf={"answers_file": "a"}) for part in parts}
+        rendered = Counter(
+            Path(*(names[part] for part in path.parts)) for path in files if all(names[part] for part in path.parts)
+        )
         assert [path for path, times in rendered.items() if times > 1] == [], chosen
 
 
@@ -90,17 +124,9 @@ def test_nothing_is_left_over(rendered: Project) -> None:
     assert [path for path in rendered.path.rglob("*") if path.is_dir() and not any(path.iterdir())] == []
 
 
-def test_documents_parse(rendered: Project) -> None:
-    readers: dict[str, Callable[[str], object]] = {
-        ".json": json.loads,
-        ".toml": tomllib.loads,
-        ".yaml": lambda text: list(yaml.safe_load_all(text)),
-        ".yml": lambda text: list(yaml.safe_load_all(text)),
-    }
-    read = [
-        readers[path.suffix]((rendered.path / path).read_text()) for path in rendered.files() if path.suffix in readers
-    ]
-    assert read
+def test_each_file_reads_as_what_it_is(rendered: Project) -> None:
+    for path in rendered.files():
+        read(path, (rendered.path / path).read_text())
 
 
 def test_nothing_that_is_rendered_is_ignored(rendered: Project, tmp_path: Path) -> None:
@@ -133,16 +159,31 @@ def test_ruff_has_nothing_to_change(rendered: Project) -> None:
     rendered.run(TOOLS / "ruff", "check", "--no-cache")
 
 
-def test_the_licence_is_whole(rendered: Project, answers: Answers) -> None:
+def test_the_licence_is_whole(rendered: Project) -> None:
     text = (rendered.path / "LICENSE").read_text()
-    match answers.get("license", "proprietary"):
+    given = yaml.safe_load((rendered.path / ".copier-answers.yml").read_text())
+    holder = given["author_name"]
+    match given["license"]:
         case "Apache-2.0":
             assert text == (REPOSITORY / "LICENSE").read_text()
         case "MIT":
-            assert text.startswith("MIT License\n\nCopyright (c) my-service authors\n\nPermission is hereby granted, ")
+            assert text.startswith(f"MIT License\n\nCopyright (c) {holder}\n\nPermission is hereby granted, ")
         case "BSD-3-Clause":
-            assert text.startswith(
-                "BSD 3-Clause License\n\nCopyright (c) my-service authors\n\nRedistribution and use "
-            )
+            assert text.startswith(f"BSD 3-Clause License\n\nCopyright (c) {holder}\n\nRedistribution and use ")
         case _:
-            assert text.startswith("Copyright (c) my-service authors. All rights reserved.\n")
+            assert text.startswith(f"Copyright (c) {holder}. All rights reserved.\n")
+
+
+def test_what_is_never_run_changes_no_code(render: Callable[..., Project]) -> None:
+    """Nor a dependency: what does stands among the factors of the profiles."""
+    default = code(render())
+    for levels in FLIPS:
+        if not any(levels[factor] != DEFAULTS[factor] for factor in RUN):
+            assert code(render(**answers(levels))) == default, label(levels)
+
+
+def code(project: Project) -> tuple[dict[Path, bytes], object]:
+    """Each module, and all that it depends on."""
+    document = tomllib.loads((project.path / "pyproject.toml").read_text())
+    modules = {path: (project.path / path).read_bytes() for path in project.files() if path.suffix == ".py"}
+    return modules, (document["project"]["dependencies"], document["dependency-groups"], document["build-system"])

@@ -4,9 +4,10 @@ import re
 from collections.abc import Callable
 
 import pytest
-from conftest import Project, profiles
+from conftest import Project, once
+from questionnaire import PROFILES
 
-pytestmark = pytest.mark.parametrize("answers", profiles())
+pytestmark = pytest.mark.parametrize("answers", once(PROFILES))
 
 
 def test_what_the_page_names_is_there(render: Callable[..., Project], answers: dict[str, str]) -> None:

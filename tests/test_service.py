@@ -1,20 +1,12 @@
 """Installed renders: all that their own `poe check` checks, and their git hooks."""
 
 import re
-from collections.abc import Callable
 
 import pytest
 import yaml
 from conftest import Project
 
 pytestmark = pytest.mark.deep
-
-HOSTILE = {
-    "project_name": 'it\'s "{{ 7*7 }}" \\ `$(id)` # {% raw %} ]]> 👩‍👩‍👧',
-    "project_description": "-dash: & <b>*שירות*</b> ''' \"\"\" \\N{BELL} %s %(x)s ${x}",
-    "author_name": 'O\'Neil \\ "Zoë" & {sons} # 服务',
-    "author_email": "o'neil+zoe@example.com",
-}
 
 
 def steps_of_ci(service: Project) -> list[str]:
@@ -46,8 +38,3 @@ def test_its_git_hooks_refuse_a_conflict_that_was_left(service: Project) -> None
         assert re.search(r"^no conflict markers\.+Failed$", output, re.MULTILINE)
     finally:
         readme.write_text(whole)
-
-
-@pytest.mark.parametrize("package_manager", ["uv", "poetry"])
-def test_hostile_answers_break_nothing(installed: Callable[..., Project], package_manager: str) -> None:
-    installed(**HOSTILE, package_manager=package_manager).run_inside("poe", "check")

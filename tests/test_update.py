@@ -5,8 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import COPIER, PROFILES, Project, release
+from conftest import COPIER, Project, release
 from pytest_copie.plugin import Copie, Result
+from questionnaire import BARE
 
 MANAGED = Path("src/app/retry.py")
 CONTESTED = Path("src/app/types.py")
@@ -79,7 +80,7 @@ def test_yours_stays_and_managed_is_merged(copie: Copie, origin: Path) -> None:
 def test_a_feature_that_is_added_later_brings_its_files(
     project: Callable[..., Project], render: Callable[..., Project]
 ) -> None:
-    service = project(**PROFILES["uv-bare"])
+    service = project(**BARE)
     service.run(COPIER, "update", "--defaults", "--quiet", "--data=features=[example]")
     assert service.files() == render().files()
     assert (service.path / OF_THE_EXAMPLE).read_bytes() == (render().path / OF_THE_EXAMPLE).read_bytes()
@@ -90,7 +91,7 @@ def test_a_feature_that_is_dropped_takes_its_files_away(
 ) -> None:
     service = project()
     service.run(COPIER, "update", "--defaults", "--quiet", "--data=features=[]")
-    assert service.files() == render(**PROFILES["uv-bare"]).files()
+    assert service.files() == render(**BARE).files()
 
 
 def test_a_renamed_folder_renames_nothing(project: Callable[..., Project]) -> None:

@@ -1,0 +1,126 @@
+"""What copier.yml asks, and the sets of answers that the tests render: all from copier.yml itself, so that a question
+or a choice that comes later is covered without anyone remembering."""
+
+import re
+from collections.abc import Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import yaml
+from covertable import make  # type: ignore[import-untyped]
+
+REPOSITORY = Path(__file__).parent.parent
+CONFIGURATION = yaml.safe_load((REPOSITORY / "copier.yml").read_text())
+QUESTIONS: dict[str, dict[str, Any]] = {
+    name: question for name, question in CONFIGURATION.items() if not name.startswith("_")
+}
+TEXTS = [name for name, question in QUESTIONS.items() if "when" not in question and "choices" not in question]
+
+# One for each free text, accepted everywhere, and hard on the file that swallows it.
+HOSTILE = {
+    "project_name": 'it\'s "{{ 7*7 }}" \\ `$(id)` # [e](f) ]]> 👩‍👩‍👧',
+    "project_slug": "a-name-of-as-many-characters-as-it-may-0",
+    "project_description": "-dash: & <b>*שירות*</b> ''' \"\"\" \\N{BELL} %s %(x)s ${x}",
+    "author_name": 'O\'Neil \\ "Zoë" & {sons} # 服务',
+    "author_email": "o'neil+zoe@example.com",
+}
+
+type Answers = Mapping[str, str]
+type Levels = dict[str, str]  # of each factor: a choice, an option that is on or off, texts that are hostile or not
+
+
+def choices(question: str) -> list[str]:
+    offered = QUESTIONS[question].get("choices", [])
+    return list(offered.values() if isinstance(offered, dict) else offered)
+
+
+def factors() -> dict[str, list[str]]:
+    """All that can be answered, the default first: a choice, each option of several, a text or a hostile one."""
+    found: dict[str, list[str]] = {}
+    for name, question in QUESTIONS.items():
+        if question.get("multiselect"):
+            for option in choices(name):
+                found[f"{name}.{option}"] = ["on", "off"] if option in question["default"] else ["off", "on"]
+        elif "choices" in question:
+            found[name] = sorted(choices(name), key=lambda choice: choice != question["default"])
+        elif name in TEXTS:
+            found[name] = ["default", "hostile"]
+    return found
+
+
+def typed(options: list[str]) -> str:
+    """Several options, as a person types them behind `--data`."""
+    return f"[{', '.join(options)}]"
+
+
+def without_defaults(answers: Answers) -> Answers:
+    """The same render with fewer words, so that it is made once."""
+    defaults = {name: question["default"] for name, question in QUESTIONS.items() if "choices" in question}
+    shown = {name: typed(default) if isinstance(default, list) else default for name, default in defaults.items()}
+    return dict(answers.items() - shown.items())
+
+
+def answers(levels: Levels) -> Answers:
+    """What is typed to get these levels."""
+    given: dict[str, str] = {}
+    for name, question in QUESTIONS.items():
+        if question.get("multiselect"):
+            given[name] = typed([option for option in choices(name) if levels[f"{name}.{option}"] == "on"])
+        elif "choices" in question:
+            given[name] = levels[name]
+        elif levels.get(name) == "hostile":
+            given[name] = HOSTILE[name]
+    return without_defaults(given)
+
+
+def label(levels: Levels) -> str:
+    """What is chosen, on and hostile, as a name."""
+    words = {"on": "{}", "off": "", "default": "", "hostile": "hostile-{}"}
+    named = [words.get(level, level).format(re.split(r"[._]", factor)[-1]) for factor, level in levels.items()]
+    return "-".join(filter(None, named))
+
+
+def pairs(factors: dict[str, list[str]], *promised: Levels) -> list[Levels]:
+    """A covering array, the smallest of many: each pair of levels of each two factors stands in a row, and so does what
+    is promised. The first row holds what comes first."""
+    first = {factor: levels[0] for factor, levels in factors.items()}
+    arrays = (make(factors, presets=[first], salt=str(salt)) for salt in range(50))
+    keeping = [rows for rows in arrays if all(any(some.items() <= row.items() for row in rows) for some in promised)]
+    return [{factor: row[factor] for factor in factors} for row in min(keeping, key=len)]
+
+
+def holds_python(option: str) -> bool:
+    return any(f"{{{{ {option} }}}}" in path.parts for path in (REPOSITORY / "template").rglob("*.py"))
+
+
+FACTORS = factors()
+DEFAULTS = {factor: levels[0] for factor, levels in FACTORS.items()}
+
+# Rendered and read: each pair of all answers, and whatever differs from the defaults in one choice.
+ROWS = pairs(FACTORS)
+FLIPS = [DEFAULTS | {factor: level} for factor in FACTORS if factor not in TEXTS for level in FACTORS[factor][1:]]
+RENDERS = {label(levels): levels for levels in [*ROWS, *FLIPS]}
+
+# Installed and run: each pair of what changes code or dependencies, and FastAPI with all that it always had. What else
+# can be chosen takes turns, but for a Python that may not be there.
+RUN = {
+    "framework": FACTORS["framework"],
+    "package_manager": FACTORS["package_manager"],
+    **{factor: levels for factor, levels in FACTORS.items() if holds_python(factor.partition(".")[2])},
+}
+TURNS = FACTORS.keys() - RUN.keys() - {*TEXTS, "python_version"}
+PROMISED = [
+    {"framework": "fastapi", "package_manager": manager, "features.example": example}
+    for manager, example in product(("uv", "poetry"), ("on", "off"))
+]
+PROFILES: dict[str, Answers] = {
+    label(row): answers(
+        DEFAULTS
+        | {factor: FACTORS[factor][turn % len(FACTORS[factor])] for factor in TURNS}
+        | dict.fromkeys(TEXTS, row["texts"])
+        | row
+    )
+    for turn, row in enumerate(pairs(RUN | {"texts": ["default", "hostile"]}, *PROMISED))
+}
+BARE: Answers = {"features": typed([])}
