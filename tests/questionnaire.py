@@ -109,7 +109,7 @@ RUN = {
     "package_manager": FACTORS["package_manager"],
     **{factor: levels for factor, levels in FACTORS.items() if holds_python(factor.partition(".")[2])},
 }
-TURNS = FACTORS.keys() - RUN.keys() - {*TEXTS, "python_version"}
+TURNS = [factor for factor in FACTORS if factor not in {*RUN, *TEXTS, "python_version"}]
 PROMISED = [
     {"framework": "fastapi", "package_manager": manager, "features.example": example}
     for manager, example in product(("uv", "poetry"), ("on", "off"))
