@@ -124,3 +124,11 @@ PROFILES: dict[str, Answers] = {
     for turn, row in enumerate(pairs(RUN | {"texts": ["default", "hostile"]}, *PROMISED))
 }
 BARE: Answers = {"features": typed([])}
+
+
+def engines() -> dict[str, Answers]:
+    """The profile of each framework that chooses least besides: where only the framework makes a difference."""
+    by_framework: dict[str, list[str]] = {}
+    for name, given in sorted(PROFILES.items(), key=lambda profile: len(profile[1].keys() - {*TEXTS})):
+        by_framework.setdefault(given.get("framework", "default"), []).append(name)
+    return {names[0]: PROFILES[names[0]] for names in by_framework.values()}

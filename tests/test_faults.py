@@ -17,7 +17,8 @@ from typing import Any, Self
 
 import httpx2
 import pytest
-from conftest import Project, profiles
+from conftest import Project, once
+from questionnaire import engines
 from test_contract import PASSWORD, free_port
 
 pytestmark = pytest.mark.deep
@@ -341,12 +342,7 @@ class Load:
         return httpx2.Client(base_url=client.base_url, headers=client.headers, timeout=60)
 
 
-def engines() -> list[Any]:
-    """One profile of each framework; the package manager has no part in this."""
-    return [profile for profile in profiles(installable=True) if profile.id in {"uv", "django"}]
-
-
-@pytest.fixture(scope="module", params=engines())
+@pytest.fixture(scope="module", params=once(engines()))
 def service(installed: Callable[..., Project], request: pytest.FixtureRequest) -> Iterator[Service]:
     project = installed(**request.param)
     with contextlib.ExitStack() as ending:

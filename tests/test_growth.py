@@ -34,19 +34,20 @@ def service(render: Callable[..., Project], workshop: Path, request: pytest.Fixt
     shutil.rmtree(path.parent)
 
 
-def add_the_slice_of_the_readme(service: Project) -> None:
+def slice_of_the_readme(service: Project) -> dict[str, str]:
+    """The files that it says to write."""
     readme = (service.path / "README.md").read_text()
     section = readme[readme.index("## Add a slice") :]
-    steps = list(STEP.finditer(section))
-    assert [Path(step["path"]).name for step in steps][:2] == ["models.py", "schemas.py"]
-    for step in steps:
-        path = service.path / step["path"]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(textwrap.dedent(step["code"]))
+    files = {step["path"]: textwrap.dedent(step["code"]) for step in STEP.finditer(section)}
+    assert [Path(path).name for path in files][:2] == ["models.py", "schemas.py"]
+    return files
 
 
 def test_a_slice_of_ones_own_and_then_the_example(service: Project) -> None:
-    add_the_slice_of_the_readme(service)
+    for name, code in slice_of_the_readme(service).items():
+        path = service.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(code)
     service.run_inside("poe", "revision", "notes")
     service.run_inside("poe", "fmt")
     service.run_inside("poe", "check")

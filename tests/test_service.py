@@ -1,7 +1,5 @@
 """Installed renders: all that their own `poe check` checks, and their git hooks."""
 
-import re
-
 import pytest
 import yaml
 from conftest import Project
@@ -27,14 +25,3 @@ def test_what_ci_checks_passes(service: Project) -> None:
     assert [step for step in steps if step.startswith("prek run --all-files")]
     for step in steps:
         service.run_inside("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step)
-
-
-def test_its_git_hooks_refuse_a_conflict_that_was_left(service: Project) -> None:
-    readme = service.path / "README.md"
-    whole = readme.read_text()
-    readme.write_text(f"{whole}<<<<<<< before updating\nmine\n=======\ntheirs\n>>>>>>> after updating\n")
-    try:
-        output = service.run_inside("prek", "run", "--all-files", fails=True)
-        assert re.search(r"^no conflict markers\.+Failed$", output, re.MULTILINE)
-    finally:
-        readme.write_text(whole)

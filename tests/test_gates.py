@@ -1,0 +1,216 @@
+"""Each gate of a rendered repository fires: with a fault planted it is red, names the fault, and is green without."""
+
+import re
+import shlex
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import yaml
+from conftest import Project, once
+from questionnaire import engines
+from test_growth import slice_of_the_readme
+
+pytestmark = pytest.mark.deep
+
+RANDOM = "0123456789abcdefghijABCDEFGHIJ012345"
+
+
+@pytest.fixture(params=once(engines()))
+def service(installed: Callable[..., Project], request: pytest.FixtureRequest) -> Project:
+    return installed(**request.param)
+
+
+@contextmanager
+def planted(service: Project, files: Mapping[str, str | bytes]) -> Iterator[None]:
+    """The service with these files more, which git knows."""
+    try:
+        for name, content in files.items():
+            path = service.path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+        service.run("git", "add", "--force", "--", *files)
+        yield
+    finally:
+        service.run("git", "rm", "--force", "--quiet", "--ignore-unmatch", "--", *files)
+        service.run("git", "clean", "--force", "-dx", "--quiet", "src", "tests")
+        assert service.run("git", "status", "--porcelain", "--untracked-files=no") == ""
+
+
+def gates(service: Project) -> list[str]:
+    """The commands of `poe check`."""
+    tasks = tomllib.loads((service.path / "pyproject.toml").read_text())["tool"]["poe"]["tasks"]
+    return [step["cmd"] for step in tasks["check"]["sequence"]]
+
+
+MODULE = '"""What is planted."""\n'
+FAULTS: dict[str, list[tuple[dict[str, str], str]]] = {
+    "ruff format --check": [
+        ({"src/app/planted.py": f"{MODULE}\nTOTAL  =  1\n"}, r"unformatted: .*\n --> src/app/planted\.py")
+    ],
+    "ruff check": [
+        ({"src/app/planted.py": f"{MODULE}\nimport os\n"}, r"F401 .*`os` imported but unused"),
+        ({"src/app/planted.py": f"{MODULE}\nprint(1)\n"}, r"T201 .*`print` found"),
+    ],
+    "mypy": [
+        ({"src/app/planted.py": f'{MODULE}\nTOTAL: int = "1"\n'}, r"src/app/planted\.py:3: error: Incompatible types")
+    ],
+    "lint-imports": [
+        (
+            {"src/app/users/planted.py": f"{MODULE}\nimport app.auth.service\n"},
+            r"app\.users\.planted imports app\.auth\.service",
+        ),
+        ({"src/app/planted.py": f"{MODULE}\nimport app.users\n"}, r"app\.planted imports app\.users"),
+        (
+            {
+                "src/app/planted/__init__.py": MODULE,
+                "src/app/planted/routes.py": MODULE,
+                "src/app/planted/service.py": f"{MODULE}\nimport app.planted.routes\n",
+            },
+            r"app\.planted\.service -> app\.planted\.routes",
+        ),
+    ],
+    "pytest --cov": [],  # below
+}
+
+
+def test_each_gate_of_the_check_is_tried(service: Project) -> None:
+    assert gates(service) == list(FAULTS)
+
+
+@pytest.mark.parametrize("gate", [gate for gate, faults in FAULTS.items() if faults])
+def test_a_fault_is_named(service: Project, gate: str) -> None:
+    for files, message in FAULTS[gate]:
+        with planted(service, files):
+            assert re.search(message, service.run_inside(*shlex.split(gate), fails=True))
+    service.run_inside(*shlex.split(gate))
+
+
+def test_the_check_is_red_when_a_gate_is(service: Project) -> None:
+    for files, message in FAULTS["ruff format --check"]:
+        with planted(service, files):
+            assert re.search(message, service.run_inside("poe", "check", fails=True))
+
+
+def test_a_failing_test_and_a_warning_are_named(service: Project) -> None:
+    """In one run, in which another passes."""
+    tests = """
+        import warnings
+
+        def test_that_fails() -> None:
+            assert 1 == 2
+
+        def test_that_warns() -> None:
+            warnings.warn("old", DeprecationWarning)
+
+        def test_that_passes() -> None:
+            assert 1 == 1
+    """
+    source = re.sub("^ {8}", "", tests, flags=re.MULTILINE)
+    with planted(service, {"tests/test_planted.py": source}):
+        said = service.run_inside("pytest", "tests/test_planted.py", fails=True)
+    assert sorted(re.findall(r"^FAILED tests/test_planted\.py::(\w+) - (.*)$", said, re.MULTILINE)) == [
+        ("test_that_fails", "assert 1 == 2"),
+        ("test_that_warns", "DeprecationWarning: old"),
+    ]
+    assert "1 passed" in said
+
+
+def test_a_model_without_its_migration_is_named(service: Project) -> None:
+    """The slice of the README, before its last step."""
+    with planted(service, slice_of_the_readme(service)):
+        check = ("pytest", "--numprocesses=0", "tests/test_migrations.py", "-k", "test_models_and_migrations_agree")
+        said = service.run_inside(*check, fails=True)
+    assert re.search(r"^FAILED tests/test_migrations\.py::test_models_and_migrations_agree", said, re.MULTILINE)
+    assert "notes" in said
+
+
+def test_code_that_no_test_reaches_is_named(service: Project) -> None:
+    """By the gate's own command and configuration, which are shown one module only, for the sake of time."""
+    module = f"""{MODULE}
+
+def size(number: int) -> str:
+    if number > 9:
+        words = ["one", "two"]
+        words.append("three")
+        return words[-1]
+    return "small"
+"""
+    test = "from app.planted import size\n\n\ndef test_size() -> None:\n    assert size(1) == 'small'\n"
+    gate = shlex.split("pytest --cov".replace("--cov", "--cov=app.planted"))
+    with planted(service, {"src/app/planted.py": module, "tests/test_planted.py": test}):
+        said = service.run_inside(*gate, "tests/test_planted.py", fails=True)
+        assert re.search(r"^src/app/planted\.py .* 6-8", said, re.MULTILINE)
+        assert re.search(r"Required test coverage of \d+(\.\d+)?% not reached", said)
+        (service.path / "tests/test_planted.py").write_text(f"{test}    assert size(10) == 'three'\n")
+        assert "Required test coverage of" in service.run_inside(*gate, "tests/test_planted.py")
+
+
+def secrets() -> list[str]:
+    """One of each kind. Made here, or they would be found in this file."""
+    key = RANDOM[:16].upper()
+    return [
+        f"AKIA{key}",
+        f"AIza{RANDOM[:35]}",
+        f"ghp_{RANDOM}",
+        f"glpat-{RANDOM[:20]}",
+        f"pypi-{RANDOM}",
+        f"sk_live_{RANDOM}",
+        f"sk-{RANDOM}",
+        f"xoxb-{RANDOM}",
+        ".".join([f"eyJ{RANDOM}", f"eyJ{RANDOM}", RANDOM]),
+        f"SECRET_KEY={RANDOM}",
+    ]
+
+
+OFFENCES: dict[str, dict[str, str | bytes]] = {
+    "check-added-large-files": {"planted/large.bin": b"\0" * 600_000},
+    "check-case-conflict": {"planted/same.txt": "", "planted/SAME.txt": ""},
+    "check-illegal-windows-names": {"planted/aux.txt": ""},
+    "check-json": {"planted/broken.json": "{\n"},
+    "check-toml": {"planted/broken.toml": "a =\n"},
+    "check-yaml": {"planted/broken.yaml": "a: [\n"},
+    "end-of-file-fixer": {"planted/no-end.txt": "no end"},
+    "mixed-line-ending": {"planted/endings.bat": b"a\r\nb\n"},
+    "trailing-whitespace": {"planted/trailing.txt": "a \n"},
+    "conflict-markers": {"planted/conflict.txt": "<<<<<<< before updating\nmine\n"},
+    "detect-private-key": {"planted/key.txt": f"-----BEGIN RSA {'PRIVATE KEY'}-----\n"},
+    "secret-files": {"planted/.env": "A=1\n", "planted/.env.production": "A=1\n", "planted/id_rsa": ""},
+    "secrets": {f"planted/secret-{kind}.txt": f"{secret}\n" for kind, secret in enumerate(secrets())},
+    "ruff-check": {"planted/unused.py": "def added(to=[]):\n    return to\n"},
+    "ruff-format": {"planted/unformatted.py": "a   =  1\n"},
+}
+
+
+def hooks(service: Project) -> list[dict[str, Any]]:
+    repositories = yaml.safe_load((service.path / ".pre-commit-config.yaml").read_text())["repos"]
+    return [hook for repository in repositories for hook in repository["hooks"]]
+
+
+def test_each_hook_names_what_it_refuses(service: Project) -> None:
+    names = [hook.get("alias", hook["id"]) for hook in hooks(service)]
+    assert names == list(OFFENCES)
+    files = {path: content for offence in OFFENCES.values() for path, content in offence.items()}
+    with planted(service, files):
+        said = service.run_inside("prek", "run", "--all-files", fails=True)
+    heading = re.compile(r"^.+?\.{3,}(?:\(.*\))?(Passed|Failed|Skipped)$", re.MULTILINE)
+    _, *reports = heading.split(said)
+    assert reports[::2] == ["Failed"] * len(names), said
+    for name, report in zip(names, reports[1::2], strict=True):
+        unnamed = [path for path in OFFENCES[name] if path not in report]
+        assert not unnamed or "1 file reformatted" in report, report
+    service.run_inside("prek", "run", "--all-files")
+
+
+def test_a_commit_with_a_secret_is_refused(service: Project) -> None:
+    service.run_inside("prek", "install")
+    before = service.run("git", "rev-parse", "HEAD")
+    try:
+        with planted(service, {"src/app/planted.txt": f"{secrets()[0]}\n"}):
+            said = service.run_inside("git", "commit", "--message", "Leak", fails=True)
+    finally:
+        service.run_inside("prek", "uninstall")
+    assert re.search(r"^no keys and tokens\.+Failed$", said, re.MULTILINE)
+    assert service.run("git", "rev-parse", "HEAD") == before
