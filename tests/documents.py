@@ -60,6 +60,7 @@ READERS: dict[str, Callable[[str], object]] = {
     ".gitignore": str,
     ".mako": str,
     ".python-versions": str,
+    ".txt": str,
     ".typed": str,
     "LICENSE": str,
 }
