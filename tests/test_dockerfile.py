@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import PROFILES, TOOLS, Project
+from conftest import TOOLS, Project
+from questionnaire import BARE, Answers
 
 KINDS = [
     {"framework": framework, "package_manager": manager, "python_version": python}
@@ -49,16 +50,16 @@ def test_only_what_is_built_differs_by_package_manager(render: Callable[..., Pro
     assert len(last) == 1
 
 
-@pytest.mark.parametrize("profile", ["uv", "django-poetry-bare"])
+@pytest.mark.parametrize("answers", [{}, {"framework": "django", **BARE}], ids=["example", "bare"])
 class TestCompose:
     @pytest.fixture
-    def compose(self, render: Callable[..., Project], profile: str) -> dict[str, Any]:
-        text = (render(**PROFILES[profile]).path / "compose.yaml").read_text()
+    def compose(self, render: Callable[..., Project], answers: Answers) -> dict[str, Any]:
+        text = (render(**answers).path / "compose.yaml").read_text()
         compose: dict[str, Any] = yaml.safe_load(text)
         return compose
 
-    def test_no_secret_has_a_default(self, compose: dict[str, Any], profile: str) -> None:
-        secrets = {"POSTGRES_PASSWORD", "SECRET_KEY", *(["PAYMENTS_SECRET"] if profile == "uv" else [])}
+    def test_no_secret_has_a_default(self, compose: dict[str, Any], answers: Answers) -> None:
+        secrets = {"POSTGRES_PASSWORD", "SECRET_KEY", *(["PAYMENTS_SECRET"] if "features" not in answers else [])}
         found = set()
         for service in compose["services"].values():
             for name, value in service["environment"].items():
@@ -68,8 +69,10 @@ class TestCompose:
                 assert name not in secrets or value.startswith("${")
         assert found == secrets
 
-    def test_migrations_come_between_the_database_and_the_service(self, compose: dict[str, Any], profile: str) -> None:
-        assert profile
+    def test_migrations_come_between_the_database_and_the_service(
+        self, compose: dict[str, Any], answers: Answers
+    ) -> None:
+        assert isinstance(answers, dict)
         services = compose["services"]
         assert services["database"]["image"].startswith("postgres:18.")
         assert services["migrate"]["command"] == ["migrate"]
@@ -79,8 +82,7 @@ class TestCompose:
         for name in ("database", "service"):
             assert services[name]["healthcheck"]["test"][0] == "CMD"
 
-    def test_the_service_can_write_nowhere_and_may_do_nothing(self, compose: dict[str, Any], profile: str) -> None:
-        assert profile
+    def test_the_service_can_write_nowhere_and_may_do_nothing(self, compose: dict[str, Any]) -> None:
         for name in ("migrate", "service"):
             service = compose["services"][name]
             assert service["read_only"] is True
