@@ -92,8 +92,6 @@ async def test_readiness_ends_before_the_service(
     assert_problem(await async_client.get("/health/ready"), 503)
 
 
-
-
 @pytest.mark.parametrize(
     ("trusted", "address", "forwarded", "caller"),
     [
