@@ -55,6 +55,7 @@ READERS: dict[str, Callable[[str], object]] = {
     # Read by people, or line by line.
     ".dockerignore": str,
     ".editorconfig": str,
+    ".env": str,
     ".env.example": str,
     ".gitattributes": str,
     ".gitignore": str,

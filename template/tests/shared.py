@@ -105,15 +105,15 @@ def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def probe(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """The folder of a slice called `probe`, found beside the real ones."""
-    folder = tmp_path / "probe"
+def newcomer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """The folder of a slice called `newcomer`, found beside the real ones."""
+    folder = tmp_path / "newcomer"
     folder.mkdir()
     (folder / "__init__.py").touch()
     monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
     monkeypatch.setattr(slices, "iter_modules", lambda paths: iter_modules([*paths, str(tmp_path)]))
     yield folder
-    for name in ("app.probe", "app.probe.routes"):
+    for name in ("app.newcomer", "app.newcomer.routes"):
         sys.modules.pop(name, None)
 
 

@@ -1,11 +1,7 @@
 """What the parts do together, whatever the framework."""
 
 import httpx2
-import pytest
-from pydantic import SecretStr
 
-from app import telemetry
-from app.config import Settings
 from support import MakeClient, UserFactory, assert_problem
 
 
@@ -28,11 +24,3 @@ async def test_limits_hold_while_redis_is_down(make_client: MakeClient, user_fac
     async with make_client(redis_url="redis://127.0.0.1:9", login_rate="1/minute") as client:
         assert_problem(await client.post("/auth/token", data=form), 401)
         assert_problem(await client.post("/auth/token", data=form), 429)
-
-
-def test_errors_are_reported_without_personal_data(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    options: dict[str, object] = {}
-    monkeypatch.setattr("sentry_sdk.init", lambda **given: options.update(given))
-    telemetry.start(settings.model_copy(update={"sentry_dsn": SecretStr("https://key@sentry.example/1")}))
-    assert options["dsn"] == "https://key@sentry.example/1"
-    assert options["send_default_pii"] is False

@@ -33,8 +33,8 @@ def probe(request): ...
 """
 
 
-def test_a_slice_is_served_by_being_there(probe: Path) -> None:
-    (probe / "routes.py").write_text(ROUTES.format(path="/probe", auth=""))
+def test_a_slice_is_served_by_being_there(newcomer: Path) -> None:
+    (newcomer / "routes.py").write_text(ROUTES.format(path="/probe", auth=""))
     [operation] = all_routes().path_operations["/probe"].operations
     assert operation.auth_callbacks, "who has no token is refused"
 
@@ -46,11 +46,11 @@ def test_a_slice_is_served_by_being_there(probe: Path) -> None:
         ("/probe", ", auth=None", "/probe of its `router` must ask for a token"),
     ],
 )
-def test_a_route_that_does_not_fit_is_named(probe: Path, path: str, auth: str, sentence: str) -> None:
-    (probe / "routes.py").write_text(ROUTES.format(path=path, auth=auth))
+def test_a_route_that_does_not_fit_is_named(newcomer: Path, path: str, auth: str, sentence: str) -> None:
+    (newcomer / "routes.py").write_text(ROUTES.format(path=path, auth=auth))
     with pytest.raises(SliceError) as refused:
         all_routes()
-    assert str(refused.value) == f"The slice 'probe' does not load: {sentence}"
+    assert str(refused.value) == f"The slice 'newcomer' does not load: {sentence}"
 
 
 def test_the_service_starts_although_the_database_is_down(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

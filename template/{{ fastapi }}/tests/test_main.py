@@ -29,8 +29,8 @@ async def probe() -> None: ...
 """
 
 
-async def test_a_slice_is_served_by_being_there(probe: Path, settings: Settings) -> None:
-    (probe / "routes.py").write_text(ROUTES.format(path="/probe"))
+async def test_a_slice_is_served_by_being_there(newcomer: Path, settings: Settings) -> None:
+    (newcomer / "routes.py").write_text(ROUTES.format(path="/probe"))
     async with httpx2.AsyncClient(
         transport=httpx2.ASGITransport(create_app(settings)), base_url="http://test"
     ) as client:
@@ -52,11 +52,11 @@ def test_the_drain_ends_by_itself(database_url: str, monkeypatch: pytest.MonkeyP
     assert server.should_exit
 
 
-def test_a_route_belongs_to_one_slice(probe: Path, settings: Settings) -> None:
-    (probe / "routes.py").write_text(ROUTES.format(path="/users/me"))
+def test_a_route_belongs_to_one_slice(newcomer: Path, settings: Settings) -> None:
+    (newcomer / "routes.py").write_text(ROUTES.format(path="/users/me"))
     with pytest.raises(SliceError) as refused:
         create_app(settings)
-    assert str(refused.value) == "The slice 'probe' does not load: GET /users/me is a route of 'users'"
+    assert str(refused.value) == "The slice 'newcomer' does not load: GET /users/me is a route of 'users'"
 
 
 async def test_the_service_starts_and_ends_with_its_connections(app: FastAPI, settings: Settings) -> None:
