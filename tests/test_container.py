@@ -349,8 +349,7 @@ def test_it_serves_as_nobody_on_a_file_system_that_cannot_be_written(container: 
         process.kill()
         process.wait()
     events = [json.loads(line)["event"] for line in log.read_text().splitlines()]
-    assert events[0] == "start"
-    assert events[-1] == "stop"
+    assert events.index("start") < events.index("stop")  # what a server says of itself stands around them
 
 
 def context(image: Image, folder: Path) -> Path:
