@@ -1,34 +1,349 @@
-"""`copier update`: what the template manages moves, and what is yours stays."""
+"""`copier update`: what the template manages moves, and what is yours stays, from every release on."""
 
+import re
+import shlex
 import shutil
-from collections.abc import Callable
+import subprocess
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import COPIER, Project, release
+import yaml
+from conftest import COPIER, Project, clean_environment, once, release
+from copier import run_copy, run_update
+from jinja2 import Environment
 from pytest_copie.plugin import Copie, Result
-from questionnaire import BARE
+from questionnaire import BARE, PROFILES, QUESTIONS, REPOSITORY, Answers, choices, typed
+from release import Promises, matching
 
-MANAGED = Path("src/app/retry.py")
-CONTESTED = Path("src/app/types.py")
-YOURS = Path("src/app/users/service.py")
+NOW = Promises.now()
+ANSWERS = ".copier-answers.yml"
+PAGE = (REPOSITORY / "template/docs/updating.md").read_text()
 OF_THE_EXAMPLE = Path("src/app/orders/service.py")
+
+# A past that was made up: the first lacks what came later, the second is as the working tree, with other lines.
+OLDEST, BETWEEN, NEWEST = "v0.0.1", "v0.0.2", "v999.0.0"
+LINE = "# before\n"
+LATER = ("src/app/retry.py", "{{ example }}/src/app/products/schemas.py")
+RETIRED = "docs/before.md"
+
+KERNEL, MOVED, ADDED, CONTESTED = "src/app/pagination.py", "src/app/types.py", "src/app/retry.py", "src/app/security.py"
+
+type Contents = dict[str, bytes]
+
+
+def real_releases() -> list[str]:
+    listed = ("git", "tag", "--list", "v*.*.*", "--sort=version:refname")
+    return subprocess.run(listed, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.split()
+
+
+@pytest.fixture(scope="session")
+def history(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A template with a past: the releases that were made up, and those that there have been."""
+    folder = tmp_path_factory.mktemp("history") / "template"
+    history = Project(shutil.copytree(template, folder, ignore=shutil.ignore_patterns(".git")))
+    questionnaire = folder / "copier.yml"
+    questions = questionnaire.read_text()
+
+    questionnaire.write_text(questions.replace("    /README.md\n", f"    /README.md\n    /{RETIRED}\n"))
+    release(folder, NEWEST)
+
+    other_lines(folder)
+    release(folder, BETWEEN)
+
+    for path in LATER:
+        (folder / "template" / path).unlink()
+    (folder / "template" / RETIRED).write_text(LINE)
+    dependencies = folder / "template/pyproject.toml.jinja"
+    dependencies.write_text(dependencies.read_text().replace('"pydantic-settings>=2.', '"pydantic-settings>=1.'))
+    older = yaml.safe_load(questions)
+    older["python_version"] |= {"when": False}
+    older["_exclude"][0] = older["_exclude"][0].replace("/CHANGELOG.md\n", "")
+    questionnaire.write_text(yaml.safe_dump(older, sort_keys=False))
+    release(folder, OLDEST)
+
+    history.run("git", "fetch", "--quiet", "--no-tags", REPOSITORY, "refs/tags/v*:refs/tags/v*")
+    return history
+
+
+def other_lines(template: Path) -> None:
+    """One more at the end of each file that has room for a comment."""
+    for path in (template / "template").rglob("*"):
+        if path.is_file() and "answers_file" not in path.name and ".json" not in path.suffixes:
+            path.write_text(path.read_text() + LINE)
+
+
+@pytest.fixture(scope="session")
+def rendered_before(
+    history: Project, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, Answers, Path], Project]:
+    """Renders an older release, each once, as a copy to be changed."""
+    done: dict[tuple[str, frozenset[tuple[str, str]]], Path] = {}
+
+    def rendered_before(version: str, answers: Answers, folder: Path) -> Project:
+        key = version, frozenset(answers.items())
+        if key not in done:
+            done[key] = tmp_path_factory.mktemp("before") / "my-service"
+            with compiled_once():
+                run_copy(str(history.path), done[key], dict(answers), vcs_ref=version, defaults=True, quiet=True)
+        project = Project(shutil.copytree(done[key], folder))
+        project.commit("Render")
+        return project
+
+    return rendered_before
 
 
 @pytest.fixture
-def origin(template: Path, tmp_path: Path) -> Path:
-    """A template of its own, to make releases of."""
-    return shutil.copytree(template, tmp_path / "origin")
+def before(
+    rendered_before: Callable[[str, Answers, Path], Project], tmp_path: Path
+) -> Callable[[str, Answers], Project]:
+    return lambda version, answers: rendered_before(version, answers, tmp_path / "project")
 
 
-def in_template(origin: Path, path: Path) -> Path:
-    """Where the template keeps a rendered file, in whichever layer."""
-    (found,) = (found for found in (origin / "template").glob(f"**/{path}") if "{{ django }}" not in found.parts)
-    return found
+def contents(project: Project) -> Contents:
+    """All but the answers, which say where the render came from."""
+    return {str(path): (project.path / path).read_bytes() for path in project.files() if str(path) != ANSWERS}
 
 
-def add_line(path: Path, line: str) -> None:
-    path.write_text(f"{path.read_text()}{line}\n")
+def answers_of(project: Project) -> dict[str, object]:
+    stored = yaml.safe_load((project.path / ANSWERS).read_text())
+    return {name: answer for name, answer in stored.items() if not name.startswith("_")}
+
+
+def merged(before: Contents, fresh: Contents) -> Contents:
+    """What an update makes of a project that nobody touched."""
+    yours = matching([*NOW.yours, *NOW.brought, RETIRED], before.keys() | fresh.keys())
+    return {path: text for path, text in fresh.items() if path not in yours} | {
+        path: text for path, text in before.items() if path in yours
+    }
+
+
+def update(project: Project, *options: str) -> str:
+    return project.run(COPIER, "update", "--defaults", *options)
+
+
+COMPILED: dict[tuple[Any, ...], Any] = {}
+
+
+@contextmanager
+def compiled_once() -> Iterator[None]:
+    """Copier compiles each part of each path anew, for each of the three renders of an update: half of its time."""
+    compile_anew = Environment.compile
+
+    def compile_once(environment: Environment, *source: Any) -> Any:
+        if source not in COMPILED:
+            COMPILED[source] = compile_anew(environment, *source)
+        return COMPILED[source]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Environment, "compile", compile_once)
+        yield
+
+
+def update_quickly(project: Project, version: str | None = None, answers: Answers | None = None) -> None:
+    """The same, without the start of a program."""
+    with compiled_once():
+        run_update(project.path, dict(answers or {}), vcs_ref=version, defaults=True, overwrite=True, quiet=True)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("version", [OLDEST, *real_releases()])
+@pytest.mark.parametrize("answers", once(PROFILES))
+def test_an_untouched_project_becomes_a_fresh_render(
+    before: Callable[[str, Answers], Project], render: Callable[..., Project], version: str, answers: Answers
+) -> None:
+    project, fresh = before(version, answers), render(**answers)
+    expected = merged(contents(project), contents(fresh))
+    update_quickly(project)
+    assert contents(project) == expected
+    assert answers_of(project) == answers_of(fresh)
+    assert project.run("git", "diff", "--summary") == "", "no file lost or changed its mode"
+
+
+class Edited:
+    """A project that people worked in, and what must be there after an update."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.rendered = contents(project)
+
+    def write(self, path: str, text: bytes) -> None:
+        target = self.project.path / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(text)
+
+    def edit(self) -> None:
+        """All but what ends in a conflict."""
+        self.write("src/app/notes/__init__.py", b'"""Notes."""\n')
+        self.write("tests/notes/test_notes.py", b"def test_notes() -> None: ...\n")
+        self.write("README.md", b"# Mine\n")
+        self.write(".env", b"SECRET=mine\n")
+        for path in (KERNEL, "src/app/users/service.py", *({str(OF_THE_EXAMPLE)} & self.rendered.keys())):
+            self.write(path, b"# mine\n" + self.rendered[path])
+        (self.project.path / MOVED).rename(self.project.path / "src/app/kinds.py")
+        (self.project.path / "SECURITY.md").unlink()
+        for folder in ("tests/auth", "src/app/search", "tests/search"):
+            shutil.rmtree(self.project.path / folder, ignore_errors=True)
+
+    def expected(self, fresh: Contents) -> Contents:
+        """What people left alone is as in any project, what they deleted is gone, and the rest is as they left it."""
+        now = contents(self.project)
+        deleted = self.rendered.keys() - now.keys()
+        updated = {path: text for path, text in merged(self.rendered, fresh).items() if path not in deleted}
+        touched = {path: text for path, text in now.items() if text != self.rendered.get(path)}
+        return updated | touched | {KERNEL: b"# mine\n" + fresh[KERNEL]}
+
+
+@pytest.fixture(params=once(PROFILES))
+def answers(request: pytest.FixtureRequest) -> Answers:
+    profile: Answers = request.param
+    return profile
+
+
+@pytest.mark.deep
+def test_what_people_did_stays(
+    before: Callable[[str, Answers], Project],
+    render: Callable[..., Project],
+    answers: Answers,
+    request: pytest.FixtureRequest,
+) -> None:
+    """And only the lines that both changed are a conflict, which the git hooks refuse."""
+    manager = answers.get("package_manager", "uv")
+    project = before(OLDEST, answers)
+    edited, fresh = Edited(project), contents(render(**answers))
+    edited.edit()
+    edited.write(ADDED, b"mine\n")
+    edited.write(CONTESTED, edited.rendered[CONTESTED].removesuffix(LINE.encode()) + b"# mine\n")
+    environment = request.getfixturevalue("poetry") if manager == "poetry" else clean_environment()
+    add = (
+        ("uv", "add", "--quiet", "--no-sync", "colorama")
+        if manager == "uv"
+        else ("poetry", "add", "--lock", "colorama")
+    )
+    Project(project.path, environment).run(*add)
+    project.commit("Work")
+    expected = edited.expected(fresh)
+
+    update_quickly(project)
+
+    found = contents(project)
+    conflicts = {path: found.pop(path) for path in (ADDED, CONTESTED)}
+    assert set(project.run("git", "diff", "--name-only", "--diff-filter=U").split()) == conflicts.keys()
+    refused = refused_by_the_hook(project)
+    for path, text in conflicts.items():
+        lines = text.decode().splitlines()
+        assert "# mine" in lines or "mine" in lines
+        assert [line for line in lines if refused.search(line)] == ["<<<<<<< before updating", ">>>>>>> after updating"]
+        del expected[path]
+
+    documents = [tomllib.loads(text.decode()) for text in (found.pop("pyproject.toml"), fresh["pyproject.toml"])]
+    (added,) = {*documents[0]["project"]["dependencies"]} - {*documents[1]["project"]["dependencies"]}
+    documents[0]["project"]["dependencies"].remove(added)
+    assert added.startswith("colorama")
+    assert documents[0] == documents[1]
+    assert f"{manager}.lock" in found
+    del expected["pyproject.toml"]
+
+    assert found.keys() == expected.keys()
+    assert [path for path, text in found.items() if text != expected[path]] == []
+
+
+def refused_by_the_hook(project: Project) -> re.Pattern[str]:
+    """What the git hook looks for; tests/test_service.py runs it."""
+    (builtin, *_) = yaml.safe_load((project.path / ".pre-commit-config.yaml").read_text())["repos"]
+    (pattern,) = (hook["args"][0] for hook in builtin["hooks"] if hook.get("alias") == "conflict-markers")
+    return re.compile(pattern)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("answers", [{}, {"framework": "django", "package_manager": "poetry"}], ids=str)
+@pytest.mark.parametrize("releases", [[OLDEST, BETWEEN], *filter(None, [real_releases()])], ids=", ".join)
+def test_more_than_one_update_is_one_update(
+    rendered_before: Callable[[str, Answers, Path], Project], releases: list[str], answers: Answers, tmp_path: Path
+) -> None:
+    first, *between = releases
+    one, more = (rendered_before(first, answers, tmp_path / name) for name in ("one", "more"))
+    for project in (one, more):
+        Edited(project).edit()
+        project.commit("Work")
+    for version in between:
+        update_quickly(more, version)
+        assert f"_commit: {version}\n" in (more.path / ANSWERS).read_text()
+        more.commit(version)
+    for project in (one, more):
+        update_quickly(project)
+    assert contents(more) == contents(one)
+    assert answers_of(more) == answers_of(one)
+
+
+def turns() -> Iterator[dict[str, str]]:
+    """Sets of answers that go through each choice of each question that an update may change, and back."""
+    offered: dict[str, list[str]] = {}
+    for name, question in QUESTIONS.items():
+        if "when" in question or "check_same" in question.get("validator", ""):
+            continue
+        values = choices(name)
+        if question.get("multiselect"):
+            # All and none, then halves, such that any two are told apart.
+            halves = [
+                [value for i, value in enumerate(values) if i >> bit & 1] for bit in range(len(values).bit_length())
+            ]
+            offered[name] = [
+                f"[{', '.join(some)}]" for some in (values, [], *halves) if some in ([], values) or values[1:]
+            ]
+        else:
+            texts = {"project_slug": ["one", "two"], "author_email": ["", "two@example.com"]}
+            offered[name] = values or texts.get(name, ["One", "Two"])
+    for turn in (*range(max(map(len, offered.values()))), 0):
+        yield {name: values[turn % len(values)] for name, values in offered.items()}
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("framework", choices("framework"))
+def test_changed_answers_equal_a_fresh_render(
+    project: Callable[..., Project], render: Callable[..., Project], framework: str
+) -> None:
+    first, *others = turns()
+    service = project(framework=framework, **first)
+    written_once = matching(NOW.yours, contents(service))
+    at_first = contents(service)
+    for turn in others:
+        update_quickly(service, answers=turn)
+        fresh = contents(render(framework=framework, **turn))
+        expected = fresh | {path: at_first[path] for path in written_once}
+        found = contents(service)
+        assert found.keys() == expected.keys()
+        assert [path for path, text in found.items() if text != expected[path]] == [], turn
+        service.commit("Change answers")
+
+
+def test_the_turns_go_through_each_choice() -> None:
+    fixed = {name for name, question in QUESTIONS.items() if "check_same" in question.get("validator", "")}
+    assert fixed == {"framework"}
+    for name, question in NOW.questions.items():
+        values = {turn.get(name, "") for turn in turns()}
+        if question["multiselect"]:
+            assert {typed([]), typed(question["choices"])} <= values
+        elif name not in fixed:
+            assert values == set(question["choices"]) if question["choices"] else len(values) > 1
+
+
+def test_answers_that_some_file_might_swallow_stay(copie: Copie, template: Path, tmp_path: Path) -> None:
+    answers = {"project_name": '-dash: "{{ 7*7 }}" \\', "author_name": "null", "project_description": "# {% raw %} 'x'"}
+    origin = shutil.copytree(template, tmp_path / "origin")
+    result = copie.copy(answers, template_dir=origin)
+    untouched = under_git(result)
+    managed = origin / "template" / ADDED
+    managed.write_text(f"{managed.read_text()}# changed\n")
+    release(origin, "v0.0.2")
+    assert copie.update(result).exception is None
+
+    fresh = under_git(copie.copy(answers, template_dir=origin))
+    untouched.run("diff", "--recursive", "--exclude=.git", untouched.path, fresh.path)
+    assert (untouched.path / ADDED).read_text().endswith("# changed\n")
 
 
 def under_git(result: Result) -> Project:
@@ -39,59 +354,90 @@ def under_git(result: Result) -> Project:
     return project
 
 
-def test_an_untouched_project_becomes_a_fresh_render(copie: Copie, origin: Path) -> None:
-    """Also with answers that some file might have swallowed."""
-    answers = {"project_name": '-dash: "{{ 7*7 }}" \\', "author_name": "null", "project_description": "# {% raw %} 'x'"}
-    result = copie.copy(answers, template_dir=origin)
-    untouched = under_git(result)
-    add_line(in_template(origin, MANAGED), "# changed")
-    release(origin, "v0.0.2")
-    assert copie.update(result).exception is None
-
-    fresh = under_git(copie.copy(answers, template_dir=origin))
-    untouched.run("diff", "--recursive", "--exclude=.git", untouched.path, fresh.path)
-    assert (untouched.path / MANAGED).read_text().endswith("# changed\n")
-
-
-def test_yours_stays_and_managed_is_merged(copie: Copie, origin: Path) -> None:
-    project = under_git(copie.copy(template_dir=origin))
-    for path in (Path("README.md"), OF_THE_EXAMPLE, MANAGED, CONTESTED):
-        add_line(project.path / path, "# mine")
-    shutil.rmtree(project.path / "tests/users")
-    project.commit("Make it mine")
-
-    for path in (YOURS, OF_THE_EXAMPLE, CONTESTED, Path("README.md.jinja")):
-        add_line(in_template(origin, path), "# the template's")
-    managed = in_template(origin, MANAGED)
-    managed.write_text(f"# the template's\n{managed.read_text()}")
-    release(origin, "v0.0.2")
-    message = project.run(COPIER, "update", "--defaults")
-
-    changed = {line.split()[-1] for line in project.run("git", "status", "--porcelain").splitlines()}
-    assert changed == {".copier-answers.yml", str(MANAGED), str(CONTESTED)}
-    merged = (project.path / MANAGED).read_text()
-    assert merged.startswith("# the template's\n")
-    assert merged.endswith("# mine\n")
-    assert "    git diff --check\n" in message
-    conflicts = project.run("git", "diff", "--check", fails=True)
-    assert {line.partition(":")[0] for line in conflicts.splitlines() if "conflict marker" in line} == {str(CONTESTED)}
-
-
 def test_a_feature_that_is_added_later_brings_its_files(
     project: Callable[..., Project], render: Callable[..., Project]
 ) -> None:
+    """Beside what you have under the same name."""
     service = project(**BARE)
-    service.run(COPIER, "update", "--defaults", "--quiet", "--data=features=[example]")
+    own = service.path / OF_THE_EXAMPLE
+    own.parent.mkdir()
+    own.write_text("mine\n")
+    service.commit("Add my own orders")
+    update(service, "--quiet", "--data=features=[example]")
     assert service.files() == render().files()
-    assert (service.path / OF_THE_EXAMPLE).read_bytes() == (render().path / OF_THE_EXAMPLE).read_bytes()
+    assert own.read_text() == "mine\n"
+    assert (own.parent / "models.py").read_bytes() == (render().path / OF_THE_EXAMPLE.parent / "models.py").read_bytes()
 
 
-def test_a_feature_that_is_dropped_takes_its_files_away(
+def test_a_feature_that_is_dropped_says_so_and_gives_back(
     project: Callable[..., Project], render: Callable[..., Project]
 ) -> None:
     service = project()
-    service.run(COPIER, "update", "--defaults", "--quiet", "--data=features=[]")
-    assert service.files() == render(**BARE).files()
+    edited, mine = service.path / OF_THE_EXAMPLE, service.path / OF_THE_EXAMPLE.with_name("mine.py")
+    edited.write_text(f"{edited.read_text()}# mine\n")
+    mine.write_text("mine\n")
+    service.commit("Work")
+    assert "+# mine\n" in service.run(*command("git log -p"))
+
+    message = update(service, "--data=features=[]")
+    said = "A feature that you switch off takes its files away, with what you changed in them."
+    assert said in message[: message.index("template version")]
+    bare = render(**BARE).files()
+    assert service.files() - bare == {mine.relative_to(service.path)}
+    assert str(OF_THE_EXAMPLE) in service.run(*command("git diff --name-only")).split()
+
+    service.run(*command("git restore src"))
+    assert edited.read_text().endswith("# mine\n")
+    service.commit("Drop the example, keep orders")
+    update(service)
+    assert service.run("git", "status", "--porcelain") == ""
+    assert edited.read_text().endswith("# mine\n")
+
+
+def command(start: str) -> list[str]:
+    """The one line of docs/updating.md that starts so, without its comment."""
+    (line,) = (line for line in PAGE.splitlines() if line.strip().startswith(start))
+    return shlex.split(line, comments=True)
+
+
+def test_an_update_and_a_file_are_taken_back_as_the_page_says(
+    before: Callable[[str, Answers], Project],
+) -> None:
+    project = before(OLDEST, {})
+    changed = project.path / KERNEL
+    rendered = changed.read_text()
+    changed.write_text("broken\n")
+    project.commit("Break it")
+    as_it_was = contents(project)
+
+    update(project, "--conflict=rej")
+    assert f"?? {KERNEL}.rej" in project.run("git", "status", "--porcelain").splitlines(), "git does not hide the edit"
+    (undo,) = (line for line in PAGE.splitlines() if line.startswith("git reset"))
+    project.run("sh", "-ec", undo)
+    assert contents(project) == as_it_was
+
+    project.run(COPIER, *command("uvx copier recopy")[2:])
+    assert contents(project) == as_it_was | {KERNEL: rendered.encode()}
+
+
+@pytest.mark.deep
+def test_a_project_in_a_folder_of_a_repository_is_updated_alone(
+    before: Callable[[str, Answers], Project], render: Callable[..., Project], tmp_path: Path
+) -> None:
+    """Patterns are anchored at the project, paths of git at the repository."""
+    alone = before(OLDEST, {})
+    shutil.rmtree(alone.path / ".git")
+    whole = Project(tmp_path / "repository")
+    whole.path.mkdir()
+    (whole.path / "README.md").write_text("of both\n")
+    service = Project(alone.path.rename(whole.path / "service"))
+    edited = Edited(service)
+    edited.edit()
+    whole.commit("Work")
+    expected = edited.expected(contents(render()))
+    update_quickly(service)
+    assert contents(service) == expected
+    assert whole.run("git", "status", "--porcelain", "README.md") == ""
 
 
 def test_a_renamed_folder_renames_nothing(project: Callable[..., Project]) -> None:
@@ -102,11 +448,6 @@ def test_a_renamed_folder_renames_nothing(project: Callable[..., Project]) -> No
     assert moved.run("git", "status", "--porcelain") == ""
 
 
-def test_without_git_an_update_says_why_it_cannot(copie: Copie, template: Path) -> None:
-    result = copie.update(copie.copy(template_dir=template))
-    assert str(result.exception) == "Updating is only supported in git-tracked subprojects."
-
-
 def test_a_project_keeps_its_framework(project: Callable[..., Project]) -> None:
     service = project()
     said = service.run(COPIER, "update", "--defaults", "--data=framework=django", fails=True)
@@ -114,16 +455,3 @@ def test_a_project_keeps_its_framework(project: Callable[..., Project]) -> None:
         "Keep fastapi: a project never changes its framework; render a new one beside it, and move what is yours."
     )
     assert service.run("git", "status", "--porcelain") == ""
-
-
-def test_a_project_may_change_its_package_manager_and_back(
-    project: Callable[..., Project], render: Callable[..., Project]
-) -> None:
-    service = project()
-    for manager, profile in (("poetry", {"package_manager": "poetry"}), ("uv", {})):
-        message = service.run(COPIER, "update", "--defaults", f"--data=package_manager={manager}")
-        assert f"{manager} sync && {manager} run poe check" in message
-        assert service.files() == render(**profile).files()
-        for path in ("pyproject.toml", "AGENTS.md", ".pre-commit-config.yaml"):
-            assert (service.path / path).read_bytes() == (render(**profile).path / path).read_bytes()
-        service.commit()
