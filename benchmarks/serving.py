@@ -68,7 +68,7 @@ class Framework(NamedTuple):
 
 
 FASTAPI_FLOOR = ("python", HERE / "floor.py")
-GRANIAN = ("granian", "--interface=wsgi", f"--blocking-threads={POOL_SIZE}", "--no-ws", "--no-log")
+GRANIAN = ("granian", "--interface=wsgi", f"--blocking-threads={5 * POOL_SIZE + 4}", "--no-ws", "--no-log")
 GUNICORN = ("gunicorn", "--workers=1", "--no-control-socket", "--log-level=warning")
 FRAMEWORKS = {
     "fastapi": Framework(
@@ -114,7 +114,7 @@ class Server(NamedTuple):
             process = subprocess.Popen(pinned(SERVERS, *command), cwd=folder, env=own, stdout=log, stderr=log)
         try:
             while not answers(port):
-                if process.poll() is not None or time.perf_counter() - started > 60:
+                if process.poll() is not None or time.perf_counter() - started > 300:
                     process.kill()
                     sys.exit(f"{command[0]} does not serve:\n{Path(log.name).read_text()}")
                 time.sleep(0.005)
@@ -203,9 +203,9 @@ class Load(NamedTuple):
 
 
 def _milliseconds(said: str, percent: int) -> float:
-    found = re.search(rf"^\s+{percent}%\s+([\d.]+)(us|ms|s)$", said, re.MULTILINE)
+    found = re.search(rf"^\s+{percent}%\s+([\d.]+)(us|ms|s|m) *$", said, re.MULTILINE)
     assert found
-    return float(found[1]) * {"us": 0.001, "ms": 1, "s": 1000}[found[2]]
+    return float(found[1]) * {"us": 0.001, "ms": 1, "s": 1000, "m": 60_000}[found[2]]
 
 
 class Service:
