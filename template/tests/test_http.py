@@ -143,7 +143,7 @@ async def test_documentation_is_open_in_development_and_closed_in_production(
         assert_problem(await client.get(path), 404)
 
 
-ORIGIN = "https://shop.example"
+ORIGIN = "https://front.example"
 PREFLIGHT = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
 
 

@@ -35,7 +35,7 @@ from app.types import Line, Money, PositiveInt, UtcDatetime
 )
 def test_accepted(kind: str, text: str, value: object) -> None:
     adapter = TypeAdapter(getattr(types, kind))
-    # FastAPI reads the JSON of a body itself, and validates what it has read.
+    # The framework reads the JSON of a body itself, and validates what it has read.
     for read in (adapter.validate_json(text), adapter.validate_python(json.loads(text))):
         assert read == value
         assert type(read) is type(value)

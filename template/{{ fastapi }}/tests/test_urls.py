@@ -18,7 +18,7 @@ def request_of(application: FastAPI) -> Request:
     ("options", "url"),
     [
         ({}, "/users/7"),
-        ({"query": {"q": "django", "page": 1}, "fragment": "results"}, "/users/7?q=django&page=1#results"),
+        ({"query": {"q": "python", "page": 1}, "fragment": "results"}, "/users/7?q=python&page=1#results"),
         ({"query": {"q": "a&b=c d/é%#?"}}, "/users/7?q=a%26b%3Dc+d%2F%C3%A9%25%23%3F"),
         ({"query": {}, "fragment": "a b#c"}, "/users/7#a%20b%23c"),
     ],

@@ -1,0 +1,120 @@
+"""What is not chosen leaves nothing behind: no file, dependency, variable, task, module, nor a word about it."""
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from functools import cache
+
+import pytest
+from conftest import Project, once
+from packaging.requirements import Requirement
+from questionnaire import DEFAULTS, FACTORS, RENDERS, TEXTS, Levels, answers
+
+type Option = tuple[str, str]  # a factor, and its level
+
+# What an option is called, if that is a word for much else too: only what it brings can tell of it.
+ORDINARY = {"example", "none", "proprietary", "3.13", "3.14"}
+TELLING = {("features.example", "on"): {"orders", "products", "payments"}}
+
+# They speak of what is not chosen: of other terms, of how to choose again, of whose secrets to look for.
+SPEAKING = {".copier-answers.yml", ".pre-commit-config.yaml", "LICENSE", "docs/updating.md"}
+# Nor is this left over: whose list of passwords it is, a logger, what both frameworks report to.
+NAMED = re.compile(r"Django and SecLists \(MIT\)|uvicorn\.access|(?i:opentelemetry)")
+
+
+def options() -> list[Option]:
+    """All that can be chosen, and so also not be chosen."""
+    chosen = [(factor, level) for factor in FACTORS if factor not in TEXTS for level in FACTORS[factor]]
+    return [(factor, level) for factor, level in chosen if level != "off"]
+
+
+def defined(tree: ast.AST) -> Iterator[str]:
+    """Classes with names that no prose has, the variables of settings, and modules of others."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.ClassDef(name=name, body=body):
+                if re.search(r"[a-z][A-Z]", name):
+                    yield name
+                if name.endswith("Settings"):
+                    fields = [field.target for field in body if isinstance(field, ast.AnnAssign)]
+                    yield from (field.id.upper() for field in fields if isinstance(field, ast.Name))
+            case ast.Import(names=names):
+                yield from {alias.name.split(".")[0] for alias in names} - sys.stdlib_module_names
+            case ast.ImportFrom(module=str(module), level=0):
+                yield from {module.split(".")[0]} - sys.stdlib_module_names
+
+
+def brought(project: Project) -> set[tuple[str, str]]:
+    """What a render holds: of which kind, and its name."""
+    document = tomllib.loads((project.path / "pyproject.toml").read_text())
+    wanted = [document["project"]["dependencies"], *document["dependency-groups"].values()]
+    found = {("dependency", Requirement(line).name) for lines in wanted for line in lines}
+    found |= {("tool", name) for name in document["tool"]}
+    found |= {("task", f"poe {name}") for name in document["tool"]["poe"]["tasks"]}
+    variables = re.findall(r"^#(\w+)=", (project.path / ".env.example").read_text(), re.MULTILINE)
+    found |= {("variable", name) for name in variables}
+    for path in project.files():
+        places = [path, *path.parents][:-1]
+        found |= {("place", str(place)) for place in places if len(place.parts) > 1}
+        if path.suffix == ".py":
+            found |= {("module", ".".join(place.with_suffix("").parts[1:])) for place in places if len(place.parts) > 2}
+            found |= {("defined", name) for name in defined(ast.parse((project.path / path).read_text()))}
+    return found
+
+
+@pytest.fixture(scope="session")
+def words(render: Callable[..., Project]) -> Callable[[Option], set[str]]:
+    """The words of an option: its name, and the names of what a render has only with it, all else being the same."""
+
+    @cache
+    def rendered(option: Option) -> set[tuple[str, str]]:
+        return brought(render(**answers(DEFAULTS | dict([option]))))
+
+    @cache
+    def words(option: Option) -> set[str]:
+        factor, level = option
+        name = factor.rpartition(".")[2] if level == "on" else level
+        others = [rendered((factor, other)) for other in FACTORS[factor] if other != level]
+        own = {word for _, word in rendered(option).difference(*others)}
+        return own | ({name} - ORDINARY) | TELLING.get(option, set())
+
+    return words
+
+
+@pytest.fixture(params=once(RENDERS))
+def levels(request: pytest.FixtureRequest) -> Levels:
+    row: Levels = request.param
+    return row
+
+
+def test_what_is_off_leaves_nothing(
+    render: Callable[..., Project], words: Callable[[Option], set[str]], levels: Levels
+) -> None:
+    project = render(**answers(levels))
+    off = {word: option for option in options() if option not in levels.items() for word in words(option)}
+    left = []
+    for path in project.files():
+        if str(path) not in SPEAKING:
+            text = f"{path}\n{NAMED.sub('', (project.path / path).read_text())}"
+            said = parts(text)
+            left += [
+                f"{path}: {word} of {off[word]}" for word in off if parts(word) <= said and whole(word).search(text)
+            ]
+    assert left == []
+
+
+def parts(text: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", text.lower()))
+
+
+@cache
+def whole(word: str) -> re.Pattern[str]:
+    """Prose writes a plain word as it likes: FastAPI, Poetry."""
+    return re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE if word.islower() else re.NOFLAG)
+
+
+def test_each_option_is_told_by_a_word(words: Callable[[Option], set[str]]) -> None:
+    """Or what it leaves behind could not be seen. A version or an absence has none."""
+    assert {level for factor, level in options() if not words((factor, level))} <= ORDINARY
