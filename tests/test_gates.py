@@ -176,6 +176,7 @@ OFFENCES: dict[str, dict[str, str | bytes]] = {
     "mixed-line-ending": {"planted/endings.bat": b"a\r\nb\n"},
     "trailing-whitespace": {"planted/trailing.txt": "a \n"},
     "conflict-markers": {"planted/conflict.txt": "<<<<<<< before updating\nmine\n"},
+    "rejected-edits": {"planted/module.py.rej": "@@ -1 +1 @@\n-theirs\n+mine\n"},
     "detect-private-key": {"planted/key.txt": f"-----BEGIN RSA {'PRIVATE KEY'}-----\n"},
     "secret-files": {"planted/.env": "A=1\n", "planted/.env.production": "A=1\n", "planted/id_rsa": ""},
     "secrets": {f"planted/secret-{kind}.txt": f"{secret}\n" for kind, secret in enumerate(secrets())},
