@@ -218,7 +218,7 @@ def workshop() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def installed(render: Callable[..., Project], request: pytest.FixtureRequest, workshop: Path) -> Callable[..., Project]:
-    """Renders, puts under git and installs, each set of answers once."""
+    """Renders, puts under git and installs, each set of answers once. What mypy knows of packages is known to all."""
     done: dict[frozenset[tuple[str, str]], Project] = {}
 
     def installed(**answers: str) -> Project:
@@ -228,7 +228,8 @@ def installed(render: Callable[..., Project], request: pytest.FixtureRequest, wo
             shutil.copytree(render(**answers).path, path)
             manager = answers.get("package_manager", "uv")
             environment = request.getfixturevalue("poetry") if manager == "poetry" else clean_environment()
-            project = Project(path, environment, manager)
+            types = {"MYPY_CACHE_DIR": str(workshop / f"types-{answers.get('framework', 'fastapi')}")}
+            project = Project(path, environment | types, manager)
             project.commit("Render")
             project.run(manager, "sync")
             done[key] = project

@@ -4,6 +4,7 @@ or a choice that comes later is covered without anyone remembering."""
 import re
 from collections.abc import Mapping
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,16 @@ def pairs(factors: dict[str, list[str]], *promised: Levels) -> list[Levels]:
     """A covering array, the smallest of many: each pair of levels of each two factors stands in a row, and so does what
     is promised. The first row holds what comes first."""
     first = {factor: levels[0] for factor, levels in factors.items()}
-    arrays = (make(factors, presets=[first], salt=str(salt)) for salt in range(50))
-    keeping = [rows for rows in arrays if all(any(some.items() <= row.items() for row in rows) for some in promised)]
-    return [{factor: row[factor] for factor in factors} for row in min(keeping, key=len)]
+    fewest = prod(sorted(map(len, factors.values()))[-2:])
+    smallest: list[Levels] = []
+    for salt in range(50):
+        rows = make(factors, presets=[first], salt=str(salt))
+        kept = all(any(some.items() <= row.items() for row in rows) for some in promised)
+        if kept and (not smallest or len(rows) < len(smallest)):
+            smallest = rows
+        if len(smallest) == fewest:
+            break
+    return [{factor: row[factor] for factor in factors} for row in smallest]
 
 
 def holds_python(option: str) -> bool:

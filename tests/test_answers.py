@@ -163,12 +163,15 @@ def rendering(tmp_path_factory: pytest.TempPathFactory) -> Rendering:
     return rendering
 
 
+PLAIN_ANSWER = re.compile("|".join(re.escape(answer) for answer in PLAIN.values()))
+QUESTION_OF = {answer: name for name, answer in PLAIN.items()}
+
+
 def replaced(document: Any, answers: Mapping[str, str]) -> Any:
     """A document with what was typed in place of the plain answers."""
     match document:
         case str():
-            marks = {mark: answers[name] for name, mark in PLAIN.items()}
-            return re.sub("|".join(map(re.escape, marks)), lambda found: marks[found[0]], document)
+            return PLAIN_ANSWER.sub(lambda found: answers[QUESTION_OF[found[0]]], document)
         case dict():
             return {replaced(name, answers): replaced(value, answers) for name, value in document.items()}
         case list() | tuple():

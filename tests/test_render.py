@@ -183,7 +183,7 @@ def test_what_is_never_run_changes_no_code(render: Callable[..., Project]) -> No
 
 
 def code(project: Project) -> tuple[dict[Path, bytes], object]:
-    """Each module of the service, and all that it depends on; `scripts` are for pipelines, and tested for themselves."""
+    """Each module of the service, and all that it depends on; `scripts` are for pipelines, and tested alone."""
     document = tomllib.loads((project.path / "pyproject.toml").read_text())
     files = [path for path in project.files() if path.suffix == ".py" and path.parts[0] != "scripts"]
     modules = {path: (project.path / path).read_bytes() for path in files}
