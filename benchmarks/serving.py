@@ -224,6 +224,8 @@ class Service:
             "ENVIRONMENT": "production",
             "SECRET_KEY": secrets.token_urlsafe(48),
             "PAYMENTS_SECRET": secrets.token_urlsafe(48),
+            "SMTP_URL": "smtps://mail.example.com",
+            "MAIL_FROM": "service@example.com",
             "ALLOWED_HOSTS": "127.0.0.1",
             "DATABASE_POOL_SIZE": str(POOL_SIZE),
             "LOGIN_RATE": "1000/minute",

@@ -86,6 +86,10 @@ class Project:
         """The same in the environment that the package manager made, as in `uv run` and `poetry run`."""
         return self.run(self.manager, "run", *command, fails=fails)
 
+    def python(self) -> Path:
+        """That of the environment: it is the same process that a signal reaches."""
+        return Path(self.run_inside("python", "-c", "import sys; print(sys.executable)").splitlines()[-1])
+
     def commit(self, message: str = "Change") -> None:
         self.run("git", "init", "--quiet")
         self.run("git", "add", "--all")
@@ -189,12 +193,13 @@ def project(render: Callable[..., Project], tmp_path: Path) -> Callable[..., Pro
 
 
 @pytest.fixture(scope="session")
-def poetry(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def poetry(workshop: Path) -> dict[str, str]:
     """The environment of a Poetry that only these tests use.
 
     By itself it asks its index in a way that mirrors and proxies do not answer; the plugin makes it ask as pip does.
     """
-    tools = tmp_path_factory.mktemp("poetry")
+    tools = workshop / "poetry"
+    tools.mkdir()
     environment = clean_environment() | {
         "POETRY_VIRTUALENVS_PATH": str(tools / "virtualenvs"),
         "UV_TOOL_DIR": str(tools),

@@ -244,6 +244,8 @@ def test_production_serves_the_same_without_its_documents(installed: Callable[..
         "ENVIRONMENT": "production",
         "SECRET_KEY": "Zm9yIHRoZSB0ZXN0cywgYW5kIG9ubHkgZm9yIHRoZW0",
         "PAYMENTS_SECRET": "bm90IHVzZWQgYW55d2hlcmUsIG1hZGUgZm9yIHRlc3Rz",
+        "SMTP_URL": "smtps://mail.example.com",
+        "MAIL_FROM": "service@example.com",
         "ALLOWED_HOSTS": "127.0.0.1",
     }
     project = installed()

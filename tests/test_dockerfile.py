@@ -50,7 +50,10 @@ def test_only_what_is_built_differs_by_package_manager(render: Callable[..., Pro
     assert len(last) == 1
 
 
-@pytest.mark.parametrize("answers", [{}, {"framework": "django", **BARE}], ids=["example", "bare"])
+COMPOSED = {"example": {}, "bare": {"framework": "django", **BARE}, "jobs": {"features": "[example, jobs]"}}
+
+
+@pytest.mark.parametrize("answers", COMPOSED.values(), ids=COMPOSED)
 class TestCompose:
     @pytest.fixture
     def compose(self, render: Callable[..., Project], answers: Answers) -> dict[str, Any]:
@@ -59,7 +62,10 @@ class TestCompose:
         return compose
 
     def test_no_secret_has_a_default(self, compose: dict[str, Any], answers: Answers) -> None:
-        secrets = {"POSTGRES_PASSWORD", "SECRET_KEY", *(["PAYMENTS_SECRET"] if "features" not in answers else [])}
+        chosen = answers.get("features", "[example]")
+        secrets = {"POSTGRES_PASSWORD", "SECRET_KEY"}
+        secrets |= {"PAYMENTS_SECRET"} if "example" in chosen else set()
+        secrets |= {"SMTP_URL", "MAIL_FROM"} if "jobs" in chosen else set()
         found = set()
         for service in compose["services"].values():
             for name, value in service["environment"].items():
@@ -72,18 +78,21 @@ class TestCompose:
     def test_migrations_come_between_the_database_and_the_service(
         self, compose: dict[str, Any], answers: Answers
     ) -> None:
-        assert isinstance(answers, dict)
         services = compose["services"]
         assert services["database"]["image"].startswith("postgres:18.")
         assert services["migrate"]["command"] == ["migrate"]
         assert services["migrate"]["depends_on"] == {"database": {"condition": "service_healthy"}}
         assert services["service"]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
         assert "restart" not in services["migrate"]
+        assert ("worker" in services) == ("jobs" in answers.get("features", ""))
+        if worker := services.get("worker"):
+            assert worker["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
+            assert (*worker["entrypoint"], *worker["command"]) == ("python", "-m", "app.jobs", "work")
         for name in ("database", "service"):
             assert services[name]["healthcheck"]["test"][0] == "CMD"
 
     def test_the_service_can_write_nowhere_and_may_do_nothing(self, compose: dict[str, Any]) -> None:
-        for name in ("migrate", "service"):
+        for name in compose["services"].keys() - {"database"}:
             service = compose["services"][name]
             assert service["read_only"] is True
             assert service["cap_drop"] == ["ALL"]

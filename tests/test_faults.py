@@ -75,7 +75,7 @@ class Database:
 
     def __init__(self, project: Project, folder: Path) -> None:
         self.process = subprocess.Popen(
-            (project.path / ".venv/bin/python", "-c", DATABASE, folder),
+            (project.python(), "-c", DATABASE, folder),
             cwd=project.path,
             env=project.environment,
             stdin=subprocess.PIPE,

@@ -20,11 +20,12 @@ CHECKOV = "checkov==3.3.30"
 UNKNOWN = {"HTTPRoute"}  # of the Gateway API, whose schemas do not come with those of Kubernetes
 
 WITH = {"features": "[example,kubernetes]"}
+WITH_WORKERS = {"framework": "django", "features": "[example,kubernetes,jobs]"}
 
 
-@pytest.fixture(params=["fastapi", "django"])
+@pytest.fixture(params=[WITH, WITH_WORKERS], ids=["fastapi", "django-jobs"])
 def service(render: Callable[..., Project], request: pytest.FixtureRequest) -> Project:
-    return render(framework=request.param, **WITH)
+    return render(**request.param)
 
 
 @cache
@@ -54,8 +55,13 @@ def production(service: Project) -> list[Manifest]:
 
 
 def of_kind(manifests: list[Manifest], kind: str) -> Manifest:
-    [found] = [manifest for manifest in manifests if manifest["kind"] == kind]
+    [found] = [manifest for manifest in manifests if manifest["kind"] == kind and manifest not in workers(manifests)]
     return found
+
+
+def workers(manifests: list[Manifest]) -> list[Manifest]:
+    """The Deployment of the feature `jobs`, if it is on."""
+    return [manifest for manifest in manifests if manifest["metadata"]["name"] == "worker"]
 
 
 def pods(manifests: list[Manifest]) -> Iterator[Manifest]:
@@ -141,22 +147,24 @@ def test_the_route_has_the_fields_of_its_api(production: list[Manifest]) -> None
 
 def test_every_selector_finds_its_pods_and_no_others(manifests: list[Manifest]) -> None:
     labels = {pod["spec"]["containers"][0]["name"]: pod["metadata"]["labels"] for pod in pods(manifests)}
-    assert labels.keys() == {"api", "migrate"}
+    everybody = {"api", "migrate", *(manifest["metadata"]["name"] for manifest in workers(manifests))}
+    assert labels.keys() == everybody
 
     def found(selector: dict[str, str]) -> set[str]:
         return {name for name, having in labels.items() if selector.items() <= having.items()}
 
     deployment = of_kind(manifests, "Deployment")
-    assert found(deployment["spec"]["selector"]["matchLabels"]) == {"api"}
     assert found(of_kind(manifests, "Service")["spec"]["selector"]) == {"api"}
-    for constraint in deployment["spec"]["template"]["spec"]["topologySpreadConstraints"]:
-        assert found(constraint["labelSelector"]["matchLabels"]) == {"api"}
+    for one in (deployment, *workers(manifests)):
+        assert found(one["spec"]["selector"]["matchLabels"]) == {one["metadata"]["name"]}
+        for constraint in one["spec"]["template"]["spec"]["topologySpreadConstraints"]:
+            assert found(constraint["labelSelector"]["matchLabels"]) == {one["metadata"]["name"]}
     selected = {
         manifest["metadata"]["name"]: found(manifest["spec"]["podSelector"].get("matchLabels", {}))
         for manifest in manifests
         if manifest["kind"] == "NetworkPolicy"
     }
-    assert selected == {"deny": {"api", "migrate"}, "from-gateway": {"api"}, "to-dependencies": {"api", "migrate"}}
+    assert selected == {"deny": everybody, "from-gateway": {"api"}, "to-dependencies": everybody}
     for budget in (manifest for manifest in manifests if manifest["kind"] == "PodDisruptionBudget"):
         assert found(budget["spec"]["selector"]["matchLabels"]) == {"api"}
     for scaler in (manifest for manifest in manifests if manifest["kind"] == "HorizontalPodAutoscaler"):
@@ -206,7 +214,8 @@ def test_the_environment_is_what_the_settings_read(service: Project, manifests: 
     required = {name for name, said in known.items() if "required in production" in said}
     page = (service.path / "docs/kubernetes.md").read_text()
     named = set(re.findall(r"--from-literal=(\w+)=", page)) | set(re.findall(r"`(\w+)`", page)) & known.keys()
-    assert required == {"DATABASE_URL", "SECRET_KEY", "PAYMENTS_SECRET"}
+    mail = {"SMTP_URL", "MAIL_FROM"} if workers(manifests) else set()
+    assert required == {"DATABASE_URL", "SECRET_KEY", "PAYMENTS_SECRET", *mail}
     assert required <= named
 
 
@@ -275,9 +284,25 @@ def test_every_pod_is_restricted(service: Project, manifests: list[Manifest]) ->
         assert container["resources"]["limits"].keys() >= {"memory"}
 
 
+def test_workers_come_after_the_migrations_and_finish_what_they_do(service: Project, manifests: list[Manifest]) -> None:
+    assert bool(workers(manifests)) == (service.path / "src/app/jobs").exists()
+    for worker in workers(manifests):
+        pod = worker["spec"]["template"]["spec"]
+        [container], [waiting] = pod["containers"], pod["initContainers"]
+        assert container["command"] == ["python", "-m", "app.jobs", "work"]
+        assert 'commands.add_parser("work"' in (service.path / "src/app/jobs/__main__.py").read_text()
+        assert (
+            waiting["args"] == of_kind(manifests, "Deployment")["spec"]["template"]["spec"]["initContainers"][0]["args"]
+        )
+        assert worker["spec"]["progressDeadlineSeconds"] > int(waiting["args"][-1])
+        settings = (service.path / "src/app/jobs/settings.py").read_text()
+        [grace] = map(float, re.findall(r"worker_grace_seconds: float = Field\(\s*default=(\d+)", settings))
+        assert pod["terminationGracePeriodSeconds"] > grace
+
+
 @pytest.mark.deep
 def test_checkov_finds_nothing_but_what_has_its_reason(render: Callable[..., Project], tmp_path: Path) -> None:
-    service = render(**WITH)
+    service = render(**WITH_WORKERS)
     (tmp_path / ".checkov.yaml").write_bytes((service.path / "deploy/.checkov.yaml").read_bytes())
     shutil.copy(service.path / "Dockerfile", tmp_path)
     for overlay in OVERLAYS:

@@ -15,11 +15,13 @@ from questionnaire import DEFAULTS, FACTORS, RENDERS, TEXTS, Levels, answers
 type Option = tuple[str, str]  # a factor, and its level
 
 # What an option is called, if that is a word for much else too: only what it brings can tell of it.
-ORDINARY = {"example", "none", "proprietary", "3.13", "3.14"}
+ORDINARY = {"example", "jobs", "none", "proprietary", "3.13", "3.14"}
 TELLING = {("features.example", "on"): {"orders", "products", "payments"}}
 
 # They speak of what is not chosen: of other terms, of how to choose again, of whose secrets to look for.
 SPEAKING = {".copier-answers.yml", ".pre-commit-config.yaml", "LICENSE", "docs/updating.md"}
+# They are one file for all that can be chosen, and look which of it is there.
+SPEAKING |= {".dockerignore", "renovate.json", "scripts/template_update.py", "tests/test_telemetry.py"}
 # Nor is this left over: whose list of passwords it is, a logger, what both frameworks report to.
 NAMED = re.compile(r"Django and SecLists \(MIT\)|uvicorn\.access|(?i:opentelemetry)")
 
@@ -93,7 +95,8 @@ def test_what_is_off_leaves_nothing(
     render: Callable[..., Project], words: Callable[[Option], set[str]], levels: Levels
 ) -> None:
     project = render(**answers(levels))
-    off = {word: option for option in options() if option not in levels.items() for word in words(option)}
+    on = {word for option in options() if option in levels.items() for word in words(option)}
+    off = {word: option for option in options() if option not in levels.items() for word in words(option) - on}
     left = []
     for path in project.files():
         if str(path) not in SPEAKING:

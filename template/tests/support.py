@@ -5,6 +5,9 @@ from typing import Any
 
 import httpx2
 
+from app.config import Environment
+from app.slices import find_slices
+
 PASSWORD = "correct horse battery staple"
 """Everybody's, where a test does not choose one."""
 
@@ -27,7 +30,19 @@ PRODUCTION = {
     "secret_key": "Zm9yIHRoZSB0ZXN0cywgYW5kIG9ubHkgZm9yIHRoZW0",
     "allowed_hosts": "test",
 }
-"""Settings that production starts with."""
+"""The kernel's settings that production starts with."""
+
+
+def production_environment() -> dict[str, str]:
+    """The environment that production starts with: what the kernel and the slices require."""
+    required = dict(PRODUCTION)
+    for found in find_slices():
+        if settings := found.attribute("settings", "Settings", type(Environment)):
+            for name, field in settings.model_fields.items():
+                if "required in production" in (field.description or ""):
+                    required[name] = field.examples[0] if field.examples else PRODUCTION["secret_key"]
+    return {name.upper(): value for name, value in required.items()}
+
 
 IDENTITY_PROVIDER = {"jwt_issuer": "https://id.example", "jwt_audience": "api"}
 """Settings that leave the accounts to an identity provider."""

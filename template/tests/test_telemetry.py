@@ -1,23 +1,16 @@
 """What is traced, measured and reported, as it arrives at whoever collects it."""
 
-import gzip
 import json
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 import httpx2
-import jwt
 import pytest
 import sentry_sdk
-from cryptography.hazmat.primitives.asymmetric import ec
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from pydantic import SecretStr
@@ -26,71 +19,13 @@ from app import telemetry
 from app.about import ABOUT
 from app.config import Settings
 from app.users.service import UserService
+from collector import EMAIL, PARENT, TRACE, Collector, collecting, values
 from support import assert_problem
 from test_command_line import serving
 
-TRACE = "0af7651916cd43dd8448eb211c80319c"
-PARENT = "b7ad6b7169203331"
-EMAIL = "ada.lovelace@example.com"
 PASSWORD = "engine no. 1"
 COOKIE = "session=flavour"
 ACCOUNT = {"name": "Ada Lovelace", "email": EMAIL, "password": PASSWORD}
-
-
-class Collector(ThreadingHTTPServer):
-    """Takes what OTLP exporters and Sentry's client send, and is the identity provider of the service."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.received: list[tuple[str, bytes]] = []
-        self.asked: list[str | None] = []
-        """The trace that each of the service's own requests was part of."""
-
-    def bodies(self, path: str) -> list[bytes]:
-        return [body for to, body in self.received if to == path]
-
-    def token(self) -> str:
-        claims = {
-            "iss": self.url,
-            "aud": "tests",
-            "sub": "ada",
-            "exp": time.time() + 60,
-            "email": EMAIL,
-            "email_verified": True,
-            "name": "Ada Lovelace",
-        }
-        return jwt.encode(claims, self.key, "ES256", headers={"kid": "key", "typ": "at+jwt"})
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Collector
-
-    def do_GET(self) -> None:
-        self.server.asked.append(telemetry.trace_id(self.headers["traceparent"]))
-        key = jwt.algorithms.ECAlgorithm.to_jwk(self.server.key.public_key(), as_dict=True)
-        answer = {
-            "issuer": self.server.url,
-            "jwks_uri": f"{self.server.url}/keys",
-            "keys": [{**key, "kid": "key", "alg": "ES256", "use": "sig"}],
-        }
-        self._answer(json.dumps(answer).encode())
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        compressed = self.headers["content-encoding"] == "gzip"
-        self.server.received.append((self.path, gzip.decompress(body) if compressed else body))
-        self._answer(b"")
-
-    def _answer(self, body: bytes) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
 
 
 OFF = """
@@ -108,16 +43,8 @@ print({"opentelemetry.sdk", "opentelemetry.exporter", "app.otel", "app.traces"} 
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    with Collector() as collector:
-        thread = Thread(target=collector.serve_forever, args=(0.01,))
-        thread.start()
+    with collecting() as collector:
         yield collector
-        collector.shutdown()
-        thread.join()
-
-
-def values(attributes: Any) -> dict[str, Any]:
-    return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in attributes}
 
 
 def test_traces_and_metrics_are_collected(collector: Collector, committed_database: str) -> None:
@@ -138,16 +65,10 @@ def test_traces_and_metrics_are_collected(collector: Collector, committed_databa
     [line] = [line for line in map(json.loads, printed.splitlines()) if line["event"] == "request"]
     assert {"route": "/users/me", "status": 200, "user": "ada", "trace_id": TRACE}.items() <= line.items()
 
-    exports = [ExportTraceServiceRequest.FromString(body) for body in collector.bodies("/v1/traces")]
-    resource = values(exports[0].resource_spans[0].resource.attributes)
+    first = ExportTraceServiceRequest.FromString(collector.bodies("/v1/traces")[0])
+    resource = values(first.resource_spans[0].resource.attributes)
     assert (resource["service.name"], resource["deployment.environment.name"]) == (ABOUT.name, "test")
-    spans = [
-        span
-        for export in exports
-        for found in export.resource_spans
-        for scope in found.scope_spans
-        for span in scope.spans
-    ]
+    spans = collector.spans()
     # The probes of `serving` are not among them.
     [request_span] = [span for span in spans if span.kind == Span.SPAN_KIND_SERVER]
     assert (request_span.trace_id.hex(), request_span.parent_span_id.hex()) == (TRACE, PARENT)
@@ -181,13 +102,7 @@ def test_traces_and_metrics_are_collected(collector: Collector, committed_databa
     assert set(collector.asked) == {TRACE}
     assert user
 
-    metrics = {
-        metric.name: metric
-        for body in collector.bodies("/v1/metrics")
-        for found in ExportMetricsServiceRequest.FromString(body).resource_metrics
-        for scope in found.scope_metrics
-        for metric in scope.metrics
-    }
+    metrics = collector.metrics()
     [point] = metrics["http.server.request.duration"].histogram.data_points
     assert (point.count, values(point.attributes)) == (1, measured)
     assert (metrics["http.server.request.duration"].unit, point.explicit_bounds[0]) == ("s", 0.005)

@@ -1,12 +1,11 @@
 """The shell and Django's own commands, as one process of production."""
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
-from support import PRODUCTION
+from support import production_environment
 
 MANAGE = Path(__file__).parents[1] / "manage.py"
 TYPED = """
@@ -18,9 +17,7 @@ call_command("collectstatic", interactive=False)
 
 
 def test_shell_knows_every_model_and_production_is_ready(database_url: str, tmp_path: Path) -> None:
-    environment = {name.upper(): value for name, value in PRODUCTION.items()}
-    secrets = re.findall(r"^#(\w+_SECRET)=", MANAGE.with_name(".env.example").read_text(), re.MULTILINE)
-    environment |= dict.fromkeys(secrets, environment["SECRET_KEY"])
+    environment = production_environment()
     done = subprocess.run(
         [sys.executable, MANAGE, "shell"],
         input=TYPED,

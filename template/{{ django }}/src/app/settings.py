@@ -21,7 +21,8 @@ ALLOWED_HOSTS = sorted(SERVICE.hosts)
 # Django's own debugging shows stack traces to whoever asks; DEBUG echoes SQL statements here (see `db.py`).
 DEBUG = False
 
-# Slices are found, not registered. One whose name is taken by an application of Django's says so in its `apps.py`.
+# Slices are found, not registered. One whose name is taken by an application of Django's says so in its `apps.py`, and
+# there one that stands on somebody else's application names it under NEEDS.
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
@@ -29,6 +30,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    *(name for found in find_slices() for name in found.attribute("apps", "NEEDS", tuple) or ()),
     *(f"app.{found.name}" for found in find_slices()),
 ]
 MIDDLEWARE = [

@@ -33,7 +33,7 @@ _active = meter.create_up_down_counter(
 
 
 class TracedRequests:
-    """Outside of all other middleware. The names are those of FastAPI's own telemetry; probes are left out."""
+    """Outside of all other middleware. The names are those of the semantic conventions; probes are left out."""
 
     def __init__(self, get_response: View) -> None:
         self.get_response = get_response

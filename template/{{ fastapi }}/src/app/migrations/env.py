@@ -16,9 +16,14 @@ LOCK = 7_262_100_428
 load_models()
 
 
+def is_ours(name: str | None, kind: str, _parents: object) -> bool:
+    """Whether Alembic compares what has this name: tables that a library brings are its own business."""
+    return kind != "table" or not (name or "").startswith(Base.metadata.info.get("foreign_tables", ()))
+
+
 def run(connection: Connection) -> None:
     """Migrate over `connection`, in one transaction."""
-    context.configure(connection=connection, target_metadata=Base.metadata)
+    context.configure(connection=connection, target_metadata=Base.metadata, include_name=is_ours)
     with context.begin_transaction():
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
         context.run_migrations()

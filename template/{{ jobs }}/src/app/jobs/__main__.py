@@ -1,0 +1,79 @@
+"""`python -m app.jobs`: do the jobs, or look after them."""
+
+import argparse
+import asyncio
+import sys
+
+from app import logging, telemetry
+from app.config import ConfigError
+from app.config import Settings as KernelSettings
+from app.embedded import EmbeddedServerError, ensure_database
+from app.slices import SliceError
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command. A mistake of the operator ends in one sentence and exit status 1, without a stack trace."""
+    parser = argparse.ArgumentParser(prog="app.jobs", description="Do the jobs, or look after them.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    commands.add_parser("work", help="do jobs until told to stop").set_defaults(run=work)
+    commands.add_parser("list", help="what waits, runs or failed").set_defaults(run=show)
+    for name, run, help_text in (
+        ("cancel", cancel, "take a job out of the queue, or stop it where it runs"),
+        ("retry", retry, "do a job that failed once more"),
+    ):
+        command = commands.add_parser(name, help=help_text)
+        command.add_argument("id", type=int)
+        command.set_defaults(run=run)
+    options = parser.parse_args(arguments)
+    try:
+        ensure_database()
+        settings = KernelSettings.load()
+        logging.configure(settings.log_level, json=settings.logs_json)
+        telemetry.start(settings)
+        asyncio.run(options.run(options))
+    except (ConfigError, EmbeddedServerError, SliceError) as error:
+        sys.exit(f"{error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+async def work(_options: argparse.Namespace) -> None:
+    """Do jobs until SIGTERM or SIGINT."""
+    from app.jobs import worker
+    from app.jobs.settings import Settings
+
+    await worker.work(Settings.load())
+
+
+async def show(_options: argparse.Namespace) -> None:
+    """Print the jobs that have not succeeded, a line each."""
+    from app.jobs.backend import connected, queue
+
+    async with connected():
+        for job in await queue.job_manager.list_jobs_async():
+            if job.status not in {"succeeded", "cancelled"}:
+                print(job.id, job.status, job.task_name, f"attempts={job.attempts}", job.scheduled_at or "", sep="\t")
+
+
+async def cancel(options: argparse.Namespace) -> None:
+    """Cancel a job."""
+    from app.jobs.backend import connected, queue
+
+    async with connected():
+        if not await queue.job_manager.cancel_job_by_id_async(options.id, abort=True):
+            sys.exit(f"There is no job {options.id} that waits or runs.")
+
+
+async def retry(options: argparse.Namespace) -> None:
+    """Enqueue a job again."""
+    from app.jobs.backend import connected, queue
+
+    async with connected():
+        jobs = list(await queue.job_manager.list_jobs_async(id=options.id, status="failed"))
+        if not jobs:
+            sys.exit(f"There is no job {options.id} that failed.")
+        await queue.job_manager.retry_job(jobs[0])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""What the queue does for itself."""
+
+import structlog
+from procrastinate import JobContext
+from procrastinate.jobs import Status
+
+from app.jobs.backend import queue
+
+DAYS = 14
+"""How long a job that has ended can still be looked at."""
+
+MOST_ATTEMPTS = 10
+"""Of a job whose workers end in the middle of it: more often than that, it may be what ends them."""
+
+log = structlog.get_logger()
+
+
+@queue.periodic(cron="* * * * *")
+@queue.task(name="jobs.rescue", queueing_lock="jobs.rescue", pass_context=True)
+async def rescue(context: JobContext, timestamp: int) -> None:
+    """Give back what a worker had begun that is no more: killed, out of memory, cut off."""
+    for job in await context.app.job_manager.get_stalled_jobs():
+        if job.attempts < MOST_ATTEMPTS:
+            await context.app.job_manager.retry_job(job)
+        else:
+            await context.app.job_manager.finish_job(job, Status.FAILED, delete_job=False)
+        log.warning("job rescued", task=job.task_name, job_id=job.id, attempts=job.attempts)
+
+
+@queue.periodic(cron="43 3 * * *")
+@queue.task(name="jobs.forget", queueing_lock="jobs.forget", pass_context=True)
+async def forget(context: JobContext, timestamp: int) -> None:
+    """Delete the jobs that ended long ago, however they ended."""
+    await context.app.job_manager.delete_old_jobs(
+        DAYS * 24, include_failed=True, include_cancelled=True, include_aborted=True
+    )

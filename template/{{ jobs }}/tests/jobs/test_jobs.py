@@ -1,0 +1,346 @@
+"""The queue and its workers, on a database where everything commits."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from logging import INFO
+from typing import Any, LiteralString
+
+import httpx2
+import psycopg
+import pytest
+import structlog
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+from procrastinate.manager import JobManager
+from psycopg.rows import dict_row
+from structlog.contextvars import merge_contextvars
+from structlog.testing import capture_logs
+
+from app.jobs import queue
+from app.jobs.__main__ import main
+from app.jobs.jobs import MOST_ATTEMPTS
+from app.jobs.settings import Settings
+from app.jobs.worker import work
+from app.slices import find_slices
+from collector import PARENT, TRACE, collecting, values
+from test_command_line import serving
+
+ADA = {"name": "Ada Lovelace", "email": "ada@example.com", "password": "engine no. 1"}
+
+type Enqueue = Callable[..., Awaitable[list[int]]]
+type DoAllJobs = Callable[..., Awaitable[list[MutableMapping[str, Any]]]]
+type Sql = Callable[..., list[dict[str, Any]]]
+
+done: list[str] = []
+
+for found in find_slices():
+    found.module("jobs")
+
+
+@queue.task(name="tests.note")
+async def note(text: str) -> None:
+    """A task that succeeds."""
+    done.append(text)
+
+
+@queue.task(name="tests.note_in_a_thread")
+def note_in_a_thread(text: str) -> None:
+    """A task that blocks, which a worker therefore does in a thread."""
+    done.append(text)
+
+
+@queue.task(name="tests.fail", retry=1)
+async def fail() -> None:
+    """A task that never succeeds."""
+    done.append("tried")
+    raise ConnectionError("nobody answers")
+
+
+@pytest.fixture(autouse=True)
+def _forget_what_was_done() -> None:
+    done.clear()
+
+
+@pytest.fixture
+def sql(committed_database: str) -> Iterator[Sql]:
+    """Runs SQL on the database whose queue is empty."""
+    with psycopg.connect(committed_database, autocommit=True, row_factory=dict_row) as connection:
+
+        def sql(statement: LiteralString, *arguments: Any) -> list[dict[str, Any]]:
+            cursor = connection.execute(statement, arguments)
+            return cursor.fetchall() if cursor.description else []
+
+        def empty() -> None:
+            sql("TRUNCATE procrastinate_jobs, procrastinate_periodic_defers, procrastinate_workers CASCADE")
+
+        empty()
+        yield sql
+        empty()
+
+
+@pytest.fixture
+def waiting(sql: Sql) -> Callable[[], list[str]]:
+    """What waits in the queue, but for what the queue does for itself."""
+
+    def waiting() -> list[str]:
+        rows = sql("SELECT task_name FROM procrastinate_jobs WHERE status = 'todo' AND task_name !~ '^(jobs|cleanup)'")
+        return [row["task_name"] for row in rows]
+
+    return waiting
+
+
+@pytest.fixture
+def do_all_jobs(sql: Sql) -> Iterator[DoAllJobs]:
+    """Works until nothing that is due is left; gives what was logged about jobs."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(INFO))
+
+    async def do_all_jobs(concurrency: int = 10) -> list[MutableMapping[str, Any]]:
+        with capture_logs([merge_contextvars]) as lines:
+            while sql(
+                "SELECT 1 FROM procrastinate_jobs WHERE status = 'todo' AND coalesce(scheduled_at, now()) <= now()"
+            ):
+                await work(Settings(environment="test", worker_concurrency=concurrency), wait=False)
+        return [line for line in lines if "job_id" in line]
+
+    yield do_all_jobs
+    structlog.configure(**before)
+
+
+async def test_a_registration_enqueues_a_letter(
+    committing_async_client: httpx2.AsyncClient, waiting: Callable[[], list[str]]
+) -> None:
+    assert (await committing_async_client.post("/users", json=ADA)).status_code == 201
+    assert waiting() == ["mail.welcome"]
+
+
+async def test_a_request_that_is_rolled_back_enqueues_nothing(
+    committing_async_client: httpx2.AsyncClient,
+    sql: Sql,
+    waiting: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: Any, **__: Any) -> str:
+        assert sql("SELECT count(*) FROM users") == [{"count": 0}], "nothing is committed yet"
+        raise RuntimeError("after the user was stored")
+
+    monkeypatch.setattr("app.users.routes.reverse", broken)
+    assert (await committing_async_client.post("/users", json=ADA)).status_code == 500
+    assert waiting() == []
+    monkeypatch.undo()
+    assert (await committing_async_client.post("/users", json=ADA)).status_code == 201
+    assert waiting() == ["mail.welcome"]
+    assert (await committing_async_client.post("/users", json=ADA)).status_code == 409
+    assert waiting() == ["mail.welcome"]
+
+
+async def test_the_log_of_a_job_has_the_id_of_the_request(
+    committing_async_client: httpx2.AsyncClient, sql: Sql, do_all_jobs: DoAllJobs
+) -> None:
+    await committing_async_client.post("/users", json=ADA, headers={"X-Request-ID": "the-request-17"})
+    letter, job = [line for line in await do_all_jobs() if line["task"] == "mail.welcome"]
+    assert letter["event"] == "e-mail"
+    assert (job["event"], job["done"], job["attempt"]) == ("job", True, 1)
+    assert letter["request_id"] == job["request_id"] == "the-request-17"
+
+
+async def test_jobs_are_done_in_their_order(enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs) -> None:
+    await enqueue((note, {"text": "one"}), (note.configure(priority=5), {"text": "urgent"}), (note, {"text": "two"}))
+    await do_all_jobs(concurrency=1)
+    assert done == ["urgent", "one", "two"]
+
+
+async def test_a_task_that_blocks_is_done_in_a_thread(enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs) -> None:
+    await enqueue((note_in_a_thread, {"text": "blocked"}))
+    await do_all_jobs()
+    assert done == ["blocked"]
+
+
+async def test_a_job_for_later_waits(
+    enqueue: Enqueue, waiting: Callable[[], list[str]], do_all_jobs: DoAllJobs
+) -> None:
+    await enqueue((note.configure(schedule_in={"hours": 1}), {"text": "later"}))
+    await do_all_jobs()
+    assert waiting() == ["tests.note"]
+    assert done == []
+
+
+async def test_a_unique_job_waits_only_once(
+    enqueue: Enqueue, waiting: Callable[[], list[str]], do_all_jobs: DoAllJobs
+) -> None:
+    unique = note.configure(queueing_lock="only-one")
+    await enqueue((unique, {"text": "first"}))
+    with pytest.raises(AlreadyEnqueued, match=r"^only-one is enqueued already"):
+        await enqueue((note, {"text": "rolled back with the other"}), (unique, {"text": "second"}))
+    assert waiting() == ["tests.note"]
+    await do_all_jobs()
+    await enqueue((unique, {"text": "third"}))
+    await do_all_jobs()
+    assert done == ["first", "third"]
+
+
+async def test_a_job_that_fails_is_tried_again_and_then_given_up(
+    enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs
+) -> None:
+    [identity] = await enqueue((fail, {}))
+    lines = [line for line in await do_all_jobs() if line["task"] == "tests.fail"]
+    assert [line["attempt"] for line in lines if line["event"] == "job failed"] == [1, 2]
+    assert lines[0]["error"] == "ConnectionError: nobody answers"
+    assert done == ["tried", "tried"]
+    assert sql("SELECT status::text FROM procrastinate_jobs WHERE id = %s", identity) == [{"status": "failed"}]
+
+
+@pytest.mark.parametrize(("attempts", "status"), [(0, "succeeded"), (MOST_ATTEMPTS, "failed")])
+async def test_a_job_of_a_worker_that_is_no_more_is_rescued(
+    enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs, attempts: int, status: str
+) -> None:
+    [identity] = await enqueue((note, {"text": "begun"}))
+    sql("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 minute')")
+    sql(
+        "UPDATE procrastinate_jobs SET status = 'doing', attempts = %s,"
+        " worker_id = (SELECT id FROM procrastinate_workers) WHERE id = %s",
+        attempts,
+        identity,
+    )
+    await enqueue((queue.tasks["jobs.rescue"], {"timestamp": 0}))
+    await do_all_jobs()
+    assert sql("SELECT status::text FROM procrastinate_jobs WHERE id = %s", identity) == [{"status": status}]
+
+
+async def test_old_jobs_are_forgotten(enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs) -> None:
+    identities = await enqueue((note, {"text": "old"}), (fail, {}), (note, {"text": "new"}))
+    await do_all_jobs()
+    sql("UPDATE procrastinate_events SET at = at - interval '15 days' WHERE job_id = ANY(%s)", identities[:2])
+    await enqueue((queue.tasks["jobs.forget"], {"timestamp": 0}))
+    await do_all_jobs()
+    left = [row["id"] for row in sql("SELECT id FROM procrastinate_jobs WHERE task_name LIKE 'tests.%%'")]
+    assert left == identities[2:]
+
+
+async def test_expired_refresh_tokens_are_deleted(enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs) -> None:
+    sql("INSERT INTO users (name, email, password_hash) VALUES ('Ada', 'ada@example.com', 'none')")
+    sql(
+        "INSERT INTO refresh_tokens (user_id, family, digest, expires_at)"
+        " SELECT id, gen_random_uuid(), repeat(days::text, 64), now() + make_interval(days => days - 5)"
+        " FROM users, unnest(ARRAY[1, 9]) AS days"
+    )
+    await enqueue((queue.tasks["cleanup.refresh_tokens"], {"timestamp": 0}))
+    await do_all_jobs()
+    assert sql("SELECT left(digest, 1) AS day FROM refresh_tokens") == [{"day": "9"}]
+
+
+def test_what_recurs_is_due_at_some_time() -> None:
+    recurring = queue.periodic_registry.periodic_tasks.values()
+    soon = {task.task.name: task.croniter.get_next(ret_type=float, start_time=0) for task in recurring}
+    assert soon == {"jobs.rescue": 60, "jobs.forget": 13_380, "cleanup.refresh_tokens": 11_820}
+
+
+async def test_the_operator_cancels_and_retries(
+    enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cancelled, failed = await enqueue((note.configure(schedule_in={"hours": 1}), {"text": "never"}), (fail, {}))
+    await do_all_jobs()
+    capsys.readouterr()
+    await asyncio.to_thread(main, ["list"])
+    listed = [line.split("\t")[:3] for line in capsys.readouterr().out.splitlines()]
+    assert listed == [[str(cancelled), "todo", "tests.note"], [str(failed), "failed", "tests.fail"]]
+    await asyncio.to_thread(main, ["cancel", str(cancelled)])
+    await asyncio.to_thread(main, ["retry", str(failed)])
+    await asyncio.to_thread(main, ["list"])
+    listed = [line.split("\t")[:3] for line in capsys.readouterr().out.splitlines()]
+    assert listed == [[str(failed), "todo", "tests.fail"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["cancel", "4711"], "There is no job 4711 that waits or runs."),
+        (["retry", "4711"], "There is no job 4711 that failed."),
+    ],
+)
+def test_an_unknown_job_is_said_in_one_sentence(sql: Sql, arguments: list[str], sentence: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert str(ended.value) == sentence
+
+
+def test_a_worker_tells_what_it_does_and_stops_when_it_is_told(sql: Sql, committed_database: str) -> None:
+    """From a request to the letter, in the processes of production."""
+    ids = {"X-Request-ID": "the-request-17", "traceparent": f"00-{TRACE}-{PARENT}-01"}
+    with collecting() as collector:
+        endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "LOG_FORMAT": "json"}
+        with serving(**endpoint) as (service, address):
+            httpx2.post(f"{address}/users", json=ADA, headers=ids, timeout=30).raise_for_status()
+            service.terminate()
+            assert service.wait(timeout=30) == 0
+        [request] = [span for span in collector.spans() if span.kind == Span.SPAN_KIND_SERVER]
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "app.jobs", "work"], env=os.environ | endpoint, stdout=subprocess.PIPE
+        )
+        try:
+            while not sql("SELECT 1 FROM procrastinate_jobs WHERE status = 'succeeded' AND task_name = 'mail.welcome'"):
+                assert worker.poll() is None, "the worker ended"
+                time.sleep(0.05)
+            worker.terminate()
+            output, _ = worker.communicate(timeout=30)
+        finally:
+            worker.kill()
+    assert worker.returncode == 0
+    assert sql("SELECT count(*) FROM procrastinate_workers") == [{"count": 0}]
+    lines = [json.loads(line) for line in output.splitlines()]
+    assert lines[-1]["event"] == "stop"
+    [line] = [line for line in lines if line["event"] == "job" and line["task"] == "mail.welcome"]
+    assert (line["request_id"], line["done"], line["attempt"]) == ("the-request-17", True, 1)
+
+    [span] = [span for span in collector.spans() if span.name == "process mail.welcome"]
+    assert span.kind == Span.SPAN_KIND_CONSUMER
+    assert [(link.trace_id.hex(), link.span_id) for link in span.links] == [(TRACE, request.span_id)]
+    assert line["trace_id"] == span.trace_id.hex()
+    inside = {child.name for child in collector.spans() if child.parent_span_id == span.span_id}
+    assert "SELECT users" in inside
+    durations = collector.metrics()["messaging.process.duration"].histogram.data_points
+    [point] = [point for point in durations if values(point.attributes)["job.task"] == "mail.welcome"]
+    assert point.count == 1
+    assert (
+        values(point.attributes)
+        == values(span.attributes)
+        == {
+            "messaging.system": "procrastinate",
+            "messaging.operation.name": "process",
+            "messaging.destination.name": "default",
+            "job.task": "mail.welcome",
+        }
+    )
+
+
+async def test_a_job_whose_end_could_not_be_told_is_done_again(
+    enqueue: Enqueue, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database is gone for just that moment: the worker that is known to live must not keep the job."""
+    finish, gone = JobManager.finish_job, [True]
+
+    async def finish_job(*arguments: Any, **options: Any) -> None:
+        if gone and options["job"].task_name == "tests.note":
+            gone.clear()
+            raise ConnectorException("gone")
+        await finish(*arguments, **options)
+
+    monkeypatch.setattr(JobManager, "finish_job", finish_job)
+    [identity] = await enqueue((note, {"text": "done"}))
+    working = asyncio.create_task(work(Settings(environment="test")))
+    rescue = queue.tasks["jobs.rescue"].configure(queueing_lock="tests.rescue")
+    async with asyncio.timeout(60):
+        while not sql("SELECT 1 FROM procrastinate_jobs WHERE id = %s AND status = 'succeeded'", identity):
+            assert not working.done()
+            if not sql("SELECT 1 FROM procrastinate_jobs WHERE queueing_lock = 'tests.rescue' AND status = 'todo'"):
+                await enqueue((rescue, {"timestamp": 0}))
+            await asyncio.sleep(0.1)
+    assert done == ["done", "done"]
+    signal.raise_signal(signal.SIGTERM)
+    await working
