@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import product
 from math import prod
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import yaml
@@ -86,12 +87,14 @@ def pairs(factors: dict[str, list[str]], *promised: Levels) -> list[Levels]:
     """A covering array, the smallest of many: each pair of levels of each two factors stands in a row, and so does what
     is promised. The first row holds what comes first."""
     first = {factor: levels[0] for factor, levels in factors.items()}
+    more = [some for some in promised if not some.items() <= first.items()]
     fewest = prod(sorted(map(len, factors.values()))[-2:])
     smallest: list[Levels] = []
     for salt in range(50):
-        rows = make(factors, presets=[first], salt=str(salt))
-        kept = all(any(some.items() <= row.items() for row in rows) for some in promised)
-        if kept and (not smallest or len(rows) < len(smallest)):
+        chance = Random(salt)  # noqa: S311 # the same at each run
+        presets = [{factor: chance.choice(levels) for factor, levels in factors.items()} | some for some in more]
+        rows = make(factors, presets=[first, *presets], salt=str(salt))
+        if not smallest or len(rows) < len(smallest):
             smallest = rows
         if len(smallest) == fewest:
             break

@@ -9,6 +9,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from questionnaire import PROFILES, REPOSITORY, choices
 
+# Published without wheels, as Python that runs wherever it is unpacked.
+WITHOUT_WHEELS = {"pyspark"}
 PACKAGES = set((REPOSITORY / "hooks/packages.txt").read_text().split())
 
 
@@ -26,6 +28,7 @@ def test_wheels_alone_resolve(render: Callable[..., Project], python: str) -> No
     """For each profile that asks for other packages, also where this Python is not installed."""
     distinct = {dependencies(project): project for project in (render(**answers) for answers in PROFILES.values())}
     resolve = ["uv", "pip", "compile", "pyproject.toml", "--quiet", "--all-extras", "--only-binary=:all:"]
+    resolve += [f"--no-binary={name}" for name in WITHOUT_WHEELS]
     for project in distinct.values():
         groups = tomllib.loads((project.path / "pyproject.toml").read_text())["dependency-groups"]
         locked = project.run(*resolve, f"--python-version={python}", *(f"--group={group}" for group in groups))

@@ -1,7 +1,5 @@
 """Installed renders: all that their own `poe check` checks, and their git hooks."""
 
-import re
-
 import pytest
 import yaml
 from conftest import Project
@@ -25,8 +23,5 @@ def test_what_ci_checks_passes(service: Project) -> None:
     steps = steps_of_ci(service)
     assert "poe check" in steps
     assert [step for step in steps if step.startswith("prek run --all-files")]
-    said = [service.run_inside("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step) for step in steps]
-    [covered] = re.findall(
-        r"^Required test coverage of 85\.0% reached\. Total coverage: (.+)%$", "".join(said), re.MULTILINE
-    )
-    assert float(covered) >= 95
+    for step in steps:
+        service.run_inside("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step)

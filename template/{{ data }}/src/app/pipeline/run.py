@@ -1,0 +1,108 @@
+"""A day from its sources to its sales. What is done once is not done again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+from polars.exceptions import PolarsError
+from psycopg import AsyncConnection
+
+from app.pipeline.engines import Scan, collect
+from app.pipeline.errors import PipelineError
+from app.pipeline.extract import Source
+from app.pipeline.load import replace_day, whole
+from app.pipeline.transform import daily_sales
+from app.pipeline.validate import EVENTS, ORDERS, Checked, Table, validate
+
+
+class Counts(NamedTuple):
+    """Rows of a day."""
+
+    accepted: int
+    rejected: int
+
+    @property
+    def share(self) -> float:
+        """How many of them were rejected, between 0 and 1."""
+        return self.rejected / max(1, self.accepted + self.rejected)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What is read, what computes, and where it goes: with a connection, also into the table `daily_sales`."""
+
+    orders: Source
+    events: Source
+    output: Path
+    scan: Scan
+    connection: AsyncConnection | None
+
+    async def pending(self, *, again: bool) -> list[date]:
+        """The days that are not done yet, or with `again` all that there are."""
+        return [day for day in await self.orders.days() if again or not self._sales(day).exists()]
+
+    async def check(self, day: date) -> dict[Table, Counts]:
+        """What would be accepted and rejected; nothing is written."""
+        found = {}
+        for source, table in self._sources():
+            sizes = [tuple(map(len, checked)) async for checked in _checked(source, table, day)]
+            found[table] = Counts(*map(sum, zip(*sizes, strict=True)))
+        return found
+
+    async def clean(self, day: date) -> dict[Table, Counts]:
+        """Keep what is accepted as Parquet, and what is rejected, with the reason, as CSV."""
+        found = {}
+        for source, table in self._sources():
+            accepted = rejected = 0
+            with (
+                whole(self._clean(table, day)) as folder,
+                whole(self.output / "rejected" / table.name / f"{day}.csv") as refused,
+            ):
+                folder.mkdir()
+                async for checked in _checked(source, table, day):
+                    checked.accepted.write_parquet(folder / f"{accepted:012}.parquet")
+                    accepted += len(checked.accepted)
+                    if len(checked.rejected):
+                        with refused.open("ab") as file:
+                            checked.rejected.write_csv(file, include_header=not rejected)
+                    rejected += len(checked.rejected)
+            found[table] = Counts(accepted, rejected)
+        return found
+
+    async def finish(self, day: date) -> None:
+        """Compute the sales of a clean day, and hand them over. The file comes last: with it, the day is done."""
+        sales = await asyncio.to_thread(self._compute, day)
+        if self.connection:
+            await replace_day(self.connection, day, sales)
+        with whole(self._sales(day)) as path:
+            sales.write_parquet(path)
+
+    def _compute(self, day: date) -> pl.DataFrame:
+        orders, events = (self.scan(self._clean(table, day)) for table in (ORDERS, EVENTS))
+        return collect(daily_sales(orders, events)).sort("day", "channel")
+
+    def _sources(self) -> tuple[tuple[Source, Table], ...]:
+        return (self.orders, ORDERS), (self.events, EVENTS)
+
+    def _clean(self, table: Table, day: date) -> Path:
+        return self.output / "clean" / table.name / str(day)
+
+    def _sales(self, day: date) -> Path:
+        return self.output / "daily_sales" / f"{day}.parquet"
+
+
+async def _checked(source: Source, table: Table, day: date) -> AsyncIterator[Checked]:
+    """The rows of a day, told apart, batch by batch: at least one, which may be empty."""
+    nothing = True
+    try:
+        async for batch in source.batches(day):
+            nothing = False
+            yield await asyncio.to_thread(validate, batch, table, day)
+    except PolarsError as error:
+        raise PipelineError(f"The {table.name} of {day} cannot be read: {str(error).splitlines()[0]}.") from error
+    if nothing:
+        yield validate(pl.DataFrame(schema=dict.fromkeys(table.columns, pl.String)), table, day)

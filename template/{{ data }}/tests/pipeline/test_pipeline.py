@@ -1,0 +1,260 @@
+"""`python -m app.pipeline`, from its arguments to files, the table and the exit status."""
+
+import csv
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+import psycopg
+import pytest
+from matplotlib.figure import Figure
+
+from app.pipeline import engines, extract, report, run
+from app.pipeline.__main__ import main
+from app.pipeline.load import replace_day
+from app.pipeline.sample import write_sample
+
+HEADER = "id,customer_id,channel,placed_at,total"
+
+
+class Ended(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def table(database_url: str) -> Iterator[psycopg.Connection]:
+    """A connection to the database whose table the pipeline fills."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        yield connection
+        connection.execute("TRUNCATE daily_sales")
+
+
+@pytest.fixture
+def rows(table: psycopg.Connection) -> Callable[[], list[Any]]:
+    """What the table holds."""
+    return lambda: table.execute("SELECT * FROM daily_sales ORDER BY day, channel").fetchall()
+
+
+@pytest.fixture
+def pipeline(
+    table: psycopg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Run:
+    """Runs the command line in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def pipeline(*arguments: str) -> Ended:
+        with pytest.raises(SystemExit) as ended:
+            main([*arguments])
+        return Ended(int(ended.value.code or 0), *capsys.readouterr())
+
+    return pipeline
+
+
+@pytest.fixture
+def sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    """The arguments that name three small days. Their plot stays empty: drawing would be the most of each test."""
+    monkeypatch.setattr(report, "_plot", lambda sales: Figure())
+    write_sample(tmp_path / "given", days=3, orders=200)
+    return "--orders", str(tmp_path / "given/orders"), "--events", str(tmp_path / "given/events")
+
+
+def by_hand(folder: Path, day: str) -> dict[str, list[int]]:
+    """The sales of a day of files by channel, row by row."""
+    kinds: dict[int, set[str]] = {}
+    for event in pl.read_parquet(folder / "events" / f"{day}.parquet").iter_rows(named=True):
+        kinds.setdefault(event["order_id"], set()).add(event["kind"])
+    found: dict[str, list[int]] = {}
+    with (folder / "orders" / f"{day}.csv").open() as file:
+        for order in csv.DictReader(file):
+            if int(order["total"]) >= 0:
+                paid = "paid" in kinds.get(int(order["id"]), set())
+                returned = paid and "returned" in kinds[int(order["id"])]
+                sums = found.setdefault(order["channel"], [0, 0, 0, 0])
+                for place, more in enumerate((1, paid, returned, int(order["total"]) * (paid and not returned))):
+                    sums[place] += more
+    return found
+
+
+def test_the_first_command_does_a_sample(pipeline: Run, rows: Callable[[], list[Any]]) -> None:
+    ended = pipeline()
+    assert (ended.code, ended.err) == (0, ""), "no bar where nobody looks"
+    assert "7 of 7 days are done." in ended.out
+    for number in range(1, 8):
+        day = f"2026-01-0{number}"
+        known = by_hand(Path(".pipeline/sample"), day)
+        file = pl.read_parquet(f".pipeline/output/daily_sales/{day}.parquet")
+        assert {channel: [*sums] for when, channel, *sums in rows() if str(when) == day} == known
+        assert {channel: [*sums] for _, channel, *sums in file.iter_rows()} == known
+    rejected = pl.read_csv(".pipeline/output/rejected/orders/2026-01-01.csv")
+    assert rejected.columns == [*HEADER.split(","), "reason"]
+    assert set(rejected["reason"]) == {"total is negative"}
+    assert len(rejected) == 5
+    page = Path(".pipeline/output/report.md").read_text()
+    revenue = sum(sums[-1] for sums in by_hand(Path(".pipeline/sample"), "2026-01-01").values())
+    assert f"{revenue / 100:,.2f} |" in page
+    assert "An order is worth" in page
+    assert Path(".pipeline/output/revenue.svg").read_text().count("<svg") == 1
+
+
+def test_what_is_done_is_not_done_again(pipeline: Run, sample: tuple[str, ...], rows: Callable[[], list[Any]]) -> None:
+    assert "3 of 3 days are done." in pipeline(*sample).out
+    first = rows()
+    assert pipeline(*sample).out == "0 of 0 days are done.\n"
+    Path(".pipeline/output/daily_sales/2026-01-02.parquet").unlink()
+    assert "1 of 1 days are done." in pipeline(*sample).out
+    assert "1 of 1 days are done." in pipeline(*sample, "--again", "--day", "2026-01-03").out
+    assert "3 of 3 days are done." in pipeline(*sample, "--again").out
+    assert rows() == first
+
+
+def test_a_run_whose_database_went_away_is_taken_up(
+    pipeline: Run, sample: tuple[str, ...], rows: Callable[[], list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def interrupted(connection: psycopg.AsyncConnection, day: date, sales: pl.DataFrame) -> None:
+        if day == date(2026, 1, 2):
+            async with await psycopg.AsyncConnection.connect(connection.info.dsn, autocommit=True) as other:
+                await other.execute("SELECT pg_terminate_backend(%s)", [connection.info.backend_pid])
+        await replace_day(connection, day, sales)
+
+    monkeypatch.setattr(run, "replace_day", interrupted)
+    ended = pipeline(*sample)
+    assert ended.code == 75
+    assert ended.err.startswith("The database does not answer: ")
+    assert len(ended.err.splitlines()) == 1
+    assert {day for day, *_ in rows()} == {date(2026, 1, 1)}
+    monkeypatch.undo()
+    monkeypatch.chdir(Path(sample[1]).parents[1])
+    assert "2 of 2 days are done." in pipeline(*sample).out
+    assert {day.day for day, *_ in rows()} == {1, 2, 3}
+    assert list(Path(".pipeline").rglob(".*")) == []
+
+
+def test_a_dry_run_writes_nothing(
+    pipeline: Run, sample: tuple[str, ...], rows: Callable[[], list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/nothing")  # not needed either
+    ended = pipeline(*sample, "--dry-run")
+    assert ended.code == 0
+    assert "2026-01-01: 199 orders (1 rejected), " in ended.out
+    assert "3 of 3 days would be done." in ended.out
+    assert not Path(".pipeline").exists()
+    assert rows() == []
+
+
+def test_a_day_of_which_too_much_is_rejected_is_held_back(
+    pipeline: Run, sample: tuple[str, ...], rows: Callable[[], list[Any]]
+) -> None:
+    with Path(sample[1], "2026-01-02.csv").open("a") as file:
+        file.writelines(["1,1,fax,2026-01-02T00:00:00Z,1\n"] * 50)
+    ended = pipeline(*sample)
+    assert ended.code == 65
+    assert [line[:10] for line in ended.out.splitlines() if line.endswith(", held back")] == ["2026-01-02"]
+    assert "2 of 3 days are done." in ended.out
+    assert {day.day for day, *_ in rows()} == {1, 3}
+    rejected = pl.read_csv(".pipeline/output/rejected/orders/2026-01-02.csv")
+    assert rejected["reason"].to_list().count("channel is not app, store or web") == 50
+    assert pipeline(*sample, "--allowed", "0.5").code == 0
+    assert {day.day for day, *_ in rows()} == {1, 2, 3}
+
+
+def test_what_does_not_fit_into_a_batch_is_streamed(
+    pipeline: Run, sample: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline(*sample, "--files-only")
+    whole = pl.read_parquet(".pipeline/output/daily_sales/*.parquet").sort("day", "channel")
+    monkeypatch.setattr(extract, "BATCH", 50)
+    pipeline(*sample, "--files-only", "--again")
+    assert len([*Path(".pipeline/output/clean/orders/2026-01-01").iterdir()]) >= 4
+    assert pl.read_parquet(".pipeline/output/daily_sales/*.parquet").sort("day", "channel").equals(whole)
+
+
+def test_postgresql_answers_queries_in_batches(
+    pipeline: Run, rows: Callable[[], list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extract, "BATCH", 2)
+    orders = """
+        SELECT n AS id, 7 AS customer_id, 'web' AS channel, '2026-01-01 23:00+00'::timestamptz + n * interval '30 min'
+            AS placed_at, 100 * n AS total
+        FROM generate_series(1, 5) AS n;
+    """
+    events = f"""
+        WITH orders AS ({orders.replace(";", "")})
+        SELECT id AS order_id, placed_at, 'paid' AS kind, placed_at + interval '1 min' AS at FROM orders -- all of them
+    """
+    ended = pipeline("--orders", orders, "--events", events)
+    assert ended.code == 0
+    assert rows() == [(date(2026, 1, 1), "web", 1, 1, 0, 100), (date(2026, 1, 2), "web", 4, 4, 0, 1400)]
+    assert len([*Path(".pipeline/output/clean/orders/2026-01-02").iterdir()]) == 3
+
+
+def test_a_day_without_rows_is_done(pipeline: Run, tmp_path: Path, rows: Callable[[], list[Any]]) -> None:
+    (tmp_path / "orders").mkdir()
+    (tmp_path / "events").mkdir()
+    (tmp_path / "orders" / "2026-01-01.csv").write_text(f"{HEADER}\n")
+    ended = pipeline("--orders", "orders", "--events", "events")
+    assert (ended.code, rows()) == (0, [])
+    assert Path(".pipeline/output/report.md").exists()
+
+
+def test_a_mistake_is_one_sentence(pipeline: Run, tmp_path: Path) -> None:
+    (tmp_path / "events").mkdir()
+
+    def told(name: str, content: str) -> str:
+        shutil.rmtree(tmp_path / "orders", ignore_errors=True)
+        (tmp_path / "orders").mkdir()
+        (tmp_path / "orders" / name).write_text(content)
+        ended = pipeline("--orders", "orders", "--events", "events")
+        assert ended.code == 1
+        assert len(ended.err.splitlines()) == 1
+        return ended.err
+
+    assert "is not named after its day" in told("orders.csv", HEADER)
+    assert "is not named after its day" in told("2026-01-01.txt", HEADER)
+    assert "The orders of 2026-01-01 have no column total" in told("2026-01-01.csv", f"{HEADER[:-6]}\n1,1,web,x\n")
+    assert "The orders of 2026-01-01 cannot be read: " in told("2026-01-01.csv", f"{HEADER}\n1,1,web,x,1,2,3\n")
+    assert "The orders of 2026-01-01 cannot be read: " in told("2026-01-01.parquet", "nothing of the sort")
+    assert pipeline("--orders", "orders").err.startswith("--orders and --events belong together")
+    assert pipeline("--orders", "nowhere", "--events", "events").err == "There is no folder nowhere.\n"
+    ended = pipeline("--orders", "SELECT nothing", "--events", "events")
+    assert (ended.code, ended.err) == (1, 'PostgreSQL refuses: column "nothing" does not exist\n')
+    assert pipeline("--allowed", "2").code == 2
+    assert not Path(".pipeline/output/daily_sales").exists()
+
+
+def test_a_database_that_does_not_answer_is_tried_later(
+    pipeline: Run, sample: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/nothing")
+    ended = pipeline(*sample)
+    assert (ended.code, len(ended.err.splitlines())) == (75, 1)
+    assert pipeline(*sample, "--files-only").code == 0
+
+
+def test_a_missing_engine_says_how_it_is_installed(
+    pipeline: Run, sample: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "find_spec", lambda name: None)
+    ended = pipeline(*sample, "--engine", "duckdb")
+    assert ended.code == 1
+    assert ended.err.startswith("The engine duckdb is not installed. Install its group: ")
+    assert ended.err.endswith(" duckdb\n")
+
+
+def test_a_terminal_sees_a_bar(pipeline: Run, sample: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "days" in pipeline(*sample, "--dry-run").err
+
+
+def test_the_service_does_not_load_it() -> None:
+    script = "import app.pipeline, sys; sys.exit('polars' in sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -1,0 +1,3 @@
+"""How the dependency group of an engine is installed."""
+
+INSTALL = "uv sync --group"
