@@ -22,10 +22,11 @@ def test_what_the_page_names_is_there(render: Callable[..., Project], answers: d
 
 def test_the_page_has_the_items_of_what_was_rendered(render: Callable[..., Project], answers: dict[str, str]) -> None:
     text = (render(**answers).path / "docs" / "security.md").read_text()
-    example = "example" in answers.get("features", "[example]")
+    chosen = answers.get("features", "[example]")
+    example, jobs = "example" in chosen, "jobs" in chosen
     items = re.findall(r"^\| (\d+\.\d+\.\d+) \| [12] \|", text, re.MULTILINE)
     assert len(items) == len(set(items))
-    assert len(items) == (99 if example else 97)
+    assert len(items) == 97 + 2 * example + 2 * jobs
     assert ("/orders" in text) == ("/products" in text) == example
     assert "\n\n\n" not in text
     assert "{%" not in text

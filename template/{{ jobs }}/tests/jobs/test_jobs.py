@@ -270,6 +270,14 @@ def test_an_unknown_job_is_said_in_one_sentence(sql: Sql, arguments: list[str], 
     assert str(ended.value) == sentence
 
 
+def test_a_worker_refuses_what_its_jobs_could_not_work_with(
+    committed_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAIL_FROM", "nobody")
+    with pytest.raises(SystemExit, match=r"^MAIL_FROM is not usable"):
+        main(["work"])
+
+
 def test_a_worker_tells_what_it_does_and_stops_when_it_is_told(sql: Sql, committed_database: str) -> None:
     """From a request to the letter, in the processes of production."""
     ids = {"X-Request-ID": "the-request-17", "traceparent": f"00-{TRACE}-{PARENT}-01"}

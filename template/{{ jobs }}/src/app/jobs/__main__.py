@@ -5,10 +5,10 @@ import asyncio
 import sys
 
 from app import logging, telemetry
-from app.config import ConfigError
+from app.config import ConfigError, Environment
 from app.config import Settings as KernelSettings
 from app.embedded import EmbeddedServerError, ensure_database
-from app.slices import SliceError
+from app.slices import SliceError, find_slices
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -42,6 +42,9 @@ async def work(_options: argparse.Namespace) -> None:
     from app.jobs import worker
     from app.jobs.settings import Settings
 
+    for found in find_slices():
+        if needed := found.attribute("settings", "Settings", type(Environment), required=True):
+            needed.load()  # a mistake is told now, not by each job
     await worker.work(Settings.load())
 
 
