@@ -1,5 +1,7 @@
 """Installed renders: all that their own `poe check` checks, and their git hooks."""
 
+import re
+
 import pytest
 import yaml
 from conftest import Project
@@ -23,5 +25,8 @@ def test_what_ci_checks_passes(service: Project) -> None:
     steps = steps_of_ci(service)
     assert "poe check" in steps
     assert [step for step in steps if step.startswith("prek run --all-files")]
-    for step in steps:
-        service.run_inside("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step)
+    said = [service.run_inside("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step) for step in steps]
+    [covered] = re.findall(
+        r"^Required test coverage of 85\.0% reached\. Total coverage: (.+)%$", "".join(said), re.MULTILINE
+    )
+    assert float(covered) >= 95

@@ -122,7 +122,7 @@ def test_wait_returns_when_the_tables_are_up_to_date(database_url: str) -> None:
 )
 def test_wait_says_what_it_waited_for(database_url: str, place: dict[str, str], sentence: str) -> None:
     url = urlsplit(database_url)._replace(**place).geturl()
-    settings = os.environ | {"DATABASE_URL": url, "DATABASE_TIMEOUT_SECONDS": "1"}
+    settings = os.environ | {"DATABASE_URL": url, "DATABASE_TIMEOUT_SECONDS": "3"}
     command = [sys.executable, "-m", "app", "wait", "--seconds", "0"]
     done = subprocess.run(command, env=settings, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1

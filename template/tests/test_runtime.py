@@ -1,14 +1,19 @@
 """The Python below."""
 
+import ast
+import json
 import math
 import platform
+import runpy
 import sys
 import sysconfig
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from app.runtime import MINIMUM, PythonTooOldError, check_version, current, parallel_map
+from app import runtime
+from app.runtime import MINIMUM, PythonTooOldError, check_version, current, main, parallel_map
 
 
 @pytest.mark.parametrize("version", [MINIMUM, (MINIMUM[0], MINIMUM[1] + 1), (MINIMUM[0] + 1, 0), sys.version_info[:2]])
@@ -33,9 +38,33 @@ def test_parallel_map_raises_what_the_function_raises() -> None:
 
 
 def test_runtime_is_this_one() -> None:
-    runtime = current()
-    assert runtime.version == platform.python_version().rstrip("+").split("rc")[0]
-    assert runtime.gil == sys._is_gil_enabled()
+    found = current()
+    assert found.version == platform.python_version().rstrip("+").split("rc")[0]
+    assert found.gil == sys._is_gil_enabled()
+    assert found.cores >= 1
+
+
+def test_it_is_told_to_machines_and_to_people(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--json"])
+    assert json.loads(capsys.readouterr().out) == current()._asdict()
+    main([])
+    told = dict(line.split("\t") for line in capsys.readouterr().out.splitlines())
+    assert told == {
+        "Python": current().version,
+        "GIL": "on" if current().gil else "off",
+        "JIT": "on" if current().jit else "off",
+        "cores": str(current().cores),
+    }
+
+
+def test_a_python_that_is_too_old_says_so_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    ast.parse(Path(runtime.__file__).read_text("utf-8"), feature_version=(3, 8))
+    monkeypatch.setattr(sys, "version_info", (3, 9, 18))
+    monkeypatch.setattr(sys, "argv", ["app.runtime"])
+    monkeypatch.delitem(sys.modules, "app.runtime")
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("app.runtime", run_name="__main__")
+    assert str(ended.value) == "This service needs Python 3.13 or newer, but runs on 3.9."
 
 
 @pytest.mark.parametrize("enabled", [True, False])
