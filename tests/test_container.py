@@ -68,7 +68,7 @@ class Buildah:
             self("rm", container)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def buildah() -> Iterator[Buildah]:
     missing = [name for name in ("buildah", "unshare", "setpriv") if not shutil.which(name)]
     assert not missing, f"The tests of the image need {missing}: run `apt-get install buildah util-linux` as root."
@@ -128,7 +128,7 @@ def make_base(root: Path) -> None:
     subprocess.run(["ldconfig", "-r", root], check=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def base(buildah: Buildah, render: Callable[..., Project]) -> str:
     """The image that the Dockerfiles stand on, under the name by which they call it."""
     [name] = re.findall(r"^ARG PYTHON_IMAGE=(\S+)$", (render().path / "Dockerfile").read_text(), re.MULTILINE)
