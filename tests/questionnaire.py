@@ -146,8 +146,13 @@ BARE: Answers = {"features": typed([])}
 
 
 def engines() -> dict[str, Answers]:
-    """The profile of each framework that chooses least besides: where only the framework makes a difference."""
+    """A profile of each framework, the one that chooses least besides: where only the framework makes a difference."""
+
+    def choosing(profile: tuple[str, Answers]) -> tuple[bool, int]:
+        _, given = profile
+        return "package_manager" in given, len(given.keys() - {*TEXTS})
+
     by_framework: dict[str, list[str]] = {}
-    for name, given in sorted(PROFILES.items(), key=lambda profile: len(profile[1].keys() - {*TEXTS})):
+    for name, given in sorted(PROFILES.items(), key=choosing):
         by_framework.setdefault(given.get("framework", "default"), []).append(name)
     return {names[0]: PROFILES[names[0]] for names in by_framework.values()}
