@@ -13,8 +13,8 @@ from typing import Any, Literal
 import narwhals as nw
 import polars as pl
 
+from app.groups import INSTALL
 from app.pipeline.errors import PipelineError
-from app.pipeline.groups import INSTALL
 from app.pipeline.transform import Frame
 
 Engine = Literal["polars", "pandas", "duckdb", "dask", "pyspark"]
