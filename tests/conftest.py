@@ -22,6 +22,16 @@ COPIER = TOOLS / "copier"
 POETRY = "poetry==2.5.1"
 POETRY_MIRROR = "poetry-plugin-pypi-mirror==0.6.5"
 
+# All that a service of production must be told besides its database, whatever it holds.
+PRODUCTION = {
+    "ENVIRONMENT": "production",
+    "SECRET_KEY": "Zm9yIHRoZSB0ZXN0cywgYW5kIG9ubHkgZm9yIHRoZW0",
+    "PAYMENTS_SECRET": "bm90IHVzZWQgYW55d2hlcmUsIG1hZGUgZm9yIHRlc3Rz",
+    "SMTP_URL": "smtps://mail.example.com",
+    "MAIL_FROM": "service@example.com",
+    "ALLOWED_HOSTS": "127.0.0.1",
+}
+
 
 def once(named: Mapping[str, Mapping[str, str]]) -> list[Any]:
     """Answers as parameters of a fixture, such that one worker renders and installs them for all tests of them."""

@@ -11,20 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from conftest import Project, once
+from conftest import PRODUCTION, Project, once
 from questionnaire import engines
 from test_contract import Live, free_port, problem, serve, stop
 
 pytestmark = pytest.mark.deep
 
-SETTINGS = {
-    "ENVIRONMENT": "production",
-    "SECRET_KEY": "Zm9yIHRoZSB0ZXN0cywgYW5kIG9ubHkgZm9yIHRoZW0",
-    "PAYMENTS_SECRET": "bm90IHVzZWQgYW55d2hlcmUsIG1hZGUgZm9yIHRlc3Rz",
-    "ALLOWED_HOSTS": "127.0.0.1",
-    "REGISTRATION_RATE": "3/hour",
-    "LOGIN_RATE": "2/hour",
-}
+SETTINGS = PRODUCTION | {"REGISTRATION_RATE": "3/hour", "LOGIN_RATE": "2/hour"}
 DATABASE = "from app.embedded import ensure_database; import os; ensure_database(); print(os.environ['DATABASE_URL'])"
 NOBODY = {"name": "Ada", "email": "nobody", "password": "engine no. 1"}
 

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import secrets
 import shutil
 import signal
 import subprocess
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Project
+from conftest import PRODUCTION, Project
 from questionnaire import PROFILES, profile
 from test_contract import free_port
 
@@ -246,12 +245,11 @@ class Container:
 
 @pytest.fixture
 def container(image: Image, root: Path, database: Path) -> Container:
-    settings = {
+    settings = PRODUCTION | {
         "PORT": str(free_port()),
         "DATABASE_URL": "postgresql://postgres@/container?host=/run",
         "ALLOWED_HOSTS": "localhost",
         "DRAIN_SECONDS": "3",
-        **{name: secrets.token_urlsafe(48) for name in ("SECRET_KEY", "PAYMENTS_SECRET")},
     }
     return Container(image, root, database, settings)
 

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import httpx2
 import pytest
-from conftest import TOOLS, Project, once
+from conftest import PRODUCTION, TOOLS, Project, once
 from questionnaire import PROFILES, REPOSITORY
 
 pytestmark = pytest.mark.deep
@@ -78,7 +78,8 @@ def serve(project: Project, task: str, **settings: str) -> Live:
         except httpx2.TransportError:
             pass
         if process.poll() is not None:
-            with client, output:
+            client.close()
+            with output:
                 output.seek(0)
                 pytest.fail(f"`{' '.join(command)}` ended:\n{output.read()[-4000:]}")
         assert time.monotonic() < deadline, f"`{' '.join(command)}` is not ready after {DEADLINE:.0f} s"
@@ -240,19 +241,11 @@ def test_the_document_describes_the_service(live: Live, tmp_path: Path) -> None:
 
 
 def test_production_serves_the_same_without_its_documents(installed: Callable[..., Project]) -> None:
-    settings = {
-        "ENVIRONMENT": "production",
-        "SECRET_KEY": "Zm9yIHRoZSB0ZXN0cywgYW5kIG9ubHkgZm9yIHRoZW0",
-        "PAYMENTS_SECRET": "bm90IHVzZWQgYW55d2hlcmUsIG1hZGUgZm9yIHRlc3Rz",
-        "SMTP_URL": "smtps://mail.example.com",
-        "MAIL_FROM": "service@example.com",
-        "ALLOWED_HOSTS": "127.0.0.1",
-    }
     project = installed()
     without = subprocess.run(
         ("uv", "run", "poe", "serve"),
         cwd=project.path,
-        env={**project.environment, **settings},
+        env={**project.environment, **PRODUCTION},
         capture_output=True,
         text=True,
         check=False,
@@ -262,7 +255,7 @@ def test_production_serves_the_same_without_its_documents(installed: Callable[..
     development = serve(project, "dev")
     script = "from app.embedded import ensure_database; import os; ensure_database(); print(os.environ['DATABASE_URL'])"
     url = project.run_inside("python", "-c", script).strip().splitlines()[-1]
-    production = serve(project, "serve", DATABASE_URL=url, **settings)
+    production = serve(project, "serve", DATABASE_URL=url, **PRODUCTION)
     try:
         for path in ("/docs", "/openapi.json"):
             assert development.client.get(path).status_code == 200
