@@ -193,6 +193,7 @@ class Service:
 
     def __init__(self, project: Project, database: Database, network: Network) -> None:
         self.project = project
+        self.python = project.python()
         self.database = database
         self.network = network
         self.environment = {
@@ -211,7 +212,7 @@ class Service:
 
     def run(self, *arguments: str, said: str = "") -> None:
         subprocess.run(
-            (self.project.path / ".venv/bin/python", "-m", "app", *arguments),
+            (self.python, "-m", "app", *arguments),
             cwd=self.project.path,
             env=self.environment,
             input=said.encode(),
@@ -220,7 +221,7 @@ class Service:
         )
 
     def start(self) -> None:
-        command = (self.project.path / ".venv/bin/python", "-m", "app", "serve")
+        command = (self.python, "-m", "app", "serve")
         self.process = subprocess.Popen(
             command,
             cwd=self.project.path,
