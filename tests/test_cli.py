@@ -10,7 +10,7 @@ import pexpect
 import pytest
 import yaml
 from conftest import COPIER, Project, clean_environment, data
-from questionnaire import BARE, CONFIGURATION
+from questionnaire import BARE, CONFIGURATION, choices
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_defaults_name_the_service_after_its_folder(render: Callable[..., Projec
         ("author_email", "ada at example.com", "Type an address like team@example.com, or leave it empty."),
         ("project_slug", "fastapi", "Type another name, like fastapi-service: fastapi is a package "),
         ("license", "WTFPL", "'WTFPL' is not in ['proprietary', 'MIT', 'Apache-2.0', 'BSD-3-Clause']"),
-        ("features", "[exmaple]", "'exmaple' is not in ['example', "),
+        ("features", "[exmaple]", f"'exmaple' is not in {choices('features')}"),
     ],
 )
 def test_a_bad_answer_is_refused_with_a_sentence(

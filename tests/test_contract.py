@@ -230,7 +230,7 @@ def test_the_document_describes_the_service(live: Live, tmp_path: Path) -> None:
         "--header",
         f"Authorization: Bearer {token}",
         "--max-examples",
-        "10",
+        "20",
         "--seed",
         "2026",
         "--generation-database",

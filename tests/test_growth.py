@@ -51,7 +51,7 @@ def test_a_slice_of_ones_own_and_then_the_example(service: Project) -> None:
         path.write_text(code)
     service.run_inside("poe", "revision", "notes")
     service.run_inside("poe", "fmt")
-    service.run_inside("pytest", "tests/notes", "tests/test_migrations.py")
+    service.run_inside("poe", "check")
     service.commit("Add notes")
 
     service.run(COPIER, "update", "--defaults", "--quiet", "--data=features=[example]")

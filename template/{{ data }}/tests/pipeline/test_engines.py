@@ -81,4 +81,4 @@ def test_polars_computes_what_is_computed_by_hand(tmp_path: Path) -> None:
 @pytest.mark.engines
 @pytest.mark.parametrize("name", [name for name in get_args(Engine) if name != "polars"])
 def test_an_engine_computes_the_same(name: Engine, tmp_path: Path) -> None:
-    hold(name, tmp_path, 3 if name in {"dask", "pyspark"} else 20)  # a cluster takes its time for each
+    hold(name, tmp_path, 5 if name in {"dask", "pyspark"} else 20)  # a cluster takes its time for each
