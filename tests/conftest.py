@@ -53,9 +53,17 @@ def find_uv() -> Path:
 
 
 def clean_environment() -> dict[str, str]:
-    """What a new terminal has: nothing of this test run, no settings of the developer, an identity for git."""
+    """What a new terminal has: nothing of this test run, no settings of the developer, an identity for git.
+
+    Nothing says that a pipeline is running either: tools colour what they print there, and tests read it.
+    """
     of_this_run = ("GIT_", "PYTEST_", "PYTHON", "VIRTUAL_ENV")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(of_this_run)}
+    of_pipelines = {"CI", "GITHUB_ACTIONS", "GITLAB_CI", "CLICOLOR_FORCE", "FORCE_COLOR", "NO_COLOR"}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(of_this_run) and name not in of_pipelines
+    }
     programs = [path for path in kept["PATH"].split(os.pathsep) if not Path(path).is_relative_to(sys.prefix)]
     return kept | {
         "PATH": os.pathsep.join([str(find_uv().parent), str(Path(sys.base_prefix, "bin")), *programs]),
