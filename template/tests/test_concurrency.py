@@ -1,10 +1,78 @@
 """Many things at once, within bounds."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from itertools import count
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from app.concurrency import bounded_map
+from app.concurrency import bounded_map, bounded_outcomes, bounded_stream
+
+
+async def streamed(function: Callable[[Any], Awaitable[Any]], items: Iterable[Any], *, limit: int) -> list[Any]:
+    async with bounded_stream(function, items, limit=limit) as results:
+        return [result async for result in results]
+
+
+class Work:
+    """Takes as many turns of the event loop as it is given; below zero, it fails after them."""
+
+    def __init__(self) -> None:
+        self.running = self.most = 0
+
+    async def __call__(self, turns: int) -> int:
+        self.running += 1
+        self.most = max(self.most, self.running)
+        try:
+            for _ in range(abs(turns)):
+                await asyncio.sleep(0)
+            if turns < 0:
+                raise KeyError(turns)
+            return turns
+        finally:
+            self.running -= 1
+
+
+ways = pytest.mark.parametrize("way", [bounded_map, bounded_outcomes, streamed])
+
+
+@ways
+@given(items=st.lists(st.integers(0, 9), max_size=20), limit=st.integers(1, 25))
+def test_everything_is_done_in_order_and_within_the_limit(way: Any, items: list[int], limit: int) -> None:
+    work = Work()
+    assert asyncio.run(way(work, items, limit=limit)) == items
+    assert work.most <= limit
+
+
+@ways
+@given(items=st.lists(st.integers(-9, 9), max_size=20), limit=st.integers(1, 25), patience=st.integers(0, 40))
+def test_nothing_is_left_running(way: Any, items: list[int], limit: int, patience: int) -> None:
+    """After a failure, after a cancellation at any moment, and after both."""
+    work = Work()
+
+    async def main() -> None:
+        task = asyncio.create_task(way(work, items, limit=limit))
+        for _ in range(patience):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert work.running == 0
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        if not task.cancelled():
+            error = task.exception()
+            assert error is None or isinstance(error, ExceptionGroup)
+
+    asyncio.run(main())
+    assert work.most <= limit
+
+
+@given(items=st.lists(st.integers(-9, 9), max_size=20), limit=st.integers(1, 25))
+def test_outcomes_are_results_and_errors_in_order(items: list[int], limit: int) -> None:
+    outcomes = asyncio.run(bounded_outcomes(Work(), items, limit=limit))
+    assert [outcome.args[0] if isinstance(outcome, KeyError) else outcome for outcome in outcomes] == items
 
 
 @pytest.mark.parametrize("limit", [1, 3, 100])
@@ -66,3 +134,64 @@ async def test_waiting_for_ones_turn_takes_none_of_the_time() -> None:
         return number
 
     assert await bounded_map(work, range(4), limit=1, seconds=0.18) == [0, 1, 2, 3]
+
+
+async def test_all_calls_together_have_a_time_limit() -> None:
+    begun: list[int] = []
+
+    async def work(number: int) -> int:
+        begun.append(number)
+        await asyncio.sleep(0 if number == 0 else 60)
+        return number
+
+    with pytest.RaisesGroup(TimeoutError, TimeoutError):
+        await bounded_map(work, range(2, 4), limit=1, total_seconds=0.02)
+    assert begun == [2]
+    first, *others = await bounded_outcomes(work, range(3), limit=2, total_seconds=0.02)
+    assert first == 0
+    assert all(isinstance(other, TimeoutError) for other in others)
+
+
+async def test_a_stream_goes_on_for_as_long_as_it_is_taken_from() -> None:
+    begun: list[int] = []
+    ended: list[int] = []
+
+    async def work(number: int) -> int:
+        begun.append(number)
+        try:
+            await asyncio.sleep(0 if number < 10 else 60)
+        finally:
+            ended.append(number)
+        return number
+
+    async with bounded_stream(work, count(), limit=3) as results:
+        taken = []
+        async for number in results:
+            taken.append(number)
+            await asyncio.sleep(0.001)
+            assert len(begun) <= len(taken) + 3
+            if number == 8:
+                break
+    assert taken == list(range(9))
+    assert sorted(ended) == begun
+
+
+async def test_an_error_ends_a_stream_once_whatever_its_reader_does() -> None:
+    async def work(number: int) -> int:
+        if number == 2:
+            raise KeyError(number)
+        return number
+
+    for pause in (0, 0.002):
+        taken = []
+        with pytest.RaisesGroup(KeyError):
+            async with bounded_stream(work, count(), limit=4) as results:
+                async for number in results:
+                    taken.append(number)
+                    await asyncio.sleep(pause)
+        assert taken in ([], [0], [0, 1])
+
+
+async def test_no_limit_is_no_bound() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        await bounded_map(asyncio.sleep, [0], limit=0)

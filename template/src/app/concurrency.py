@@ -1,7 +1,10 @@
 """Doing several things at once, but never without a bound."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
 
 
 async def bounded_map[T, R](
@@ -10,18 +13,86 @@ async def bounded_map[T, R](
     *,
     limit: int,
     seconds: float | None = None,
+    total_seconds: float | None = None,
 ) -> list[R]:
     """`function` of every item, in order, at most `limit` at a time.
 
     The first error cancels the rest and arrives in an ExceptionGroup. With `seconds`, each single call may take that
-    long, and one that takes longer is a TimeoutError.
+    long, and with `total_seconds` all of them together: a call that takes longer is a TimeoutError.
     """
-    semaphore = asyncio.Semaphore(limit)
-
-    async def call(item: T) -> R:
-        async with semaphore, asyncio.timeout(seconds):
-            return await function(item)
-
+    call = _bounded(function, limit, seconds, total_seconds)
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(call(item)) for item in items]
     return [task.result() for task in tasks]
+
+
+async def bounded_outcomes[T, R](
+    function: Callable[[T], Awaitable[R]],
+    items: Iterable[T],
+    *,
+    limit: int,
+    seconds: float | None = None,
+    total_seconds: float | None = None,
+) -> list[R | Exception]:
+    """`bounded_map` that goes on after an error, which stands in the list where the result would."""
+    call = _bounded(function, limit, seconds, total_seconds)
+
+    async def outcome(item: T) -> R | Exception:
+        try:
+            return await call(item)
+        except Exception as error:
+            return error
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(outcome(item)) for item in items]
+    return [task.result() for task in tasks]
+
+
+@asynccontextmanager
+async def bounded_stream[T, R](
+    function: Callable[[T], Awaitable[R]], items: Iterable[T], *, limit: int, seconds: float | None = None
+) -> AsyncIterator[AsyncIterator[R]]:
+    """`bounded_map` whose results are taken one by one, for more items than memory holds: `items` may have no end.
+
+    At most `limit` results are on their way or wait to be taken. Leaving the block cancels what still runs.
+
+        async with bounded_stream(fetch, urls, limit=8) as pages:
+            async for page in pages: ...
+    """
+    call = _bounded(function, limit, seconds, None)
+    started: deque[asyncio.Task[R]] = deque()
+
+    async def results() -> AsyncIterator[R]:
+        for item in items:
+            started.append(group.create_task(call(item)))
+            if len(started) == limit:
+                yield await first()
+        while started:
+            yield await first()
+
+    async def first() -> R:
+        # Not `await task`: an error would arrive here and from the group as well.
+        await asyncio.wait([started[0]])
+        return started.popleft().result()
+
+    async with asyncio.TaskGroup() as group:
+        try:
+            yield results()
+        finally:
+            for task in started:
+                task.cancel()
+
+
+def _bounded[T, R](
+    function: Callable[[T], Awaitable[R]], limit: int, seconds: float | None, total_seconds: float | None
+) -> Callable[[T], Coroutine[Any, Any, R]]:
+    if limit < 1:
+        raise ValueError("limit must be at least 1")
+    semaphore = asyncio.Semaphore(limit)
+    end = None if total_seconds is None else asyncio.get_running_loop().time() + total_seconds
+
+    async def call(item: T) -> R:
+        async with asyncio.timeout_at(end), semaphore, asyncio.timeout(seconds):
+            return await function(item)
+
+    return call
