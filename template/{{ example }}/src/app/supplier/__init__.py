@@ -1,0 +1,1 @@
+"""The supplier: what can be ordered from it, asked for over HTTP."""

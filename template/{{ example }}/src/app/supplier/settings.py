@@ -1,0 +1,28 @@
+"""Where the supplier is."""
+
+from functools import cache
+from typing import Self
+
+from pydantic import Field, HttpUrl, model_validator
+
+from app.config import Environment
+
+
+class Settings(Environment):
+    """The slice's settings."""
+
+    supplier_url: HttpUrl | None = Field(
+        default=None, description="where the supplier lists its products, page by page; off without it"
+    )
+
+    @model_validator(mode="after")
+    def _supplier_is_usable(self) -> Self:
+        if self.production and self.supplier_url and self.supplier_url.scheme != "https":
+            raise ValueError("SUPPLIER_URL must start with https:// in production")
+        return self
+
+
+@cache
+def get_settings() -> Settings:
+    """The settings of this process."""
+    return Settings.load()

@@ -1,0 +1,265 @@
+"""`/supplier`, from the outside, with a supplier on the other side."""
+
+import json
+import socket
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Barrier, Lock, Thread
+from urllib.parse import parse_qs, urlsplit
+
+import httpx2
+import pytest
+
+from app.config import ConfigError
+from app.supplier import client as over_http
+from app.supplier import service
+from app.supplier.settings import Settings
+from support import Headers, SignIn, UserFactory, assert_problem
+
+type Answer = Callable[[Handler], None]
+
+
+class Supplier(ThreadingHTTPServer):
+    """Lists products page by page, but for the pages of which a test has another answer in mind."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}/catalogue?shop=7"
+        self.total = 0
+        self.largest_page = 100
+        self.answers: dict[int, list[Answer]] = defaultdict(list)
+        """What a page answers the first time, the second, and so on; after that it is itself."""
+        self.always: dict[int, Answer] = {}
+        self.asked: list[int] = []
+        self.request_ids: list[str | None] = []
+        self.running = self.most = 0
+        self.lock = Lock()
+
+    def products(self) -> list[dict[str, str | int]]:
+        return [{"name": f"Cup {number}", "price": "2.50", "stock": number} for number in range(self.total)]
+
+    def page(self, number: int, size: int) -> bytes:
+        size = min(size, self.largest_page)
+        items = [product | {"colour": "blue"} for product in self.products()[(number - 1) * size : number * size]]
+        return json.dumps({"items": items, "page": number, "size": size, "total": self.total, "v": 2}).encode()
+
+    def handle_error(self, *_: object) -> None:
+        """Whoever hangs up does so on purpose."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Supplier
+
+    def do_GET(self) -> None:
+        query = parse_qs(urlsplit(self.path).query)
+        assert query["shop"] == ["7"]
+        self.number, self.size = int(query["page"][0]), int(query["size"][0])
+        supplier = self.server
+        with supplier.lock:
+            supplier.asked.append(self.number)
+            supplier.request_ids.append(self.headers["X-Request-ID"])
+            supplier.running += 1
+            supplier.most = max(supplier.most, supplier.running)
+            answers = supplier.answers[self.number]
+            answer = answers.pop(0) if answers else supplier.always.get(self.number, Handler.page)
+        try:
+            answer(self)
+        finally:
+            with supplier.lock:
+                supplier.running -= 1
+
+    def page(self) -> None:
+        self.answer(self.server.page(self.number, self.size))
+
+    def answer(self, body: bytes, status: int = 200, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def status(code: int, **headers: str) -> Answer:
+    return lambda handler: handler.answer(b"", code, **headers)
+
+
+def body(content: bytes) -> Answer:
+    return lambda handler: handler.answer(content)
+
+
+@pytest.fixture
+def supplier(monkeypatch: pytest.MonkeyPatch) -> Iterator[Supplier]:
+    with Supplier() as server:
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        set_supplier(monkeypatch, server.url)
+        yield server
+        server.shutdown()
+
+
+def set_supplier(monkeypatch: pytest.MonkeyPatch, url: str | None) -> None:
+    settings = Settings.model_validate({"supplier_url": url})
+    monkeypatch.setattr(service, "get_settings", lambda: settings)
+
+
+async def ask(client: httpx2.AsyncClient, headers: Headers | None = None) -> httpx2.Response:
+    return await client.get("/supplier/products", headers=headers)
+
+
+@pytest.mark.parametrize("total", [0, 1, 100, 101, 250])
+async def test_everything_in_order(
+    async_client: httpx2.AsyncClient, admin: Headers, supplier: Supplier, total: int
+) -> None:
+    supplier.total = total
+    response = await ask(async_client, admin)
+    assert response.status_code == 200, response.text
+    assert response.json() == {"items": supplier.products()}
+
+
+async def test_as_many_pages_at_once_as_are_allowed_and_no_more(
+    async_client: httpx2.AsyncClient, admin: Headers, supplier: Supplier
+) -> None:
+    supplier.largest_page, supplier.total = 10, 170
+    together = Barrier(over_http.PAGES_AT_ONCE, timeout=2)
+
+    def in_company(handler: Handler) -> None:
+        together.wait()
+        handler.page()
+
+    supplier.always = dict.fromkeys(range(2, 18), in_company)
+    assert (await ask(async_client, admin)).json() == {"items": supplier.products()}
+    assert supplier.most == over_http.PAGES_AT_ONCE
+
+
+async def test_a_page_that_fails_is_asked_for_again(
+    async_client: httpx2.AsyncClient, admin: Headers, supplier: Supplier
+) -> None:
+    supplier.total = 201
+    supplier.answers[2] = [status(503), status(429)]
+    assert (await ask(async_client, admin)).json() == {"items": supplier.products()}
+    assert sorted(supplier.asked) == [1, 2, 2, 2, 3]
+
+
+@pytest.mark.parametrize("page", [1, 2])
+async def test_who_does_not_answer_three_times_is_given_up(
+    async_client: httpx2.AsyncClient, admin: Headers, supplier: Supplier, page: int
+) -> None:
+    supplier.total = 101
+    supplier.always[page] = status(500)
+    response = await ask(async_client, admin)
+    assert assert_problem(response, 503)["detail"] == "The supplier does not answer."
+    assert response.headers["Retry-After"] == "1"
+    assert supplier.asked.count(page) == 3
+
+
+async def test_nobody_is_there(
+    async_client: httpx2.AsyncClient, admin: Headers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        set_supplier(monkeypatch, f"http://127.0.0.1:{bound.getsockname()[1]}/")
+        assert_problem(await ask(async_client, admin), 503)
+
+
+@pytest.mark.parametrize("page", [1, 2])
+async def test_slow_answers_are_not_waited_for(
+    async_client: httpx2.AsyncClient,
+    admin: Headers,
+    supplier: Supplier,
+    page: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also when something comes all the time: the time limit is the page's, not the read's."""
+
+    def drip(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        for _ in range(600):
+            handler.wfile.write(b" ")
+            time.sleep(0.05)
+
+    monkeypatch.setattr(over_http, "PAGE_SECONDS", 0.5)
+    supplier.total = 101
+    supplier.always[page] = drip
+    begun = time.monotonic()
+    assert_problem(await ask(async_client, admin), 503)
+    assert time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        pytest.param(status(404), id="not found"),
+        pytest.param(status(302, Location="http://127.0.0.1:1/"), id="redirect"),
+        pytest.param(body(b"<html>"), id="not JSON"),
+        pytest.param(body(b'{"items": [], "page": 2, "size": 0, "total": 1}'), id="page of no size"),
+        pytest.param(body(b'{"items": [{}], "page": 2, "size": 100, "total": 101}'), id="product of nothing"),
+        pytest.param(body(b'{"items": [], "page": 3, "size": 100, "total": 101}'), id="another page"),
+        pytest.param(body(b" " * (over_http.MAX_PAGE_BYTES + 1)), id="too long"),
+    ],
+)
+async def test_nonsense_is_neither_believed_nor_asked_for_again(
+    async_client: httpx2.AsyncClient, admin: Headers, supplier: Supplier, nonsense: Answer
+) -> None:
+    supplier.total = 101
+    supplier.always[2] = nonsense
+    detail = assert_problem(await ask(async_client, admin), 502)["detail"]
+    assert detail == "What the supplier answers cannot be used."
+    assert supplier.asked == [1, 2]
+
+
+async def test_the_first_failure_ends_it(async_client: httpx2.AsyncClient, admin: Headers, supplier: Supplier) -> None:
+    supplier.total = 100 * over_http.MAX_PAGES
+    supplier.always = dict.fromkeys(range(2, over_http.MAX_PAGES + 1), status(404))
+    assert_problem(await ask(async_client, admin), 502)
+    assert len(supplier.asked) <= 1 + over_http.PAGES_AT_ONCE
+
+
+async def test_there_is_an_end_to_pages(async_client: httpx2.AsyncClient, admin: Headers, supplier: Supplier) -> None:
+    supplier.total = 100 * over_http.MAX_PAGES + 1
+    assert "100 pages" in assert_problem(await ask(async_client, admin), 502)["detail"]
+    assert supplier.asked == [1]
+
+
+async def test_the_supplier_is_told_whose_request_it_is(
+    async_client: httpx2.AsyncClient, admin: Headers, supplier: Supplier
+) -> None:
+    supplier.total = 101
+    await ask(async_client, admin | {"X-Request-ID": "the-request-17"})
+    assert supplier.request_ids == ["the-request-17", "the-request-17"]
+
+
+async def test_for_administrators_only(
+    async_client: httpx2.AsyncClient, supplier: Supplier, user_factory: UserFactory, sign_in: SignIn
+) -> None:
+    assert_problem(await ask(async_client), 401)
+    assert_problem(await ask(async_client, sign_in(await user_factory())), 403)
+    assert supplier.asked == []
+
+
+async def test_without_a_supplier_there_is_nothing(
+    async_client: httpx2.AsyncClient, admin: Headers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_supplier(monkeypatch, None)
+    assert "SUPPLIER_URL" in assert_problem(await ask(async_client, admin), 404)["detail"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "url", "sentence"),
+    [
+        ("production", "http://supplier.example", "SUPPLIER_URL must start with https:// in production"),
+        ("test", "supplier.example", "SUPPLIER_URL is not usable: Input should be a valid URL"),
+        ("test", "file:///etc/passwd", "SUPPLIER_URL is not usable: URL scheme should be 'http' or 'https'"),
+    ],
+)
+def test_the_address_must_be_usable(monkeypatch: pytest.MonkeyPatch, environment: str, url: str, sentence: str) -> None:
+    monkeypatch.setenv("ENVIRONMENT", environment)
+    monkeypatch.setenv("SUPPLIER_URL", url)
+    with pytest.raises(ConfigError) as refused:
+        Settings.load()
+    assert str(refused.value).startswith(sentence)
