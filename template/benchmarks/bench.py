@@ -1,9 +1,10 @@
 """How fast the service is on this machine: `poe bench`.
 
-The service runs as one process, by the command of production, on the embedded PostgreSQL. What asks it is written in
-Python as well and runs beside it, so it takes a good part of the machine, and most of it for the fastest answers. The
-figures are lower bounds: good to compare a change with what was before it, on the same machine and day. For absolute
-ones, point a load generator like wrk at `poe serve`.
+First what it costs to do several things at once; docs/concurrency.md says when to use which. Then the service: it runs
+as one process, by the command of production, on the embedded PostgreSQL. What asks it is written in Python as well and
+runs beside it, so it takes a good part of the machine, and most of it for the fastest answers. The figures are lower
+bounds: good to compare a change with what was before it, on the same machine and day. For absolute ones, point a load
+generator like wrk at `poe serve`.
 """
 
 import argparse
@@ -15,13 +16,16 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import httpx2
 
 from app.about import ABOUT
+from app.concurrency import bounded_map
 from app.embedded import FOLDER, start
 from app.runtime import current, parallel_map
 
@@ -158,14 +162,29 @@ def longest(start: int) -> int:
     return max(map(collatz, range(start, start + 20_000)))
 
 
-def gain() -> float:
-    """By how much `parallel_map` is faster than one core."""
-    parts = range(1, 400_000, 20_000)
+async def hand_off(function: Callable[[int], Awaitable[object]], calls: int) -> float:
+    """Microseconds that a call takes at which nothing is done."""
     started = time.perf_counter()
-    alone = list(map(longest, parts))
-    middle = time.perf_counter()
-    assert parallel_map(longest, parts) == alone
-    return (middle - started) / (time.perf_counter() - middle)
+    await bounded_map(function, range(calls), limit=8)
+    return (time.perf_counter() - started) / calls * 1_000_000
+
+
+async def thread(number: int) -> int:
+    return await asyncio.to_thread(abs, number)
+
+
+def gains() -> tuple[float, float]:
+    """By how much threads, and `parallel_map`, are faster than one core."""
+    parts = range(1, 400_000, 20_000)
+    times = []
+    results = []
+    with ThreadPoolExecutor() as threads:
+        for way in (map, threads.map, parallel_map):
+            started = time.perf_counter()
+            results.append(list(way(longest, parts)))
+            times.append(time.perf_counter() - started)
+    assert results[0] == results[1] == results[2]
+    return times[0] / times[1], times[0] / times[2]
 
 
 def main() -> None:
@@ -180,7 +199,14 @@ def main() -> None:
 
     runtime = current()
     by = "processes" if runtime.gil else "threads"
-    row(f"parallel_map on {runtime.cores} cores", f"{gain():.1f} times as fast as one, by {by}")
+    row("a call by bounded_map", f"{asyncio.run(hand_off(partial(asyncio.sleep, 0), 20_000)):.0f} µs")
+    row("a call by to_thread", f"{asyncio.run(hand_off(thread, 5_000)):.0f} µs")
+    started = time.perf_counter()
+    parallel_map(abs, [1])
+    row("parallel_map, to begin", f"{(time.perf_counter() - started) * 1000:.0f} ms")
+    threads, parallel = gains()
+    row(f"threads on {runtime.cores} cores", f"{threads:.1f} times as fast as one")
+    row(f"parallel_map on {runtime.cores} cores", f"{parallel:.1f} times as fast as one, by {by}")
     with database() as environment:
         with serving(environment) as (client, pid, seconds):
             row("start to first answer", f"{seconds:.2f} s")

@@ -154,14 +154,15 @@ async def test_all_calls_together_have_a_time_limit() -> None:
 
 async def test_a_stream_goes_on_for_as_long_as_it_is_taken_from() -> None:
     begun: list[int] = []
-    ended: list[int] = []
+    cancelled: list[int] = []
 
     async def work(number: int) -> int:
         begun.append(number)
         try:
             await asyncio.sleep(0 if number < 10 else 60)
-        finally:
-            ended.append(number)
+        except asyncio.CancelledError:
+            cancelled.append(number)
+            raise
         return number
 
     async with bounded_stream(work, count(), limit=3) as results:
@@ -173,7 +174,8 @@ async def test_a_stream_goes_on_for_as_long_as_it_is_taken_from() -> None:
             if number == 8:
                 break
     assert taken == list(range(9))
-    assert sorted(ended) == begun
+    assert begun == list(range(11))
+    assert cancelled == [10]
 
 
 async def test_an_error_ends_a_stream_once_whatever_its_reader_does() -> None:
