@@ -16,8 +16,10 @@ from matplotlib.figure import Figure
 
 from app.pipeline import engines, extract, report, run
 from app.pipeline.__main__ import main
+from app.pipeline.engines import collect
 from app.pipeline.load import replace_day
 from app.pipeline.sample import write_sample
+from app.pipeline.transform import Frame, daily_sales
 
 HEADER = "id,customer_id,channel,placed_at,total"
 
@@ -176,6 +178,27 @@ def test_what_does_not_fit_into_a_batch_is_streamed(
     pipeline(*sample, "--files-only", "--again")
     assert len([*Path(".pipeline/output/clean/orders/2026-01-01").iterdir()]) >= 4
     assert pl.read_parquet(".pipeline/output/daily_sales/*.parquet").sort("day", "channel").equals(whole)
+
+
+def test_a_large_day_is_computed_in_parts(
+    pipeline: Run, sample: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / "given/orders/2026-01-01.csv").open("a") as file:
+        file.write("-7,1,web,2026-01-01T12:00:00Z,100\n")
+    pipeline(*sample, "--files-only")
+    whole = pl.read_parquet(".pipeline/output/daily_sales/*.parquet").sort("day", "channel")
+    joined = []
+
+    def watched(orders: Frame, events: Frame) -> Frame:
+        joined.append(len(collect(orders)))
+        return daily_sales(orders, events)
+
+    monkeypatch.setattr(run, "daily_sales", watched)
+    monkeypatch.setattr(run, "ORDERS_AT_ONCE", 30)
+    pipeline(*sample, "--files-only", "--again")
+    assert pl.read_parquet(".pipeline/output/daily_sales/*.parquet").sort("day", "channel").equals(whole)
+    assert len(joined) == 3 * 7
+    assert max(joined) < 60
 
 
 def test_postgresql_answers_queries_in_batches(

@@ -90,6 +90,7 @@ async def _run(options: argparse.Namespace) -> Exit:
             _source(events, connection),
             options.output,
             scan,
+            options.engine == "polars",
             connection if loads else None,
         )
         days = await pipeline.pending(again=options.again)

@@ -1,12 +1,14 @@
 """A day from its sources to its sales. What is done once is not done again."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import math
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
+import narwhals as nw
 import polars as pl
 from polars.exceptions import PolarsError
 from psycopg import AsyncConnection
@@ -15,8 +17,11 @@ from app.pipeline.engines import Scan, collect
 from app.pipeline.errors import PipelineError
 from app.pipeline.extract import Source
 from app.pipeline.load import replace_day, whole
-from app.pipeline.transform import daily_sales
+from app.pipeline.transform import COLUMNS, Frame, daily_sales
 from app.pipeline.validate import EVENTS, ORDERS, Checked, Table, validate
+
+ORDERS_AT_ONCE = 1_000_000
+"""That are joined with their events in memory: some 300 MB of them."""
 
 
 class Counts(NamedTuple):
@@ -33,12 +38,16 @@ class Counts(NamedTuple):
 
 @dataclass(frozen=True)
 class Pipeline:
-    """What is read, what computes, and where it goes: with a connection, also into the table `daily_sales`."""
+    """What is read, what computes, and where it goes: with a connection, also into the table `daily_sales`.
+
+    With `in_parts`, a day of more than ORDERS_AT_ONCE is computed part by part, for an engine that joins in memory.
+    """
 
     orders: Source
     events: Source
     output: Path
     scan: Scan
+    in_parts: bool
     connection: AsyncConnection | None
 
     async def pending(self, *, again: bool) -> list[date]:
@@ -82,8 +91,22 @@ class Pipeline:
             sales.write_parquet(path)
 
     def _compute(self, day: date) -> pl.DataFrame:
+        sales = pl.concat([collect(daily_sales(*part)) for part in self._parts(day)])
+        return sales.group_by("day", "channel").sum().select(COLUMNS).sort("day", "channel")
+
+    def _parts(self, day: date) -> Iterator[tuple[Frame, Frame]]:
+        """The clean orders and events of a day; an order is in the same part as its events."""
         orders, events = (self.scan(self._clean(table, day)) for table in (ORDERS, EVENTS))
-        return collect(daily_sales(orders, events)).sort("day", "channel")
+        count = math.ceil(self._orders(day) / ORDERS_AT_ONCE) if self.in_parts else 1
+        if count < 2:
+            yield orders, events
+        else:
+            for part in range(count):
+                yield orders.filter(nw.col("id") % count == part), events.filter(nw.col("order_id") % count == part)
+
+    def _orders(self, day: date) -> int:
+        found: int = pl.scan_parquet(self._clean(ORDERS, day) / "*.parquet").select(pl.len()).collect().item()
+        return found
 
     def _sources(self) -> tuple[tuple[Source, Table], ...]:
         return (self.orders, ORDERS), (self.events, EVENTS)
