@@ -44,7 +44,7 @@ def slice_of_the_readme(service: Project) -> dict[str, str]:
     return files
 
 
-def test_a_slice_of_ones_own_and_then_the_example(service: Project) -> None:
+def test_a_slice_of_ones_own_and_then_more_of_the_template(service: Project) -> None:
     for name, code in slice_of_the_readme(service).items():
         path = service.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def test_a_slice_of_ones_own_and_then_the_example(service: Project) -> None:
     service.run_inside("poe", "check")
     service.commit("Add notes")
 
-    service.run(COPIER, "update", "--defaults", "--quiet", "--data=features=[example]")
+    service.run(COPIER, "update", "--defaults", "--quiet", "--data=features=[example, jobs]")
     service.run("uv", "sync")
     # The tables of development have the notes already; those of the tests are made from nothing.
     service.run_inside("poe", "migrate")
