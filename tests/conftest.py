@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -33,9 +33,18 @@ PRODUCTION = {
 }
 
 
-def once(named: Mapping[str, Mapping[str, str]]) -> list[Any]:
-    """Answers as parameters of a fixture, such that one worker renders and installs them for all tests of them."""
-    return [pytest.param(answers, id=name, marks=pytest.mark.xdist_group(name)) for name, answers in named.items()]
+def once(named: Mapping[str, Mapping[str, str]], *, quick: Container[str] | None = None) -> list[Any]:
+    """Answers as parameters of a fixture, such that one worker renders and installs them for all tests of them.
+
+    With `quick`, the tests of all others are deep.
+    """
+    found = []
+    for name, answers in named.items():
+        marks = [pytest.mark.xdist_group(name)]
+        if quick is not None and name not in quick:
+            marks.append(pytest.mark.deep)
+        found.append(pytest.param(answers, id=name, marks=marks))
+    return found
 
 
 def working_tree(folder: str = ".") -> list[Path]:

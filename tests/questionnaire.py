@@ -112,6 +112,8 @@ DEFAULTS = {factor: levels[0] for factor, levels in FACTORS.items()}
 ROWS = pairs(FACTORS)
 FLIPS = [DEFAULTS | {factor: level} for factor in FACTORS if factor not in TEXTS for level in FACTORS[factor][1:]]
 RENDERS = {label(levels): levels for levels in [*ROWS, *FLIPS]}
+# Of these, what a quick run of the tests looks at.
+QUICK = {label(DEFAULTS | {name: level}) for name in ("framework", "package_manager") for level in FACTORS[name]}
 
 # Installed and run: each pair of what changes code or dependencies, and FastAPI with all that it always had. What else
 # can be chosen takes turns, but for a Python that may not be there.

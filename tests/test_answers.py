@@ -213,6 +213,7 @@ def plain(rendering: Rendering) -> Callable[[int, str], dict[str, object]]:
     return cache(lambda row, email: rendering({**CHOSEN[row], **PLAIN, "author_email": email}))
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("part", range(4))
 def test_each_answer_is_refused_or_read_back(
     rendering: Rendering, plain: Callable[[int, str], dict[str, object]], part: int

@@ -124,6 +124,7 @@ def test_permissions_are_the_least(repository: Project) -> None:
     } or (repository.path == REPOSITORY and writing == {"release.publish": {"contents"}})
 
 
+@pytest.mark.deep
 def test_configurations_fit_their_schemas(render: Callable[..., Project]) -> None:
     for ci, manager in product(("github", "gitlab"), MANAGERS):
         service = render(ci=ci, package_manager=manager)
@@ -150,6 +151,7 @@ def test_every_dependency_rests_for_a_week(repository: Project) -> None:
     assert {update["cooldown"]["default-days"] for update in updates} == {7}
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("oldest", QUESTIONS["python_version"]["choices"])
 def test_every_python_is_checked(render: Callable[..., Project], oldest: str, tmp_path: Path) -> None:
     """From the one that the project names as its oldest, up to the newest that may be chosen."""

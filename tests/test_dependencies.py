@@ -23,6 +23,7 @@ def dependencies(project: Project) -> tuple[frozenset[str], ...]:
     return (frozenset(metadata["dependencies"]), *map(frozenset, extras.values()), *map(frozenset, groups.values()))
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("python", choices("python_version"))
 def test_wheels_alone_resolve(render: Callable[..., Project], python: str) -> None:
     """For each profile that asks for other packages, also where this Python is not installed."""

@@ -27,10 +27,12 @@ def kind(request: pytest.FixtureRequest) -> dict[str, str]:
     return kind
 
 
+@pytest.mark.deep
 def test_hadolint_has_nothing_to_say(render: Callable[..., Project], kind: dict[str, str]) -> None:
     render(**kind).run(TOOLS / "hadolint", "--no-color", "Dockerfile")
 
 
+@pytest.mark.deep
 def test_the_base_is_an_exact_version_of_the_python_that_was_asked_for(
     render: Callable[..., Project], kind: dict[str, str]
 ) -> None:

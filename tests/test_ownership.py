@@ -46,6 +46,7 @@ def test_what_a_feature_brought_is_left_alone_while_it_is_on() -> None:
             assert feature in str(chosen["features"]) or not matching(kept[feature], NOW.rendered(chosen)), feature
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("answers", once(PROFILES))
 def test_the_render_says_what_is_yours(render: Callable[..., Project], answers: Answers) -> None:
     project = render(**answers)
@@ -80,6 +81,7 @@ def _move(configuration: dict[str, Any]) -> None:
     configuration["uv"]["default"] = "{{ '.' if package_manager == 'uv' and 'example' in features else '' }}"
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -96,6 +98,7 @@ def test_a_broken_promise_is_told(change: Callable[[dict[str, Any]], None], sent
     assert sentence in "\n".join(NOW.broken_by(Promises.of(configuration, FILES)))
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("path", ["src/app/retry.py", "{{ example }}/src/app/products/schemas.py"])
 def test_a_path_that_is_gone_is_told_until_it_is_excluded(path: str) -> None:
     """Also one that is yours, in a feature: the renders beside the project hold it."""
@@ -108,6 +111,7 @@ def test_a_path_that_is_gone_is_told_until_it_is_excluded(path: str) -> None:
     assert NOW.broken_by(Promises.of(kept, fewer)) == []
 
 
+@pytest.mark.deep
 def test_a_renamed_question_is_one_that_reads_the_old() -> None:
     configuration = copy.deepcopy(CONFIGURATION)
     question = configuration.pop("package_manager")
@@ -123,6 +127,7 @@ def test_the_version_is_that_of_the_newest_entry() -> None:
     assert [version, *written[1:]] == written or not written
 
 
+@pytest.mark.deep
 def test_a_release_is_written_down(template: Path, tmp_path: Path) -> None:
     clone = Project(shutil.copytree(template, tmp_path / "template"))
     changes = clone.path / "CHANGELOG.md"

@@ -12,6 +12,8 @@ from conftest import Project, once
 from packaging.requirements import Requirement
 from questionnaire import DEFAULTS, FACTORS, RENDERS, TEXTS, Levels, answers
 
+pytestmark = pytest.mark.deep
+
 type Option = tuple[str, str]  # a factor, and its level
 
 # What an option is called, if that is a word for much else too: only what it brings can tell of it.

@@ -20,6 +20,7 @@ from questionnaire import (
     FLIPS,
     HOSTILE,
     QUESTIONS,
+    QUICK,
     RENDERS,
     REPOSITORY,
     ROWS,
@@ -35,7 +36,7 @@ TEMPLATE = REPOSITORY / "template"
 compiled = cache(Environment(undefined=StrictUndefined, autoescape=False).from_string)  # noqa: S701  # no web page
 
 
-@pytest.fixture(params=once(RENDERS))
+@pytest.fixture(params=once(RENDERS, quick=QUICK))
 def levels(request: pytest.FixtureRequest) -> Levels:
     """Each row of the covering array, and each single choice."""
     row: Levels = request.param
@@ -101,6 +102,7 @@ def test_python_is_python_before_it_is_rendered() -> None:
             assert not re.search(r"\{\{|\{%", source), path
 
 
+@pytest.mark.deep
 def test_no_two_layers_render_the_same_path() -> None:
     files = template_files()
     parts = {part for path in files for part in path.parts}
@@ -174,6 +176,7 @@ def test_the_licence_is_whole(rendered: Project) -> None:
             assert text.startswith(f"Copyright (c) {holder}. All rights reserved.\n")
 
 
+@pytest.mark.deep
 def test_what_is_never_run_changes_no_code(render: Callable[..., Project]) -> None:
     """Nor a dependency: what does stands among the factors of the profiles."""
     default = code(render())

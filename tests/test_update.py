@@ -331,6 +331,7 @@ def test_the_turns_go_through_each_choice() -> None:
             assert values == set(question["choices"]) if question["choices"] else len(values) > 1
 
 
+@pytest.mark.deep
 def test_answers_that_some_file_might_swallow_stay(copie: Copie, template: Path, tmp_path: Path) -> None:
     answers = {"project_name": '-dash: "{{ 7*7 }}" \\', "author_name": "null", "project_description": "# {% raw %} 'x'"}
     origin = shutil.copytree(template, tmp_path / "origin")
@@ -369,6 +370,7 @@ def test_a_feature_that_is_added_later_brings_its_files(
     assert (own.parent / "models.py").read_bytes() == (render().path / OF_THE_EXAMPLE.parent / "models.py").read_bytes()
 
 
+@pytest.mark.deep
 def test_a_feature_that_is_dropped_says_so_and_gives_back(
     project: Callable[..., Project], render: Callable[..., Project]
 ) -> None:
@@ -400,6 +402,7 @@ def command(start: str) -> list[str]:
     return shlex.split(line, comments=True)
 
 
+@pytest.mark.deep
 def test_an_update_and_a_file_are_taken_back_as_the_page_says(
     before: Callable[[str, Answers], Project],
 ) -> None:
@@ -440,6 +443,7 @@ def test_a_project_in_a_folder_of_a_repository_is_updated_alone(
     assert whole.run("git", "status", "--porcelain", "README.md") == ""
 
 
+@pytest.mark.deep
 def test_a_renamed_folder_renames_nothing(project: Callable[..., Project]) -> None:
     """A name that was taken from the folder is an answer like any other."""
     service = project()
@@ -448,6 +452,7 @@ def test_a_renamed_folder_renames_nothing(project: Callable[..., Project]) -> No
     assert moved.run("git", "status", "--porcelain") == ""
 
 
+@pytest.mark.deep
 def test_a_project_keeps_its_framework(project: Callable[..., Project]) -> None:
     service = project()
     said = service.run(COPIER, "update", "--defaults", "--data=framework=django", fails=True)

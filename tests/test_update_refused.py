@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from conftest import COPIER, Project, release
 
+pytestmark = pytest.mark.deep
+
 Spoil = Callable[[Project], None]
 ANSWERS = ".copier-answers.yml"
 MANAGED = Path("src/app/retry.py")
