@@ -119,6 +119,19 @@ def test_what_is_done_is_not_done_again(pipeline: Run, sample: tuple[str, ...], 
     assert rows() == first
 
 
+def test_a_report_that_was_not_written_is_made_good(
+    pipeline: Run, sample: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline(*sample, "--files-only", "--day", "2026-01-01")
+    with monkeypatch.context() as patch:
+        patch.setattr(report, "_page", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            main([*sample, "--files-only"])
+    assert "2026-01-02" not in Path(".pipeline/output/report.md").read_text()
+    assert "0 of 0 days are done.\nThe report: " in pipeline(*sample, "--files-only").out
+    assert "2026-01-02" in Path(".pipeline/output/report.md").read_text()
+
+
 def test_a_run_whose_database_went_away_is_taken_up(
     pipeline: Run, sample: tuple[str, ...], rows: Callable[[], list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

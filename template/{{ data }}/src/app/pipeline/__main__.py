@@ -19,7 +19,7 @@ from app.pipeline.engines import Engine, engine
 from app.pipeline.errors import PipelineError
 from app.pipeline.extract import Folder, Query, Source
 from app.pipeline.load import whole
-from app.pipeline.run import Counts, Pipeline
+from app.pipeline.run import REPORT, Counts, Pipeline
 from app.pipeline.sample import write_sample
 from app.pipeline.validate import Table
 from app.runtime import PythonTooOldError, check_version
@@ -109,11 +109,18 @@ async def _do(pipeline: Pipeline, days: list[date], options: argparse.Namespace)
                 await pipeline.finish(day)
             print(f"{day}: {_told(counts)}{', held back' if too_many else ''}", flush=True)
     print(f"{len(days) - held} of {len(days)} days {'would be' if options.dry_run else 'are'} done.")
-    if held < len(days) and not options.dry_run:
+    if not options.dry_run and _report_is_due(options.output):
         from app.pipeline.report import write_report  # it takes longer to import than to find nothing to do
 
         print(f"The report: {write_report(options.output)}")
     return Exit.REJECTED if held else Exit.DONE
+
+
+def _report_is_due(output: Path) -> bool:
+    """Whether there are sales that are newer than the report: also after a run that ended before it was written."""
+    report = output / REPORT
+    written = report.stat().st_mtime_ns if report.exists() else 0
+    return any(path.stat().st_mtime_ns > written for path in (output / "daily_sales").glob("*.parquet"))
 
 
 def _told(counts: dict[Table, Counts]) -> str:

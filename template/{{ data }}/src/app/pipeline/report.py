@@ -6,6 +6,8 @@ import polars as pl
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from app.pipeline.load import whole
+from app.pipeline.run import REPORT
 from app.pipeline.statistics import bootstrap_mean
 
 PLOT = "revenue.svg"
@@ -20,9 +22,9 @@ def write_report(output: Path) -> Path:
     # The same plot for the same figures, with text that is text.
     with rc_context({"svg.hashsalt": PLOT, "svg.fonttype": "none"}):
         _plot(sales).savefig(output / PLOT, metadata={"Date": None})
-    report = output / "report.md"
-    report.write_text(_page(sales, values), encoding="utf-8")
-    return report
+    with whole(output / REPORT) as page:
+        page.write_text(_page(sales, values), encoding="utf-8")
+    return output / REPORT
 
 
 def _page(sales: pl.DataFrame, values: pl.DataFrame) -> str:

@@ -20,6 +20,9 @@ from app.pipeline.load import replace_day, whole
 from app.pipeline.transform import COLUMNS, Frame, daily_sales
 from app.pipeline.validate import EVENTS, ORDERS, Checked, Table, validate
 
+REPORT = "report.md"
+"""What people read, beside the files: the last that is written."""
+
 ORDERS_AT_ONCE = 1_000_000
 """That are joined with their events in memory: some 300 MB of them."""
 
