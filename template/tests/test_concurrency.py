@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.concurrency import bounded_map, bounded_outcomes, bounded_stream
@@ -36,10 +36,12 @@ class Work:
             self.running -= 1
 
 
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no mistake
 ways = pytest.mark.parametrize("way", [bounded_map, bounded_outcomes, streamed])
 
 
 @ways
+@unhurried
 @given(items=st.lists(st.integers(0, 9), max_size=20), limit=st.integers(1, 25))
 def test_everything_is_done_in_order_and_within_the_limit(way: Any, items: list[int], limit: int) -> None:
     work = Work()
@@ -48,6 +50,7 @@ def test_everything_is_done_in_order_and_within_the_limit(way: Any, items: list[
 
 
 @ways
+@unhurried
 @given(items=st.lists(st.integers(-9, 9), max_size=20), limit=st.integers(1, 25), patience=st.integers(0, 40))
 def test_nothing_is_left_running(way: Any, items: list[int], limit: int, patience: int) -> None:
     """After a failure, after a cancellation at any moment, and after both."""
@@ -69,6 +72,7 @@ def test_nothing_is_left_running(way: Any, items: list[int], limit: int, patienc
     assert work.most <= limit
 
 
+@unhurried
 @given(items=st.lists(st.integers(-9, 9), max_size=20), limit=st.integers(1, 25))
 def test_outcomes_are_results_and_errors_in_order(items: list[int], limit: int) -> None:
     outcomes = asyncio.run(bounded_outcomes(Work(), items, limit=limit))
@@ -147,7 +151,7 @@ async def test_all_calls_together_have_a_time_limit() -> None:
     with pytest.RaisesGroup(TimeoutError, TimeoutError):
         await bounded_map(work, range(2, 4), limit=1, total_seconds=0.02)
     assert begun == [2]
-    first, *others = await bounded_outcomes(work, range(3), limit=2, total_seconds=0.02)
+    first, *others = await bounded_outcomes(work, range(3), limit=2, total_seconds=0.5)
     assert first == 0
     assert all(isinstance(other, TimeoutError) for other in others)
 
