@@ -2,6 +2,7 @@
 
 import argparse
 import getpass
+import logging
 import multiprocessing
 import os
 import re
@@ -100,6 +101,8 @@ def wait(options: argparse.Namespace) -> None:
     from app.probe import wait_until
 
     _set_up()
+    # Of each try of the pool it would warn, on a thread of its own; one sentence at the end says it all.
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
     wait_until(_what_is_missing, options.seconds)
 
 
