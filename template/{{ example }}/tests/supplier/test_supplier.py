@@ -221,7 +221,7 @@ async def test_the_first_failure_ends_it(async_client: httpx2.AsyncClient, admin
     supplier.total = 100 * over_http.MAX_PAGES
     supplier.always = dict.fromkeys(range(2, over_http.MAX_PAGES + 1), status(404))
     assert_problem(await ask(async_client, admin), 502)
-    assert len(supplier.asked) <= 1 + 2 * over_http.PAGES_AT_ONCE
+    assert len(supplier.asked) <= 1 + over_http.PAGES_AT_ONCE
 
 
 async def test_there_is_an_end_to_pages(async_client: httpx2.AsyncClient, admin: Headers, supplier: Supplier) -> None:
