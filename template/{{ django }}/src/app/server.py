@@ -31,6 +31,9 @@ DRAIN = getattr(signal, "SIGUSR1", None)
 def run(settings: Settings, *, reload: bool = False) -> None:
     """Serve until SIGTERM or SIGINT: readiness turns 503, requests under way finish, the process ends."""
     logging.configure(settings.log_level, json=settings.logs_json)
+    if DRAIN is not None:
+        # The serving process inherits this, so that it misses none, however early: `wait_for_drain` takes it there.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {DRAIN})
     GentleServer(
         "app.wsgi",
         drain_seconds=settings.drain_seconds,
@@ -73,6 +76,15 @@ class GentleServer(Server):  # type: ignore[misc, valid-type]
         drain.start()
 
 
+def wait_for_drain(told: signal.Signals) -> None:
+    """Turn readiness off when this signal comes.
+
+    A handler would run in the main thread, and Python lets that sleep on when a signal comes as it falls asleep.
+    """
+    signal.sigwait({told})
+    health.draining.set()
+
+
 def load() -> Callable[..., Any]:
     """The application, in the process that serves it."""
     try:
@@ -80,7 +92,7 @@ def load() -> Callable[..., Any]:
     except (ConfigError, SliceError) as error:
         sys.exit(f"{error}")
     if DRAIN is not None:
-        signal.signal(DRAIN, lambda *_: health.draining.set())
+        threading.Thread(target=wait_for_drain, args=(DRAIN,), daemon=True).start()
     start()
 
     def without_name(environ: dict[str, Any], start_response: StartResponse) -> Any:
