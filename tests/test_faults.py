@@ -220,17 +220,19 @@ class Service:
             check=True,
         )
 
-    def start(self) -> None:
+    def start(self, *, reaching: bool = True, **environment: str) -> None:
+        """Serve; `reaching` the database, or else until there is an answer."""
         command = (self.python, "-m", "app", "serve")
         self.process = subprocess.Popen(
             command,
             cwd=self.project.path,
-            env=self.environment,
+            env=self.environment | environment,
             stdout=self.log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        wait_for(lambda: self.get("/health/ready").status == 200, 60)
+        probe = "/health/ready" if reaching else "/health/live"
+        wait_for(lambda: self.get(probe).status == 200, 60)
 
     def log_in(self) -> None:
         form = {"username": "admin@example.com", "password": PASSWORD}
@@ -253,6 +255,9 @@ class Service:
         with contextlib.suppress(ProcessLookupError):  # all of it may have ended
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(timeout=60)
+
+    def close(self) -> None:
+        self.stop()
         self.client.close()
         self.log.close()
 
@@ -357,7 +362,7 @@ def service(installed: Callable[..., Project], request: pytest.FixtureRequest) -
         service.run("migrate")
         service.run("user", "--admin", "admin@example.com", said=f"{PASSWORD}\n")
         service.start()
-        ending.callback(service.stop)
+        ending.callback(service.close)
         service.log_in()
         yield service
 
@@ -459,3 +464,13 @@ def test_sigterm(service: Service) -> None:
     load.check({201}, down=down, ended=ended)
     assert late[0].ended - told > DRAIN
     assert down < NOTICE
+
+
+def test_the_network_is_gone_at_the_start(service: Service) -> None:
+    """A request may wait long for a connection; what starts does not, or it would be ended for not being alive."""
+    service.stop()
+    service.network.lose()
+    service.start(reaching=False, DATABASE_TIMEOUT_SECONDS="100")
+    assert service.get("/health/ready").status == 503
+    service.network.mend()
+    wait_for(lambda: service.get("/health/ready").status == 200)

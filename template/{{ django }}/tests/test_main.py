@@ -57,7 +57,7 @@ def test_the_service_starts_although_the_database_is_down(settings: Settings, mo
     def unreachable() -> None:
         raise OSError("no answer")
 
-    monkeypatch.setattr("app.db.check", unreachable)
+    monkeypatch.setattr("app.db.reach", unreachable)
     monkeypatch.setattr("app.retry.random.uniform", lambda *_: 0)
     nowhere = settings.model_copy(update={"allowed_hosts": (), "environment": "production"})
     with override_settings(SERVICE=nowhere), capture_logs() as lines:
@@ -144,17 +144,25 @@ def test_the_drain_ends_by_itself() -> None:
 def test_the_serving_process_has_the_application(
     database_url: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    handlers: dict[int, Any] = {}
-    monkeypatch.setattr("signal.signal", handlers.__setitem__)
+    awaited: list[set[int]] = []
+    told = threading.Event()
+
+    def sigwait(signals: set[int]) -> None:
+        awaited.append(signals)
+        told.wait()
+
+    monkeypatch.setattr("signal.sigwait", sigwait)
     monkeypatch.setattr(server, "start", lambda: None)
+    monkeypatch.setattr(health, "draining", threading.Event())
     answered: list[Any] = []
     path = {"REQUEST_METHOD": "GET", "PATH_INFO": "/health/live", "wsgi.input": io.BytesIO()}
     server.load()(path, lambda *start: answered.extend(start)).close()
     assert answered[0] == "200 OK"
     assert ("Server", "") in answered[1], "granian would say its name"
-    monkeypatch.setattr(health, "draining", threading.Event())
-    handlers[signal.SIGUSR1]()
-    assert health.draining.is_set()
+    assert not health.draining.is_set()
+    told.set()
+    assert health.draining.wait(timeout=30)
+    assert awaited == [{signal.SIGUSR1}]
 
 
 def test_a_slice_with_a_mistake_ends_in_its_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,16 +4,21 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+import psycopg
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection, connections, transaction
+from django.db import connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.db.models import TextField
 from django.db.models.functions import Length, Lower
 from django.dispatch import receiver
+from psycopg_pool import ConnectionPool
 
 from app.retry import retry
+
+SECONDS = 1.0
+"""How long one try may take at the start, where liveness cannot be answered yet."""
 
 # For constraints and conditions: `name__length__range=(1, 200)`, `email__lower=…`.
 TextField.register_lookup(Length)
@@ -45,10 +50,18 @@ def check_and_let_go() -> None:
         connections.close_all()
 
 
-@retry(times=4, on=(OSError, OperationalError, InterfaceError), delay=0.5)
+@retry(times=4, on=(OSError, psycopg.OperationalError), delay=0.5)
 async def ping() -> None:
     """Reach the server; it may be starting just now, as after a deployment, so more than one try is made."""
-    await sync_to_async(check_and_let_go, thread_sensitive=False)()
+    await sync_to_async(reach, thread_sensitive=False)()
+
+
+def reach() -> None:
+    """Reach the server within `SECONDS`; what a request waits for a connection is longer than a start may take."""
+    pool: ConnectionPool = connection.pool  # type: ignore[attr-defined]
+    pool.open()
+    with pool.connection(timeout=SECONDS) as reached:
+        reached.execute("SELECT 1")
 
 
 @receiver(connection_created)

@@ -1,5 +1,6 @@
 """The database: engine, sessions, and the unit of work of a request."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Self
 
@@ -13,6 +14,9 @@ from sqlalchemy.pool import NullPool
 
 from app.config import Settings
 from app.retry import retry
+
+SECONDS = 1.0
+"""How long one try may take at the start, where liveness cannot be answered yet."""
 
 
 class Base(DeclarativeBase):
@@ -75,7 +79,8 @@ class Database:
     @retry(times=4, on=(OSError, OperationalError, InterfaceError), delay=0.5)
     async def ping(self) -> None:
         """Reach the server; it may be starting just now, as after a deployment, so more than one try is made."""
-        await self.check()
+        async with asyncio.timeout(SECONDS):
+            await self.check()
 
     async def check(self) -> None:
         """Reach the server once."""
