@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from logging import INFO
 from typing import Any, LiteralString
 
@@ -17,6 +17,7 @@ import pytest
 import structlog
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+from procrastinate.jobs import Job
 from procrastinate.manager import JobManager
 from psycopg.rows import dict_row
 from structlog.contextvars import merge_contextvars
@@ -213,6 +214,26 @@ async def test_a_job_of_a_worker_that_is_no_more_is_rescued(
     assert sql("SELECT status::text FROM procrastinate_jobs WHERE id = %s", identity) == [{"status": status}]
 
 
+async def test_a_job_that_was_rescued_meanwhile_is_left_to_who_has_it(
+    enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [identity] = await enqueue((note, {"text": "begun"}))
+    sql("UPDATE procrastinate_jobs SET status = 'doing' WHERE id = %s", identity)
+    stalled = JobManager.get_stalled_jobs
+
+    async def get_stalled_jobs(manager: JobManager) -> Iterable[Job]:
+        found = await stalled(manager)
+        [worker] = sql("INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id")
+        sql("UPDATE procrastinate_jobs SET worker_id = %s WHERE id = %s", worker["id"], identity)
+        return found
+
+    monkeypatch.setattr(JobManager, "get_stalled_jobs", get_stalled_jobs)
+    await enqueue((queue.tasks["jobs.rescue"], {"timestamp": 0}))
+    lines = await do_all_jobs()
+    assert [line["done"] for line in lines if line["event"] == "job"] == [True], "the rescue, and nothing else"
+    assert sql("SELECT status::text FROM procrastinate_jobs WHERE id = %s", identity) == [{"status": "doing"}]
+
+
 async def test_old_jobs_are_forgotten(enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs) -> None:
     identities = await enqueue((note, {"text": "old"}), (fail, {}), (note, {"text": "new"}))
     await do_all_jobs()
@@ -346,7 +367,9 @@ async def test_a_job_whose_end_could_not_be_told_is_done_again(
     async with asyncio.timeout(60):
         while not sql("SELECT 1 FROM procrastinate_jobs WHERE id = %s AND status = 'succeeded'", identity):
             assert not working.done()
-            if not sql("SELECT 1 FROM procrastinate_jobs WHERE queueing_lock = 'tests.rescue' AND status = 'todo'"):
+            if not sql(
+                "SELECT 1 FROM procrastinate_jobs WHERE queueing_lock = 'tests.rescue' AND status IN ('todo', 'doing')"
+            ):
                 await enqueue((rescue, {"timestamp": 0}))
             await asyncio.sleep(0.1)
     assert done == ["done", "done"]

@@ -19,11 +19,15 @@ log = structlog.get_logger()
 @queue.task(name="jobs.rescue", queueing_lock="jobs.rescue", pass_context=True)
 async def rescue(context: JobContext, timestamp: int) -> None:
     """Give back what a worker had begun that is no more: killed, out of memory, cut off."""
-    for job in await context.app.job_manager.get_stalled_jobs():
+    manager = context.app.job_manager
+    for job in await manager.get_stalled_jobs():
+        begun = await manager.list_jobs_async(id=job.id, status="doing")
+        if job.worker_id not in [now.worker_id for now in begun]:
+            continue  # another rescue was faster, and by now a worker that lives may have begun it
         if job.attempts < MOST_ATTEMPTS:
-            await context.app.job_manager.retry_job(job)
+            await manager.retry_job(job)
         else:
-            await context.app.job_manager.finish_job(job, Status.FAILED, delete_job=False)
+            await manager.finish_job(job, Status.FAILED, delete_job=False)
         log.warning("job rescued", task=job.task_name, job_id=job.id, attempts=job.attempts)
 
 
