@@ -364,14 +364,15 @@ async def test_a_job_whose_end_could_not_be_told_is_done_again(
     [identity] = await enqueue((note, {"text": "done"}))
     working = asyncio.create_task(work(Settings(environment="test")))
     rescue = queue.tasks["jobs.rescue"].configure(queueing_lock="tests.rescue")
-    async with asyncio.timeout(60):
-        while not sql("SELECT 1 FROM procrastinate_jobs WHERE id = %s AND status = 'succeeded'", identity):
-            assert not working.done()
-            if not sql(
-                "SELECT 1 FROM procrastinate_jobs WHERE queueing_lock = 'tests.rescue' AND status IN ('todo', 'doing')"
-            ):
-                await enqueue((rescue, {"timestamp": 0}))
-            await asyncio.sleep(0.1)
+    try:
+        async with asyncio.timeout(60):
+            while not sql("SELECT 1 FROM procrastinate_jobs WHERE id = %s AND status = 'succeeded'", identity):
+                assert not working.done()
+                waiting = "queueing_lock = 'tests.rescue' AND status IN ('todo', 'doing')"
+                if not sql(f"SELECT 1 FROM procrastinate_jobs WHERE {waiting}"):
+                    await enqueue((rescue, {"timestamp": 0}))
+                await asyncio.sleep(0.1)
+    finally:
+        signal.raise_signal(signal.SIGTERM)
+        await working
     assert done == ["done", "done"]
-    signal.raise_signal(signal.SIGTERM)
-    await working
