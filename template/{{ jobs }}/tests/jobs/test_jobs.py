@@ -230,7 +230,7 @@ async def test_a_job_that_was_rescued_meanwhile_is_left_to_who_has_it(
     monkeypatch.setattr(JobManager, "get_stalled_jobs", get_stalled_jobs)
     await enqueue((queue.tasks["jobs.rescue"], {"timestamp": 0}))
     lines = await do_all_jobs()
-    assert [line["done"] for line in lines if line["event"] == "job"] == [True], "the rescue, and nothing else"
+    assert {(line["task"], line["done"]) for line in lines if line["event"] == "job"} == {("jobs.rescue", True)}
     assert sql("SELECT status::text FROM procrastinate_jobs WHERE id = %s", identity) == [{"status": "doing"}]
 
 
