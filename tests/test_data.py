@@ -1,7 +1,11 @@
 """The feature `data` with every engine installed, as its page says."""
 
+import json
+import re
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from conftest import Project
@@ -12,6 +16,39 @@ WITH = next(
     for name, given in PROFILES.items()
     if "data" in given.get("features", "") and given.get("package_manager", "uv") == "uv"
 )
+
+LIMIT = 576 * 1024
+"""Kilobytes of memory that a day of more than three times as many may take."""
+
+LARGE_DAY = """
+import json, sys
+from pathlib import Path
+import polars as pl
+from app.pipeline.sample import FIRST, sample
+
+ORDERS, PARTS = 500_000, 4
+folder, found = Path(sys.argv[1]), []
+for name in ("orders", "events"):
+    (folder / name).mkdir(parents=True)
+for part in range(PARTS):
+    orders, events = sample(FIRST, ORDERS, first_id=part * ORDERS + 1, seed=part)
+    told = {kind: orders["id"].is_in(rows["order_id"].implode()) for (kind,), rows in events.group_by("kind")}
+    paid, returned = told["paid"], told["returned"]
+    found.append((ORDERS, paid.sum(), returned.sum(), (orders["total"] * (paid & ~returned)).sum()))
+    comment = pl.lit("as people leave it in every export, though nobody reads it here " * 4).alias("comment")
+    for name, rows in (("orders", orders), ("events", events)):
+        with (folder / name / f"{FIRST}.csv").open("ab") as file:
+            rows.with_columns(comment).write_csv(
+                file, include_header=not part, datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ"
+            )
+print(json.dumps([sum(column) for column in zip(*found)]))
+"""
+
+SALES = """
+import json, sys
+import polars as pl
+print(json.dumps(pl.read_parquet(sys.argv[1]).select("orders", "paid", "returned", "revenue").sum().row(0)))
+"""
 
 pytestmark = [pytest.mark.deep, pytest.mark.xdist_group(WITH)]
 
@@ -33,3 +70,35 @@ def test_every_engine_computes_the_same(service: Project) -> None:
     assert "is not installed" in service.run_inside("poe", "-q", "engines", fails=True)
     service.run("uv", "sync", "--all-groups")
     assert "4 passed" in service.run_inside("poe", "-q", "engines")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """For what nobody wants to keep: gigabytes."""
+    with tempfile.TemporaryDirectory() as path:
+        yield Path(path)
+
+
+def test_a_day_that_is_larger_than_the_memory_goes_through(service: Project, folder: Path) -> None:
+    orders, events = folder / "orders", folder / "events"
+    expected = json.loads(service.run(service.python(), "-c", LARGE_DAY, folder))
+    [day] = orders.iterdir()
+    size = day.stat().st_size + (events / day.name).stat().st_size
+    assert size > 3 * LIMIT * 1024
+
+    whole = f"import polars; polars.read_csv('{events / day.name}')"
+    assert "memory allocation" in limited(service, "-c", whole, fails=True), "the limit is none"
+    sources = ("--orders", orders, "--events", events, "--output", folder / "output")
+    told = limited(service, "-m", "app.pipeline", "--files-only", *sources)
+    assert "1 of 1 days are done." in told
+    sales = folder / "output" / "daily_sales" / f"{day.stem}.parquet"
+    assert json.loads(service.run(service.python(), "-c", SALES, sales)) == expected
+
+
+def limited(service: Project, *command: str | Path, fails: bool = False) -> str:
+    """Run Python with no more memory than the limit, as docs/data.md says."""
+    page = (service.path / "docs" / "data.md").read_text()
+    [settings] = re.findall(r"`(POLARS_[A-Z_0-9=]+ POLARS_\S+ _RJEM\S+)`", page)
+    return service.run(
+        "bash", "-c", f'ulimit -d {LIMIT}; exec env {settings} "$@"', "limited", service.python(), *command, fails=fails
+    )
