@@ -4,6 +4,8 @@ import base64
 import hashlib
 import json
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -85,6 +87,26 @@ def test_an_unknown_account_costs_the_same_work(monkeypatch: pytest.MonkeyPatch)
     assert not security.verify_password("wrong", None)
     ours, nobodys = (hashed.rsplit("$", 2)[0] for hashed in worked_on)
     assert ours == nobodys, "memory, rounds and lanes of Argon2"
+
+
+def test_a_crowd_does_not_take_all_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd, together = 3 * security.HASHES_AT_ONCE, threading.Barrier(security.HASHES_AT_ONCE)
+    running: list[str] = []
+    seen: list[int] = []
+
+    def verify(_: PasswordHash, password: str, hashed: str) -> bool:
+        running.append(password)
+        together.wait(timeout=60)
+        seen.append(len(running))
+        together.wait(timeout=60)
+        running.remove(password)
+        together.wait(timeout=60)
+        return True
+
+    monkeypatch.setattr(PasswordHash, "verify", verify)
+    with ThreadPoolExecutor(crowd) as threads:
+        assert all(threads.map(lambda number: security.verify_password(str(number), "hashed"), range(crowd)))
+    assert seen == [security.HASHES_AT_ONCE] * crowd
 
 
 # Tokens of the service

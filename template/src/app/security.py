@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from ipaddress import IPv6Address, IPv6Network, ip_address
+from threading import BoundedSemaphore
 from typing import Any, NamedTuple, Protocol
 
 import jwt
@@ -24,6 +25,12 @@ ADMIN = "admin"
 
 ACCESS_TOKEN = "at+jwt"  # noqa: S105 -- a kind, not a token
 """What a token says that it is (RFC 9068): no other kind of JWT opens anything here."""
+
+
+HASHES_AT_ONCE = 4
+"""Each takes 64 MiB and four threads: a crowd at the door waits, instead of taking all the memory."""
+
+_hashing = BoundedSemaphore(HASHES_AT_ONCE)
 
 
 class Principal(NamedTuple):
@@ -177,7 +184,8 @@ def _nobodys_hash() -> str:
 
 def hash_password(password: str) -> str:
     """The Argon2id hash of `password`. Takes tens of milliseconds of a core, on purpose: call it in a thread."""
-    return _passwords().hash(password)
+    with _hashing:
+        return _passwords().hash(password)
 
 
 def verify_password(password: str, hashed: str | None) -> bool:
@@ -185,8 +193,10 @@ def verify_password(password: str, hashed: str | None) -> bool:
 
     So that the time a log-in takes does not tell which accounts exist. Call it in a thread.
     """
+    known = hashed or _nobodys_hash()
     try:
-        matches = _passwords().verify(password, hashed or _nobodys_hash())
+        with _hashing:
+            matches = _passwords().verify(password, known)
     except UnknownHashError:
         return False
     return matches and hashed is not None
