@@ -150,6 +150,15 @@ def test_an_errors_message_names_nobody(lines: Lines) -> None:
     assert told["exceptions"][0][0]["exc_value"] == "[e-mail] fails"
 
 
+@pytest.mark.usefixtures("lines")
+async def test_people_read_a_status_as_its_figure(make_client: MakeClient, capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", json=False)
+    account = {"name": "Ada Lovelace", "email": "ada@example.com", "password": "engine no. 1"}
+    async with make_client(log_level="info", log_format="console") as client:
+        assert (await client.post("/users", json=account)).status_code == 201
+    assert "status=201" in capsys.readouterr().out.split()
+
+
 async def test_no_secret_and_nobody_reaches_the_log(
     lines: Lines,
     make_client: MakeClient,

@@ -75,7 +75,7 @@ class RequestContext:
                 "request",
                 method=request.method,
                 route=route_of(request),
-                status=response.status_code,
+                status=int(response.status_code),
                 ms=round((time.perf_counter() - started) * 1000, 2),
             )
 
