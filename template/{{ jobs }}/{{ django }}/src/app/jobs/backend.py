@@ -3,13 +3,14 @@
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
-from typing import Any, cast
+from typing import Any
 
 import django
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
+from procrastinate import PsycopgConnector
 from procrastinate.contrib.django import app as queue
-from procrastinate.contrib.django.django_connector import DjangoConnector
+from procrastinate.contrib.django.utils import connector_params
 from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.tasks import Task
 
@@ -39,8 +40,9 @@ def enqueue(what: Enqueued, /, **arguments: Any) -> int:
 async def connected() -> AsyncIterator[None]:
     """The queue with connections that do not block."""
     _set_up()
-    connector = cast("DjangoConnector", queue.connector).get_worker_connector()
-    with queue.replace_connector(connector):
+    # Django would have each of the few statements planned anew, every time.
+    parameters = connector_params() | {"prepare_threshold": 5}
+    with queue.replace_connector(PsycopgConnector(kwargs=parameters, min_size=1, max_size=4, timeout=5)):
         async with queue.open_async():
             yield
 
