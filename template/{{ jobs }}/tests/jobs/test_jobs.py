@@ -63,6 +63,16 @@ async def fail() -> None:
     raise ConnectionError("nobody answers")
 
 
+@queue.task(name="tests.wait_for_ever")
+async def wait_for_ever() -> None:
+    """A task that ends when it is told to."""
+    done.append("begun")
+    try:
+        await asyncio.Event().wait()
+    finally:
+        done.append("stopped")
+
+
 @pytest.fixture(autouse=True)
 def _forget_what_was_done() -> None:
     done.clear()
@@ -276,6 +286,29 @@ async def test_the_operator_cancels_and_retries(
     await asyncio.to_thread(main, ["list"])
     listed = [line.split("\t")[:3] for line in capsys.readouterr().out.splitlines()]
     assert listed == [[str(failed), "todo", "tests.fail"]]
+
+
+async def test_a_job_that_runs_is_stopped_and_its_worker_goes_on(enqueue: Enqueue, sql: Sql) -> None:
+    [identity] = await enqueue((wait_for_ever, {}))
+    working = asyncio.create_task(work(Settings(environment="test")))
+
+    async def reach(identity: int, status: str) -> None:
+        while not sql("SELECT 1 FROM procrastinate_jobs WHERE id = %s AND status::text = %s", identity, status):
+            assert not working.done()
+            await asyncio.sleep(0.1)
+
+    try:
+        async with asyncio.timeout(60):
+            await reach(identity, "doing")
+            command = [sys.executable, "-m", "app.jobs", "cancel", str(identity)]
+            await asyncio.to_thread(subprocess.run, command, check=True)
+            await reach(identity, "aborted")
+            [later] = await enqueue((note, {"text": "later"}))
+            await reach(later, "succeeded")
+    finally:
+        signal.raise_signal(signal.SIGTERM)
+        await working
+    assert done == ["begun", "stopped", "later"]
 
 
 @pytest.mark.parametrize(
