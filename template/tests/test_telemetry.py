@@ -41,6 +41,21 @@ print({"opentelemetry.sdk", "opentelemetry.exporter", "app.otel", "app.traces"} 
 """
 
 
+CALLS = """
+from app import telemetry
+from app.config import Settings
+telemetry.start(Settings())
+try:
+    with telemetry.calling("GET", "https://supplier.example/products"):
+        raise TimeoutError
+except TimeoutError:
+    pass
+with telemetry.calling("GET", "http://ada:hunter2@supplier.example:81/products?page=7#top") as call:
+    call.status = 503
+print(call.headers["traceparent"])
+"""
+
+
 @pytest.fixture
 def collector() -> Iterator[Collector]:
     with collecting() as collector:
@@ -114,6 +129,26 @@ def test_traces_and_metrics_are_collected(collector: Collector, committed_databa
     states = [values(point.attributes) for point in metrics["db.client.connection.count"].sum.data_points]
     assert {state["db.client.connection.state"] for state in states} == {"used", "idle"}
     assert [point.as_int for point in metrics["db.client.connection.max"].sum.data_points] == [20]
+
+
+def test_calls_by_any_client_are_collected(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+    command = [sys.executable, "-c", CALLS]
+    sent = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=60, check=True).stdout
+    unanswered, answered = collector.spans()
+    assert sent.startswith(f"00-{answered.trace_id.hex()}-{answered.span_id.hex()}-")
+    assert (answered.name, answered.kind, answered.status.code) == ("GET", Span.SPAN_KIND_CLIENT, 2)
+    measured = [
+        {"http.request.method": "GET", "server.address": "supplier.example"} | told
+        for told in (
+            {"server.port": 443, "error.type": "TimeoutError"},
+            {"server.port": 81, "http.response.status_code": 503, "error.type": "503"},
+        )
+    ]
+    assert values(unanswered.attributes) == measured[0] | {"url.full": "https://supplier.example/products"}
+    assert values(answered.attributes) == measured[1] | {"url.full": "http://supplier.example:81/products"}
+    points = collector.metrics()["http.client.request.duration"].histogram.data_points
+    assert [values(point.attributes) for point in points] == measured
 
 
 def test_nothing_of_it_is_imported_when_it_is_off(database_url: str) -> None:

@@ -5,6 +5,7 @@ import socket
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Barrier, Lock, Thread
 from urllib.parse import parse_qs, urlsplit
@@ -12,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 
+from app import telemetry
 from app.config import ConfigError
 from app.supplier import client as over_http
 from app.supplier import service
@@ -38,6 +40,7 @@ class Supplier(ThreadingHTTPServer):
         self.always: dict[int, Answer] = {}
         self.asked: list[int] = []
         self.request_ids: list[str | None] = []
+        self.traces: list[str | None] = []
         self.running = self.most = 0
         self.lock = Lock()
 
@@ -64,6 +67,7 @@ class Handler(BaseHTTPRequestHandler):
         with supplier.lock:
             supplier.asked.append(self.number)
             supplier.request_ids.append(self.headers["X-Request-ID"])
+            supplier.traces.append(self.headers["traceparent"])
             supplier.running += 1
             supplier.most = max(supplier.most, supplier.running)
             answers = supplier.answers[self.number]
@@ -138,6 +142,25 @@ async def test_as_many_pages_at_once_as_are_allowed_and_no_more(
     supplier.always = dict.fromkeys(range(2, 18), in_company)
     assert (await ask(async_client, admin)).json() == {"items": supplier.products()}
     assert supplier.most == over_http.PAGES_AT_ONCE
+
+
+async def test_the_trace_goes_on_there(
+    async_client: httpx2.AsyncClient, admin: Headers, supplier: Supplier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[telemetry.Call] = []
+
+    @contextmanager
+    def calling(method: str, url: str) -> Iterator[telemetry.Call]:
+        assert (method, url.partition("?")[0]) == ("GET", supplier.url.partition("?")[0])
+        calls.append(telemetry.Call({"traceparent": f"00-{len(calls)}"}))
+        yield calls[-1]
+
+    monkeypatch.setattr(telemetry, "calling", calling)
+    supplier.total = 101
+    supplier.answers[2] = [status(503)]
+    assert (await ask(async_client, admin)).status_code == 200
+    assert supplier.traces == ["00-0", "00-1", "00-2"]
+    assert [call.status for call in calls] == [200, 503, 200]
 
 
 async def test_a_page_that_fails_is_asked_for_again(

@@ -2,6 +2,8 @@
 
 import math
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import cache
 from http import HTTPStatus
 
@@ -10,6 +12,7 @@ import structlog
 from pydantic import ValidationError
 from structlog.contextvars import get_contextvars
 
+from app import telemetry
 from app.concurrency import bounded_map
 from app.problems import ProblemError, Unavailable
 from app.retry import retry
@@ -83,7 +86,7 @@ async def _fetch_page(client: httpx2.AsyncClient, url: httpx2.URL, number: int) 
     asked = url.copy_merge_params({"page": number, "size": PAGE_SIZE})
     body = b""
     try:
-        async with client.stream("GET", asked) as response:
+        async with _asked(client, asked) as response:
             if response.is_server_error or response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
                 raise NoAnswerError(f"page {number}: {response.status_code}")
             if response.status_code != HTTPStatus.OK:
@@ -102,6 +105,14 @@ async def _fetch_page(client: httpx2.AsyncClient, url: httpx2.URL, number: int) 
     if page.page != number:
         raise SupplierFailed(f"page {number}: is page {page.page}")
     return page
+
+
+@asynccontextmanager
+async def _asked(client: httpx2.AsyncClient, url: httpx2.URL) -> AsyncIterator[httpx2.Response]:
+    with telemetry.calling("GET", str(url)) as call:
+        async with client.stream("GET", url, headers=call.headers) as response:
+            call.status = response.status_code
+            yield response
 
 
 @cache
