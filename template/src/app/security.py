@@ -26,7 +26,6 @@ ADMIN = "admin"
 ACCESS_TOKEN = "at+jwt"  # noqa: S105 -- a kind, not a token
 """What a token says that it is (RFC 9068): no other kind of JWT opens anything here."""
 
-
 HASHES_AT_ONCE = 4
 """Each takes 64 MiB and four threads: a crowd at the door waits, instead of taking all the memory."""
 

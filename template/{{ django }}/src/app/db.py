@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.db.models import TextField
@@ -17,8 +17,8 @@ from psycopg_pool import ConnectionPool
 
 from app.retry import retry
 
-SECONDS = 1.0
-"""How long one try may take at the start, where liveness cannot be answered yet."""
+CHECK_SECONDS = 1.0
+"""How long a check may wait for a connection: neither a start nor a probe can wait as long as a request."""
 
 # For constraints and conditions: `name__length__range=(1, 200)`, `email__lower=…`.
 TextField.register_lookup(Length)
@@ -36,31 +36,17 @@ def unit_of_work[**P, R](view: Callable[P, R]) -> Callable[P, R]:
     return inside
 
 
-def check() -> None:
-    """Reach the server once."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-
-
-def check_and_let_go() -> None:
-    """Reach the server once, in a thread that has no request and gives its connection back by itself."""
-    try:
-        check()
-    finally:
-        connections.close_all()
-
-
 @retry(times=4, on=(OSError, psycopg.OperationalError), delay=0.5)
 async def ping() -> None:
     """Reach the server; it may be starting just now, as after a deployment, so more than one try is made."""
-    await sync_to_async(reach, thread_sensitive=False)()
+    await sync_to_async(check, thread_sensitive=False)()
 
 
-def reach() -> None:
-    """Reach the server within `SECONDS`; what a request waits for a connection is longer than a start may take."""
+def check() -> None:
+    """Reach the server once, by the pool itself: a thread without a request would keep a connection of Django's."""
     pool: ConnectionPool = connection.pool  # type: ignore[attr-defined]
     pool.open()
-    with pool.connection(timeout=SECONDS) as reached:
+    with pool.connection(timeout=CHECK_SECONDS) as reached:
         reached.execute("SELECT 1")
 
 

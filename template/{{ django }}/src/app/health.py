@@ -47,7 +47,7 @@ def ready(request: Request) -> Health:
     """Whether requests should be sent here: every dependency answers and no shutdown is under way."""
     if draining.is_set():
         raise Unavailable("The service is shutting down.")
-    checks: dict[str, Callable[[], None]] = {"database": db.check_and_let_go}
+    checks: dict[str, Callable[[], None]] = {"database": db.check}
     if request.service.rate_limits.shared:
         checks["redis"] = request.service.rate_limits.check
 

@@ -15,7 +15,7 @@ from sqlalchemy.pool import NullPool
 from app.config import Settings
 from app.retry import retry
 
-SECONDS = 1.0
+PING_SECONDS = 1.0
 """How long one try may take at the start, where liveness cannot be answered yet."""
 
 
@@ -79,7 +79,7 @@ class Database:
     @retry(times=4, on=(OSError, OperationalError, InterfaceError), delay=0.5)
     async def ping(self) -> None:
         """Reach the server; it may be starting just now, as after a deployment, so more than one try is made."""
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(PING_SECONDS):
             await self.check()
 
     async def check(self) -> None:
