@@ -89,12 +89,13 @@ def test_an_unknown_account_costs_the_same_work(monkeypatch: pytest.MonkeyPatch)
     assert ours == nobodys, "memory, rounds and lanes of Argon2"
 
 
-def test_a_crowd_does_not_take_all_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("method", ["hash", "verify"])
+def test_a_crowd_does_not_take_all_the_memory(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
     crowd, together = 3 * security.HASHES_AT_ONCE, threading.Barrier(security.HASHES_AT_ONCE)
     running: list[str] = []
     seen: list[int] = []
 
-    def verify(_: PasswordHash, password: str, hashed: str) -> bool:
+    def hashing(_: PasswordHash, password: str, *_hashed: str) -> bool:
         running.append(password)
         together.wait(timeout=60)
         seen.append(len(running))
@@ -103,9 +104,10 @@ def test_a_crowd_does_not_take_all_the_memory(monkeypatch: pytest.MonkeyPatch) -
         together.wait(timeout=60)
         return True
 
-    monkeypatch.setattr(PasswordHash, "verify", verify)
+    monkeypatch.setattr(PasswordHash, method, hashing)
+    calls = {"hash": security.hash_password, "verify": lambda password: security.verify_password(password, "hashed")}
     with ThreadPoolExecutor(crowd) as threads:
-        assert all(threads.map(lambda number: security.verify_password(str(number), "hashed"), range(crowd)))
+        assert all(threads.map(calls[method], map(str, range(crowd))))
     assert seen == [security.HASHES_AT_ONCE] * crowd
 
 
