@@ -4,6 +4,7 @@ import json
 import threading
 import time
 import urllib.request
+from functools import cache
 from http.client import HTTPException
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -23,6 +24,12 @@ class UnusableError(Exception):
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
         """Follow none: whoever answers for the provider could send the service anywhere."""
+
+
+@cache
+def _opener() -> urllib.request.OpenerDirector:
+    # Reading the certificates of the system takes longer than a request.
+    return urllib.request.build_opener(_NoRedirects)
 
 
 class _Keys(NamedTuple):
@@ -50,7 +57,6 @@ class IssuerKeys:
     def __init__(self, issuer: str) -> None:
         self.issuer = issuer
         self._schemes = ("https",) if issuer.startswith("https:") else ("https", "http")
-        self._opener = urllib.request.build_opener(_NoRedirects)
         self._keys = _Keys({}, float("-inf"))
         self._asked = float("-inf")
         self._failed = False
@@ -107,7 +113,7 @@ class IssuerKeys:
         deadline = time.monotonic() + self.TIMEOUT
         body = b""
         try:
-            with self._opener.open(url, timeout=self.TIMEOUT) as response:
+            with _opener().open(url, timeout=self.TIMEOUT) as response:
                 # Piece by piece: the time limit of the connection is for each, and a slow one may send many.
                 while (piece := response.read1(65_536)) and len(body) <= MAX_BYTES and time.monotonic() < deadline:
                     body += piece
