@@ -1,6 +1,5 @@
 """The template as it stands in the working tree, what is rendered from it, and what is installed."""
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from questionnaire import PROFILES, REPOSITORY, Answers, without_defaults
 
 TOOLS = Path(sysconfig.get_path("scripts"))
@@ -165,8 +165,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextmanager
 def made_once(folder: Path) -> Iterator[bool]:
     """Whether the folder is still to be made. Workers that want it too wait until it is."""
-    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
         yield not folder.exists()
 
 

@@ -53,6 +53,10 @@ FAULTS: dict[str, list[tuple[dict[str, str], str]]] = {
     "ruff check": [
         ({"src/app/planted.py": f"{MODULE}\nimport os\n"}, r"F401 .*`os` imported but unused"),
         ({"src/app/planted.py": f"{MODULE}\nprint(1)\n"}, r"T201 .*`print` found"),
+        (
+            {"src/app/planted.py": f'{MODULE}\nimport subprocess\n\nsubprocess.run("ls *", shell=True, check=True)\n'},
+            r"S602 .*`shell=True`",
+        ),
     ],
     "mypy": [
         ({"src/app/planted.py": f'{MODULE}\nTOTAL: int = "1"\n'}, r"src/app/planted\.py:3: error: Incompatible types")

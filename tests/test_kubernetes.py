@@ -13,6 +13,8 @@ import pytest
 import yaml
 from conftest import TOOLS, Project
 
+pytestmark = pytest.mark.deep
+
 type Manifest = dict[str, Any]
 
 OVERLAYS = ["development", "production"]
@@ -165,12 +167,31 @@ def test_every_selector_finds_its_pods_and_no_others(manifests: list[Manifest]) 
         if manifest["kind"] == "NetworkPolicy"
     }
     assert selected == {"deny": everybody, "from-gateway": {"api"}, "to-dependencies": everybody}
-    for budget in (manifest for manifest in manifests if manifest["kind"] == "PodDisruptionBudget"):
-        assert found(budget["spec"]["selector"]["matchLabels"]) == {"api"}
-    for scaler in (manifest for manifest in manifests if manifest["kind"] == "HorizontalPodAutoscaler"):
-        target = scaler["spec"]["scaleTargetRef"]
-        assert (target["kind"], target["name"]) == ("Deployment", deployment["metadata"]["name"])
-        assert "replicas" not in deployment["spec"], "each apply would undo what the autoscaler did"
+
+
+def test_only_what_is_named_goes_in_or_out(manifests: list[Manifest]) -> None:
+    policies = {
+        manifest["metadata"]["name"]: manifest["spec"] for manifest in manifests if manifest["kind"] == "NetworkPolicy"
+    }
+    for spec in policies.values():
+        del spec["podSelector"]  # see above
+    assert policies.pop("deny") == {"policyTypes": ["Ingress", "Egress"]}
+    [entrance] = policies.pop("from-gateway")["ingress"]
+    assert (len(entrance["from"]), entrance["ports"]) == (1, [{"port": "http"}])
+    exits = policies.pop("to-dependencies")["egress"]
+    assert {port["port"] for rule in exits for port in rule["ports"]} == {53, 5432}
+    assert policies == {}
+
+
+def test_there_are_as_many_as_are_needed_and_enough_of_them_stay(production: list[Manifest]) -> None:
+    deployment, budget = of_kind(production, "Deployment"), of_kind(production, "PodDisruptionBudget")["spec"]
+    assert budget["maxUnavailable"] == 1
+    assert budget["selector"]["matchLabels"].items() <= deployment["spec"]["selector"]["matchLabels"].items()
+    scaler = of_kind(production, "HorizontalPodAutoscaler")["spec"]
+    target = scaler["scaleTargetRef"]
+    assert (target["kind"], target["name"]) == ("Deployment", deployment["metadata"]["name"])
+    assert 1 < scaler["minReplicas"] < scaler["maxReplicas"]
+    assert "replicas" not in deployment["spec"], "each apply would undo what the autoscaler did"
 
 
 def test_ports_are_one(service: Project, manifests: list[Manifest]) -> None:
@@ -300,7 +321,6 @@ def test_workers_come_after_the_migrations_and_finish_what_they_do(service: Proj
         assert pod["terminationGracePeriodSeconds"] > grace
 
 
-@pytest.mark.deep
 def test_checkov_finds_nothing_but_what_has_its_reason(render: Callable[..., Project], tmp_path: Path) -> None:
     service = render(**WITH_WORKERS)
     (tmp_path / ".checkov.yaml").write_bytes((service.path / "deploy/.checkov.yaml").read_bytes())

@@ -18,7 +18,11 @@ type Option = tuple[str, str]  # a factor, and its level
 
 # What an option is called, if that is a word for much else too: only what it brings can tell of it.
 ORDINARY = {"data", "example", "jobs", "none", "proprietary", "3.13", "3.14"}
-TELLING = {("features.example", "on"): {"orders", "products", "payments"}, ("features.data", "on"): {"orders"}}
+TELLING = {
+    ("features.example", "on"): {"orders", "products", "payments", "supplier"},
+    ("features.jobs", "on"): {"jobs/", "mail/", "cleanup/"},
+    ("features.data", "on"): {"orders", "pipeline/"},
+}
 
 # They speak of what is not chosen: of other terms, of how to choose again, of whose secrets to look for.
 SPEAKING = {".copier-answers.yml", ".pre-commit-config.yaml", "LICENSE", "docs/updating.md"}

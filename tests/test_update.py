@@ -204,19 +204,23 @@ def answers(request: pytest.FixtureRequest) -> Answers:
 
 
 @pytest.mark.deep
+@pytest.mark.parametrize("version", [OLDEST, *real_releases()])
 def test_what_people_did_stays(
     before: Callable[[str, Answers], Project],
     render: Callable[..., Project],
     answers: Answers,
+    version: str,
     request: pytest.FixtureRequest,
 ) -> None:
     """And only the lines that both changed are a conflict, which the git hooks refuse."""
     manager = answers.get("package_manager", "uv")
-    project = before(OLDEST, answers)
+    project = before(version, answers)
     edited, fresh = Edited(project), contents(render(**answers))
     edited.edit()
-    edited.write(ADDED, b"mine\n")
-    edited.write(CONTESTED, edited.rendered[CONTESTED].removesuffix(LINE.encode()) + b"# mine\n")
+    contested = (ADDED, CONTESTED) if version == OLDEST else ()
+    if contested:
+        edited.write(ADDED, b"mine\n")
+        edited.write(CONTESTED, edited.rendered[CONTESTED].removesuffix(LINE.encode()) + b"# mine\n")
     environment = request.getfixturevalue("poetry") if manager == "poetry" else clean_environment()
     add = (
         ("uv", "add", "--quiet", "--no-sync", "colorama")
@@ -230,7 +234,7 @@ def test_what_people_did_stays(
     update_quickly(project)
 
     found = contents(project)
-    conflicts = {path: found.pop(path) for path in (ADDED, CONTESTED)}
+    conflicts = {path: found.pop(path) for path in contested}
     assert set(project.run("git", "diff", "--name-only", "--diff-filter=U").split()) == conflicts.keys()
     refused = refused_by_the_hook(project)
     for path, text in conflicts.items():
