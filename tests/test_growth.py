@@ -1,5 +1,6 @@
 """A service that grows as its README says: a slice of its own, and a feature of the template that is added later."""
 
+import json
 import re
 import shutil
 import textwrap
@@ -7,11 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import COPIER, Project, clean_environment
-from questionnaire import BARE
+from questionnaire import BARE, choices
 
 pytestmark = pytest.mark.deep
 
+FEATURES = choices("features")
 STEP = re.compile(
     r"^\d+\. [^`]*`(?P<path>(?:src|tests)/[^`]+\.py)`(?P<rest>.*?)```python\n(?P<code>.*?)```", re.MULTILINE | re.DOTALL
 )
@@ -54,12 +57,45 @@ def test_a_slice_of_ones_own_and_then_more_of_the_template(service: Project) -> 
     service.run_inside("poe", "check")
     service.commit("Add notes")
 
-    service.run(COPIER, "update", "--defaults", "--quiet", "--data=features=[example, jobs]")
+    service.run(COPIER, "update", "--defaults", "--quiet", f"--data=features={json.dumps(FEATURES)}")
     service.run("uv", "sync")
     # The tables of development have the notes already; those of the tests are made from nothing.
     service.run_inside("poe", "migrate")
     service.run_inside("poe", "check")
     service.run("git", "diff", "--exit-code", "--", "src/app/notes", "tests/notes")
+    service.commit("Add all that there is")
+
+    # Without the tables of what goes, as the page says; the notes stay.
+    framework = yaml.safe_load((service.path / ".copier-answers.yml").read_text())["framework"]
+    without_features(service)
+    if framework == "fastapi":
+        said = service.run_inside("poe", "-q", "migrate", fails=True)
+        assert said.startswith("The migrations do not fit the database: Can't locate revision identified by ")
+        assert len(said.splitlines()) == 1
+    service.run("git", "reset", "--quiet", "--hard")
+    for command in dropping(service, framework):
+        service.run_inside(*command)
+    without_features(service)
+    service.run_inside("poe", "migrate")
+    service.run_inside("pytest", "-q", "tests/test_migrations.py", "tests/notes")
+
+
+def without_features(service: Project) -> None:
+    service.run(COPIER, "update", "--defaults", "--quiet", "--vcs-ref=:current:", "--data=features=[]")
+    assert not (service.path / "src/app/orders").exists()
+
+
+def dropping(service: Project, framework: str) -> Iterator[list[str]]:
+    """What docs/updating.md says of the tables of each feature."""
+    page = (service.path / "docs/updating.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| `(.+?)` \| `(.+?)`(.*) \|$", page, re.MULTILINE)
+    assert {name for name, *_ in rows} == set(FEATURES) - {"kubernetes"}
+    for _, alembic, manage, applications in rows:
+        if framework == "fastapi":
+            yield alembic.split()
+        else:
+            for application in re.findall(r"`(\w+)`", applications) or ["-"]:
+                yield manage.replace("APP", application).split()
 
 
 def test_a_mistake_in_a_slice_is_one_sentence_at_the_start(service: Project) -> None:

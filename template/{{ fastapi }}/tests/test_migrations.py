@@ -1,11 +1,13 @@
 """The migrations make exactly the tables that the models describe, and can be taken back."""
 
+import asyncio
 from typing import Any
 
+import pytest
 from sqlalchemy import inspect, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.__main__ import alembic_config, missing_migrations
+from app.__main__ import alembic_config, main, missing_migrations
 
 
 async def run(connection: AsyncConnection, name: str, *arguments: str) -> None:
@@ -47,6 +49,20 @@ async def test_a_release_waits_for_its_own_migrations_only(connection: AsyncConn
     await connection.execute(text("DELETE FROM alembic_version"))
     revisions = ScriptDirectory.from_config(alembic_config()).walk_revisions()
     assert await connection.run_sync(missing_migrations) == sorted(revision.revision for revision in revisions)
+
+
+def test_a_database_that_is_ahead_is_one_sentence(database_url: str, engine: AsyncEngine) -> None:
+    async def commit(statement: str) -> None:
+        async with engine.begin() as connection:
+            await connection.execute(text(statement))
+
+    asyncio.run(commit("INSERT INTO alembic_version VALUES ('0002_newer')"))
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main(["migrate"])
+    finally:
+        asyncio.run(commit("DELETE FROM alembic_version WHERE version_num = '0002_newer'"))
+    assert str(ended.value).startswith("The migrations do not fit the database: Can't locate revision identified by ")
 
 
 def test_each_branch_has_one_head() -> None:

@@ -131,8 +131,12 @@ def dev(_options: argparse.Namespace) -> None:
 def migrate(_options: argparse.Namespace) -> None:
     """Apply the migrations that the database does not have yet, of every branch."""
     from alembic import command
+    from alembic.util import CommandError
 
-    command.upgrade(alembic_config(), "heads")
+    try:
+        command.upgrade(alembic_config(), "heads")
+    except CommandError as error:
+        sys.exit(f"The migrations do not fit the database: {error} (see docs/troubleshooting.md).")
 
 
 def wait(options: argparse.Namespace) -> None:
