@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from conftest import working_tree
+from conftest import Project, working_tree
 from jinja2 import Environment, StrictUndefined
 from jinja2.meta import find_undeclared_variables
 from packaging.version import Version
@@ -65,6 +65,8 @@ class Promises:
     """The patterns of paths that no update renders."""
     brought: list[str] = field(default_factory=list)
     """The patterns of paths that an update renders once, when it switches their feature on."""
+    copier: str = ""
+    """The oldest Copier that renders it."""
 
     @classmethod
     def of(cls, configuration: Mapping[str, Any], files: Iterable[Path]) -> "Promises":
@@ -95,6 +97,7 @@ class Promises:
             {condition: sorted(found) for condition, found in sorted(paths.items())},
             sorted(excluded(configuration)),
             sorted(configuration["_skip_if_exists"]),
+            configuration["_min_copier_version"],
         )
 
     @classmethod
@@ -105,6 +108,12 @@ class Promises:
     def released(cls) -> "Promises":
         return cls(**yaml.safe_load(RECORD.read_text()))
 
+    @classmethod
+    def of_tag(cls, repository: Project, tag: str) -> "Promises":
+        files = repository.run("git", "ls-tree", "-r", "--name-only", "-z", tag, "template").split("\0")
+        configuration = yaml.safe_load(repository.run("git", "show", f"{tag}:copier.yml"))
+        return cls.of(configuration, [Path(file).relative_to("template") for file in files if file])
+
     def __or__(self, other: "Promises") -> "Promises":
         return Promises(
             self.questions | other.questions,
@@ -114,6 +123,7 @@ class Promises:
             },
             sorted({*self.yours, *other.yours}),
             sorted({*self.brought, *other.brought}),
+            other.copier,
         )
 
     def every_path(self) -> set[str]:
@@ -144,6 +154,16 @@ class Promises:
         """What an update answers for who never saw the question."""
         default = self.questions[name]["default"]
         return compiled(default).render(chosen) if isinstance(default, str) else default
+
+    def grown_by(self, now: "Promises") -> list[str]:
+        """What is new: questions, choices and paths."""
+        offered = {
+            f"{name}={choice}"
+            for name, question in now.questions.items()
+            for choice in question["choices"]
+            if name in self.questions and choice not in self.questions[name]["choices"]
+        }
+        return sorted(now.questions.keys() - self.questions.keys() | offered | (now.every_path() - self.every_path()))
 
     def broken_by(self, now: "Promises") -> list[str]:
         """A sentence for each promise that is not kept."""
@@ -206,10 +226,20 @@ def prepare(version: str) -> None:
     released, now = Promises.released(), Promises.now()
     if broken := released.broken_by(now):
         sys.exit("\n".join(broken))
+    if released.questions:
+        _fit(Version(version), Version(headings[1].split()[0]), released, now)
     today = dt.datetime.now(tz=dt.UTC).date()
     replace(REPOSITORY / "CHANGELOG.md", r"^## Unreleased$", f"## {version} ({today})")
     replace(REPOSITORY / "pyproject.toml", r'^version = ".*"$', f'version = "{version}"')
     RECORD.write_text(HEADER + yaml.safe_dump(asdict(released | now), sort_keys=False, allow_unicode=True, width=200))
+
+
+def _fit(version: Version, before: Version, released: Promises, now: Promises) -> None:
+    """End with a sentence when the version says that less has changed than has: docs/updating.md has the table."""
+    if released.copier != now.copier and version.major == before.major:
+        sys.exit(f"Type {before.major + 1}.0.0: it needs Copier {now.copier}, and services have {released.copier}.")
+    if (grown := released.grown_by(now)) and version.release[:2] == before.release[:2]:
+        sys.exit(f"Type {before.major}.{before.minor + 1}.0: a patch does not bring {grown[0]}.")
 
 
 if __name__ == "__main__":

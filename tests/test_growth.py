@@ -98,6 +98,28 @@ def dropping(service: Project, framework: str) -> Iterator[list[str]]:
                 yield manage.replace("APP", application).split()
 
 
+def test_the_package_manager_changes_and_changes_back(
+    render: Callable[..., Project], poetry: dict[str, str], workshop: Path
+) -> None:
+    """By what docs/updating.md says is to be done after the update."""
+    path = workshop / "changing" / "my-service"
+    shutil.copytree(render(**BARE).path, path)
+    service = Project(path, poetry)
+    service.run("uv", "lock", "--quiet")
+    service.commit("Render")
+    page = (path / "docs/updating.md").read_text()
+    for manager, proof in (("poetry", "poetry check --lock"), ("uv", "uv lock --check")):
+        service.run(
+            COPIER, "update", "--defaults", "--quiet", "--vcs-ref=:current:", f"--data=package_manager={manager}"
+        )
+        [line] = re.findall(rf"^rm -rf .*{manager} sync$", page, re.MULTILINE)
+        service.run("bash", "-ec", line)
+        service.run(*proof.split())
+        assert " passed" in service.run(manager, "run", "pytest", "tests/test_health.py")
+        service.commit(f"Change to {manager}")
+    shutil.rmtree(path.parent)
+
+
 def test_a_mistake_in_a_slice_is_one_sentence_at_the_start(service: Project) -> None:
     notes = service.path / "src/app/notes"
     notes.mkdir()

@@ -14,6 +14,7 @@ import yaml
 from conftest import Project, once, working_tree
 from questionnaire import CONFIGURATION, PROFILES, QUESTIONS, REPOSITORY, Answers
 from release import RECORD, Promises, changelog, choices, excluded, matching
+from test_update import real_releases
 
 NOW = Promises.now()
 FEATURES = choices(QUESTIONS["features"])
@@ -59,6 +60,11 @@ def test_the_render_says_what_is_yours(render: Callable[..., Project], answers: 
 
 def test_what_was_released_is_still_promised() -> None:
     assert Promises.released().broken_by(NOW) == []
+
+
+def test_each_release_was_written_down() -> None:
+    for tag in real_releases():
+        assert Promises.of_tag(Project(REPOSITORY), tag) | Promises.released() == Promises.released(), tag
 
 
 def _narrow(configuration: dict[str, Any]) -> None:
@@ -141,8 +147,19 @@ def test_a_release_is_written_down(template: Path, tmp_path: Path) -> None:
     assert 'version = "0.10.0"' in (clone.path / "pyproject.toml").read_text()
     written = Promises(**yaml.safe_load((clone.path / RECORD.relative_to(REPOSITORY)).read_text()))
     assert written == Promises.released() | NOW
+    clone.commit("Release 0.10.0")
+    clone.run("git", "tag", "v0.10.0")
+    assert Promises.of_tag(clone, "v0.10.0") == NOW
 
     assert "Write what changes into CHANGELOG.md first" in clone.run(*release, "0.11.0", fails=True)
     changes.write_text(changes.read_text().replace("## ", "## Unreleased\n\n- Less.\n\n## ", 1))
-    (clone.path / "template/src/app/retry.py").unlink()
+    module = clone.path / "template/src/app/retry.py"
+    module.rename(module.with_name("again.py"))
     assert clone.run(*release, "0.11.0", fails=True).startswith("Put /src/app/retry.py into _exclude")
+    shutil.copy(module.with_name("again.py"), module)
+    assert clone.run(*release, "0.10.1", fails=True) == "Type 0.11.0: a patch does not bring src/app/again.py.\n"
+    questionnaire = clone.path / "copier.yml"
+    questionnaire.write_text(re.sub(r'(_min_copier_version): ".+"', r'\1: "9.16.0"', questionnaire.read_text()))
+    assert clone.run(*release, "0.11.0", fails=True).startswith(
+        "Type 1.0.0: it needs Copier 9.16.0, and services have "
+    )

