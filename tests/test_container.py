@@ -207,13 +207,13 @@ def database(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 MOUNTS = """
 mount --bind "$1" "$1"
 mount -o remount,bind,ro "$1"
-mount -t tmpfs -o mode=1777 tmpfs "$1/tmp"
+if [ "$3" = serves ]; then mount -t tmpfs -o mode=1777 tmpfs "$1/tmp"; fi
 mount -t tmpfs tmpfs "$1/run"
 touch "$1/run/.s.PGSQL.5432"
 mount --bind "$2" "$1/run/.s.PGSQL.5432"
 mount --rbind /dev "$1/dev"
 mount -t proc proc "$1/proc"
-shift 2
+shift 3
 exec "$@"
 """
 
@@ -236,10 +236,11 @@ class Container:
         return [*chroot, "env", "-i", "-C", config["WorkingDir"], *environment, *command]
 
     def command(self, *arguments: str) -> list[str | Path]:
-        """`docker run image arguments…`"""
+        """`docker run image arguments…`; only what serves has a /tmp, as compose.yaml and the manifests say."""
         isolated = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", MOUNTS, "sh")
         config = self.image.config
-        return [*isolated, self.root, self.database, *self.inside(*config["Entrypoint"], *(arguments or config["Cmd"]))]
+        places = (self.root, self.database, "passes" if arguments else "serves")
+        return [*isolated, *places, *self.inside(*config["Entrypoint"], *(arguments or config["Cmd"]))]
 
     def run(self, *arguments: str, fails: bool = False) -> str:
         return Project(self.root.parent).run(*self.command(*arguments), fails=fails)
