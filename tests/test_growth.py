@@ -82,7 +82,7 @@ def test_a_slice_of_ones_own_and_then_more_of_the_template(service: Project) -> 
 
 def without_features(service: Project) -> None:
     service.run(COPIER, "update", "--defaults", "--quiet", "--vcs-ref=:current:", "--data=features=[]")
-    assert not (service.path / "src/app/orders").exists()
+    assert not (service.path / "src/app/orders/models.py").exists()
 
 
 def dropping(service: Project, framework: str) -> Iterator[list[str]]:
