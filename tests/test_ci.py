@@ -243,37 +243,39 @@ def test_a_package_that_cannot_be_looked_up_fails_the_audit(render: Callable[...
 
 
 def test_renovate_finds_each_version_in_the_template(render: Callable[..., Project]) -> None:
+    """In whichever file it stands: else one would lag behind while another moves."""
     floors, programs, images = json.loads((REPOSITORY / "renovate.json").read_text())["customManagers"]
 
-    def found(manager: dict[str, list[str]]) -> set[tuple[str, str]]:
+    def found(manager: dict[str, list[str]]) -> set[tuple[str, str, str]]:
         patterns = [re.compile(pattern.strip("/")) for pattern in manager["managerFilePatterns"]]
         matches = [pattern.replace("(?<", "(?P<") for pattern in manager["matchStrings"]]
         paths = [path for path in working_tree() if any(pattern.search(str(path)) for pattern in patterns)]
-        texts = [(REPOSITORY / path).read_text() for path in paths]
-        hits = [hit for text in texts for match in matches for hit in re.finditer(match, text)]
-        return {(canonicalize_name(hit["depName"]), hit["currentValue"]) for hit in hits}
+        texts = [(path.name.removesuffix(".jinja"), (REPOSITORY / path).read_text()) for path in paths]
+        hits = [(name, hit) for name, text in texts for match in matches for hit in re.finditer(match, text)]
+        return {(name, canonicalize_name(hit["depName"]), hit["currentValue"]) for name, hit in hits}
 
-    wanted, exact = set(), set()
+    wanted, exact, based = set(), set(), set()
     for given in PROFILES.values():
         service = render(**given)
         document = tomllib.loads((service.path / "pyproject.toml").read_text())
         lists = [document["project"]["dependencies"], *document["dependency-groups"].values()]
         lines = [line for lines in (*lists, document["build-system"]["requires"]) for line in lines]
-        wanted |= {(canonicalize_name(Requirement(line).name), str(Requirement(line).specifier)) for line in lines}
+        wanted |= {(canonicalize_name(Requirement(line).name), Requirement(line).specifier) for line in lines}
         for path in service.files():
-            exact |= set(re.findall(r"([\w-]+)==(\d[\w.]*\d)", (service.path / path).read_text()))
-    assert {(name, str(SpecifierSet(value))) for name, value in found(floors)} == wanted
+            text = (service.path / path).read_text()
+            exact |= {(path.name, *pinned) for pinned in re.findall(r"([\w-]+)==(\d[\w.]*\d)", text)}
+    assert {(name, SpecifierSet(value)) for _, name, value in found(floors)} == wanted
 
-    based = set()
     for manager, python in product(MANAGERS, QUESTIONS["python_version"]["choices"]):
         service = render(package_manager=manager, python_version=python)
-        given_to_build = dict(re.findall(r"^ARG (\w+)=(\S+)$", (service.path / "Dockerfile").read_text(), re.MULTILINE))
-        versions = {name: value for name, value in given_to_build.items() if name.endswith("_VERSION")}
-        exact |= {(canonicalize_name(name.removesuffix("_VERSION")), value) for name, value in versions.items()}
+        for name, value in re.findall(r"^ARG (\w+)=(\S+)$", (service.path / "Dockerfile").read_text(), re.MULTILINE):
+            if name.endswith("_VERSION"):
+                exact.add(("Dockerfile", canonicalize_name(name.removesuffix("_VERSION")), value))
+            elif name.endswith("_IMAGE"):
+                based.add(("Dockerfile", *value.split(":")))
         composed = load(service.path / "compose.yaml")["services"].values()
-        named = [given_to_build["PYTHON_IMAGE"], *(part["image"] for part in composed if "build" not in part)]
-        based |= {(name, tag) for name, _, tag in (image.partition(":") for image in named)}
-    assert {name for name, _ in exact} >= {"uv", "poetry", "poetry-plugin-export", "pip-audit"}
+        based |= {("compose.yaml", *part["image"].split(":")) for part in composed if "build" not in part}
+    assert {name for file, name, _ in exact if file == "Dockerfile"} == {"uv", "poetry", "poetry-plugin-export"}
     assert exact <= found(programs)
-    assert {name for name, _ in based} == {"python", "postgres"}
+    assert {name for _, name, _ in based} == {"python", "postgres"}
     assert based == found(images)
