@@ -126,18 +126,22 @@ def test_permissions_are_the_least(repository: Project) -> None:
 
 
 @pytest.mark.deep
-def test_configurations_fit_their_schemas(render: Callable[..., Project]) -> None:
-    for ci, manager in product(("github", "gitlab"), MANAGERS):
-        service = render(ci=ci, package_manager=manager)
-        check(service, "renovate", "renovate.json")
-        if ci == "github":
-            check(
-                service, "github-workflows", *(path for path in workflows(service) if path.parent.name == "workflows")
-            )
-            check(service, "github-actions", ".github/actions/setup/action.yml")
-            check(service, "dependabot", ".github/dependabot.yml")
-        else:
-            check(service, "gitlab-ci", ".gitlab-ci.yml", *(service.path / ".gitlab").iterdir())
+def test_configurations_for_github_fit_their_schemas(repository: Project) -> None:
+    check(repository, "renovate", "renovate.json")
+    check(repository, "dependabot", ".github/dependabot.yml")
+    actions = [path for path in workflows(repository) if path.name == "action.yml"]
+    jobs = [path for path in workflows(repository) if path.parent.name == "workflows"]
+    check(repository, "github-workflows", *jobs)
+    if actions:
+        check(repository, "github-actions", *actions)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("manager", MANAGERS)
+def test_configurations_for_gitlab_fit_their_schemas(render: Callable[..., Project], manager: str) -> None:
+    service = render(ci="gitlab", package_manager=manager)
+    check(service, "renovate", "renovate.json")
+    check(service, "gitlab-ci", ".gitlab-ci.yml", *(service.path / ".gitlab").iterdir())
 
 
 def check(repository: Project, schema: str, *paths: str | Path) -> None:
