@@ -152,8 +152,26 @@ def test_every_dependency_rests_for_a_week(repository: Project) -> None:
     renovate = json.loads((repository.path / "renovate.json").read_text())
     assert renovate["minimumReleaseAge"] == "7 days"
     assert renovate["internalChecksFilter"] == "strict"
+    exceptions = [rule for rule in renovate["packageRules"] if "minimumReleaseAge" in rule]
+    assert all(rule["matchManagers"] == ["copier"] for rule in exceptions)
     updates = load(repository.path / ".github/dependabot.yml")["updates"]
     assert {update["cooldown"]["default-days"] for update in updates} == {7}
+
+
+def test_dependabot_is_asked_for_what_it_can_find(render: Callable[..., Project]) -> None:
+    """It reads an image where FROM names it: https://github.com/dependabot/dependabot-core/issues/2057."""
+    asked = {"uv": "uv", "poetry": "pip"}
+    said = set()
+    for manager, ecosystem in asked.items():
+        service = render(package_manager=manager)
+        text = (service.path / ".github/dependabot.yml").read_text()
+        ecosystems = [update["package-ecosystem"] for update in yaml.safe_load(text)["updates"]]
+        assert ecosystems == [ecosystem, "github-actions", "docker-compose"]
+        assert not re.search(r"^FROM [^$]", (service.path / "Dockerfile").read_text(), re.MULTILINE)
+        composed = load(service.path / "compose.yaml")["services"].values()
+        assert any(re.fullmatch(r"[\w./-]+:[\d.]+", part["image"]) for part in composed)
+        said.add(text.replace(f"package-ecosystem: {ecosystem}\n", ""))
+    assert len(said) == 1
 
 
 @pytest.mark.deep
