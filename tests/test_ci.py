@@ -1,5 +1,6 @@
 """The pipelines of the renders and of this project: clean for linters, pinned, least privileged, and able to fail."""
 
+import ast
 import json
 import re
 import threading
@@ -416,6 +417,37 @@ def test_a_package_that_cannot_be_looked_up_fails_the_audit(
     assert "could not be audited" in said
     command.remove("--strict")
     Project(tmp_path, environment).run(*command)
+
+
+def test_windows_can_import_what_it_runs() -> None:
+    job = load(REPOSITORY / ".github/workflows/ci.yml")["jobs"]["rendering"]
+    assert any(system.startswith("windows") for system in job["strategy"]["matrix"]["system"])
+    started = re.findall(r"tests/(\w+)\.py", job["steps"][-1]["run"])
+    assert len(started) > 1
+    seen: set[str] = set()
+    ahead = {"conftest", *started}
+    while ahead:
+        seen |= ahead
+        ours = {name: REPOSITORY / "tests" / f"{name}.py" for name in ahead}
+        ahead = {name for path in ours.values() if path.exists() for name in imported(path)} - seen
+    assert seen & {"fcntl", "grp", "pexpect", "pty", "pwd", "resource", "termios", "tty"} == set()
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
+
+
+def test_ci_runs_what_the_page_says() -> None:
+    """By root, without which no image is built."""
+    command = re.findall(r"^(uv run pytest)\b", (REPOSITORY / "README.md").read_text(), re.MULTILINE)
+    assert (REPOSITORY / ".ci/run").read_text().splitlines()[-1] == f'{command[0]} "$@"'
+    steps = load(REPOSITORY / ".github/workflows/ci.yml")["jobs"]["everything"]["steps"]
+    assert steps[-1]["run"].startswith("sudo ")
+    assert steps[-1]["run"].endswith(" .ci/run")
 
 
 def test_renovate_finds_each_version_in_the_template(render: Callable[..., Project]) -> None:
