@@ -191,7 +191,7 @@ def client(async_client: httpx2.AsyncClient, trust: Callable[[TokenVerifier], No
 
 async def list_users(client: httpx2.AsyncClient, token: str) -> httpx2.Response:
     """Ask for what only the token opens: `/users/me` is also refused to a user whom the database does not know."""
-    return await client.get("/users", headers={"Authorization": b"Bearer " + token.encode()})
+    return await client.get("/users", headers={b"Authorization": b"Bearer " + token.encode()})
 
 
 @pytest.mark.parametrize("token", BAD_TOKENS.values(), ids=BAD_TOKENS)
