@@ -2,13 +2,14 @@
 
 from contextlib import closing
 
+import httpx2
 from asgiref.sync import sync_to_async
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from app.repository import Repository
 from app.users.models import User
 from app.users.repository import UserRepository
-from support import UserFactory
+from support import PASSWORD, UserFactory
 
 
 def test_it_is_a_repository() -> None:
@@ -40,3 +41,12 @@ async def test_stream_reads_as_it_goes(db_session: BaseDatabaseWrapper, user_fac
             return [user.name for user in users]
 
     assert await names() == ["User 0", "User 1", "User 2"]
+
+
+async def test_password_is_stored_as_argon2id(async_client: httpx2.AsyncClient) -> None:
+    ada = {"name": "Ada", "email": "ada@example.com", "password": PASSWORD}
+    assert (await async_client.post("/users", json=ada)).status_code == 201
+    stored = (await User.objects.aget()).password_hash
+    assert stored
+    assert stored.startswith("$argon2id$")
+    assert PASSWORD not in stored
