@@ -8,7 +8,7 @@ import pytest
 
 from app.users import routes
 from app.users.repository import UserRepository
-from support import PASSWORD, Headers, MakeClient, SignIn, UserFactory, assert_problem, pointers
+from support import Headers, MakeClient, SignIn, UserFactory, assert_problem, pointers
 
 ADA = {"name": "Ada Lovelace", "email": "ada@example.com", "password": "engine no. 1"}
 

@@ -14,7 +14,7 @@ from app.config import Settings
 from app.settings import database
 from app.users.models import User
 from app.users.service import UserService
-from support import Headers, UserFactory, assert_problem
+from support import Execute, Headers, UserFactory, assert_problem
 
 ADA = {"name": "Ada", "email": "ada@example.com", "password": "engine no. 1"}
 
@@ -113,6 +113,15 @@ def test_a_database_that_does_not_answer_is_a_503(
     assert response.headers["retry-after"] == "1"
     assert_problem(committing_client.get("/health/ready"), 503)
     assert committing_client.get("/health/live").status_code == 200
+
+
+def test_a_connection_that_the_server_has_ended_is_not_used(
+    committing_client: httpx2.Client, execute: Execute, admin_token: Headers
+) -> None:
+    assert committing_client.get("/users", headers=admin_token).status_code == 200
+    name = connection.settings_dict["NAME"]
+    assert all(execute(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'"))
+    assert committing_client.get("/users", headers=admin_token).status_code == 200
 
 
 def sleep(*_: Any) -> None:
