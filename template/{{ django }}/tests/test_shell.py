@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from django.apps import apps
+from django.conf import settings
 
 from support import production_environment
 
@@ -14,6 +15,7 @@ MANAGE = Path(__file__).parents[1] / "manage.py"
 TYPED = """
 import httpx2
 from django.apps import apps
+from django.conf import settings
 from django.core.management import call_command
 from django.templatetags.static import static
 from app.wsgi import create_application
@@ -46,3 +48,9 @@ def test_shell_knows_every_model_and_production_is_ready(database_url: str, tmp_
     assert f"models: {sorted(model.__name__ for model in apps.get_models())}" in told
     [sheet] = [line for line in told if line.startswith("sheet: ")]
     assert re.fullmatch(r"sheet: 200 /static/admin/css/base\.[0-9a-f]{12}\.css max-age=\d{9}, public, immutable", sheet)
+
+
+def test_each_check_that_is_silenced_has_a_test_in_its_place() -> None:
+    page = (MANAGE.parent / "docs" / "security.md").read_text("utf-8")
+    held = re.findall(r"^\| `(\w+\.\w+)` \|.*`tests/", page, re.MULTILINE)
+    assert sorted(held) == sorted(settings.SILENCED_SYSTEM_CHECKS)

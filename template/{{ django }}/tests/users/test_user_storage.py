@@ -3,7 +3,11 @@
 from contextlib import closing
 
 import httpx2
+import pytest
 from asgiref.sync import sync_to_async
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.management.commands.changepassword import Command
+from django.core.management import call_command
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from app.repository import Repository
@@ -50,3 +54,17 @@ async def test_password_is_stored_as_argon2id(async_client: httpx2.AsyncClient) 
     assert stored
     assert stored.startswith("$argon2id$")
     assert PASSWORD not in stored
+
+
+async def test_password_that_django_sets_is_one_of_the_service(
+    async_client: httpx2.AsyncClient, user_factory: UserFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await user_factory(email="ada@example.com")
+    monkeypatch.setattr(Command, "_get_pass", lambda *_: "engine no. 1")
+    await sync_to_async(call_command)("changepassword", "ada@example.com")
+    form = {"username": "ada@example.com", "password": "engine no. 1"}
+    assert (await async_client.post("/auth/token", data=form)).status_code == 200
+
+
+def test_what_django_hashes_itself_is_argon2id_too() -> None:
+    assert make_password(PASSWORD).startswith("argon2$argon2id$")
