@@ -9,6 +9,7 @@ import httpx2
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection, connections
+from psycopg_pool import ConnectionPool
 
 from app.config import Settings
 from app.settings import database
@@ -115,11 +116,14 @@ def test_a_database_that_does_not_answer_is_a_503(
     assert committing_client.get("/health/live").status_code == 200
 
 
-def test_a_connection_that_the_server_has_ended_is_not_used(
+def test_connections_that_the_server_has_ended_are_not_used(
     committing_client: httpx2.Client, other_database: Callable[..., None], execute: Execute, admin_token: Headers
 ) -> None:
-    other_database(database_pool_size=1)
-    assert committing_client.get("/users", headers=admin_token).status_code == 200
+    other_database(database_pool_size=8)
+    pool: ConnectionPool = connection.pool  # type: ignore[attr-defined]
+    pool.open()
+    pool.resize(8)
+    pool.wait()
     name = connection.settings_dict["NAME"]
     assert any(execute(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'"))
     assert committing_client.get("/users", headers=admin_token).status_code == 200

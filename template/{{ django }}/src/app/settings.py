@@ -7,6 +7,7 @@ from psycopg import Connection, OperationalError
 from psycopg.abc import RV, PQGen
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
+from psycopg_pool import ConnectionPool
 
 from app.config import Settings
 from app.slices import find_slices
@@ -71,6 +72,9 @@ class ImpatientConnection(Connection[Any]):
         except OperationalError:
             if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 self.pgconn.finish()
+            # After a restart of the server all are gone, and the pool would wait longer after each that it tries.
+            if self.closed and isinstance(self._pool, ConnectionPool):
+                self._pool.drain()
             raise
 
 
