@@ -42,7 +42,8 @@ async def test_security_headers_are_on_every_response(
 
 async def test_https_is_insisted_on_in_production(make_client: MakeClient) -> None:
     async with make_client(**PRODUCTION) as client:
-        assert "max-age=" in (await client.get("/health/live")).headers["strict-transport-security"]
+        told = (await client.get("/health/live")).headers["strict-transport-security"]
+    assert told == "max-age=63072000; includeSubDomains"
 
 
 async def test_request_id_is_the_callers_when_it_is_sane(async_client: httpx2.AsyncClient) -> None:

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import Any
 
+import httpx2
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from app import issuer
 from app.issuer import IssuerKeys
 from app.problems import Unauthorized, Unavailable
-from app.security import IssuerTokens
+from app.security import IssuerTokens, TokenVerifier
 from support import MakeClient, assert_problem
 
 PATHS = ["/.well-known/openid-configuration", "/keys"]
@@ -77,7 +78,8 @@ class Provider:
         name, own = next(iter(self.keys.items()))
         now = datetime.now(UTC)
         good = {"iss": self.url, "aud": self.AUDIENCE, "sub": "auth0|ada", "scope": "read", "iat": now}
-        content = good | {"exp": now + timedelta(hours=1)} | changes
+        whose = {"email": "ada@example.com", "email_verified": True, "name": "Ada"}
+        content = good | whose | {"exp": now + timedelta(hours=1)} | changes
         content = {claim: value for claim, value in content.items() if value is not None}
         return jwt.encode(content, key or own, "ES256", headers={"kid": name} | (headers or {}))
 
@@ -134,6 +136,19 @@ def informed(tokens: IssuerTokens, first_keys: Any) -> IssuerTokens:
     return tokens
 
 
+@pytest.fixture
+def client(
+    async_client: httpx2.AsyncClient, trust: Callable[[TokenVerifier], None], tokens: IssuerTokens
+) -> httpx2.AsyncClient:
+    """A client of the service, which trusts the provider."""
+    trust(tokens)
+    return async_client
+
+
+async def me(client: httpx2.AsyncClient, token: str) -> httpx2.Response:
+    return await client.get("/users/me", headers={"Authorization": f"Bearer {token}"})
+
+
 def test_token_is_accepted_and_the_keys_are_fetched_once(provider: Provider, tokens: IssuerTokens) -> None:
     assert tokens.may_wait(provider.token())
     for _ in range(3):
@@ -174,39 +189,47 @@ BAD: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.usefixtures("informed")
 @pytest.mark.parametrize("changes", BAD.values(), ids=BAD)
-def test_bad_token_is_refused(provider: Provider, informed: IssuerTokens, changes: dict[str, Any]) -> None:
-    with pytest.raises(Unauthorized):
-        informed.verify(provider.token(**changes))
+async def test_bad_token_is_refused(provider: Provider, client: httpx2.AsyncClient, changes: dict[str, Any]) -> None:
+    response = await me(client, provider.token(**changes))
+    assert_problem(response, 401)
+    assert response.headers["www-authenticate"] == "Bearer"
 
 
-def test_a_key_that_comes_with_the_token_is_no_key(provider: Provider, informed: IssuerTokens) -> None:
+@pytest.mark.usefixtures("informed")
+async def test_a_good_token_is_bad_for_nothing_else(provider: Provider, client: httpx2.AsyncClient) -> None:
+    """What the table above changes is all that is wrong with its tokens."""
+    assert (await me(client, provider.token())).json()["email"] == "ada@example.com"
+
+
+@pytest.mark.usefixtures("informed")
+async def test_a_key_that_comes_with_the_token_is_no_key(provider: Provider, client: httpx2.AsyncClient) -> None:
     """RFC 8725, section 3.10: the header may say where a key is, or hold one, and anybody writes a header."""
     own = generate_private_key(SECP256R1())
     public = jwt.algorithms.ECAlgorithm.to_jwk(own.public_key(), as_dict=True)
     for header in ({"jwk": public}, {"jku": f"{provider.url}/keys"}, {"x5u": f"{provider.url}/keys"}):
-        with pytest.raises(Unauthorized):
-            informed.verify(provider.token(key=own, headers=header))
+        assert_problem(await me(client, provider.token(key=own, headers=header)), 401)
     assert provider.requests == []
 
 
-def test_public_key_is_no_secret(provider: Provider, informed: IssuerTokens) -> None:
+@pytest.mark.usefixtures("informed")
+async def test_public_key_is_no_secret(provider: Provider, client: httpx2.AsyncClient) -> None:
     """The old attack: signed by HMAC, with the public key, which everybody has."""
     pem = FIRST_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     header, payload, _ = provider.token().split(".")
     header = jwt.utils.base64url_encode(b'{"alg": "HS256", "typ": "JWT", "kid": "one"}').decode()
     signature = jwt.utils.base64url_encode(hmac.digest(pem, f"{header}.{payload}".encode(), "sha256")).decode()
     for token in (f"{header}.{payload}.{signature}", f"{header}.{payload}."):
-        with pytest.raises(Unauthorized):
-            informed.verify(token)
+        assert_problem(await me(client, token), 401)
     assert not any(algorithm.startswith(("HS", "none")) for algorithm in IssuerTokens.ALGORITHMS)
 
 
-def test_a_key_for_another_algorithm_is_not_used(provider: Provider, informed: IssuerTokens) -> None:
+@pytest.mark.usefixtures("informed")
+async def test_a_key_for_another_algorithm_is_not_used(provider: Provider, client: httpx2.AsyncClient) -> None:
     header, payload, signature = provider.token().split(".")
     header = jwt.utils.base64url_encode(b'{"alg": "RS256", "typ": "JWT", "kid": "one"}').decode()
-    with pytest.raises(Unauthorized):
-        informed.verify(f"{header}.{payload}.{signature}")
+    assert_problem(await me(client, f"{header}.{payload}.{signature}"), 401)
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "é.é.é", jwt.encode({"sub": "7"}, "x" * 32, "HS256")])
@@ -324,13 +347,12 @@ def _endless(handler: BaseHTTPRequestHandler) -> None:
     [_redirect, _drip, _endless, [], "keys", {}, {"keys": []}, {"keys": [{}]}, {"keys": 7}],
     ids=["redirect", "drip", "endless", "list", "text", "nothing", "no keys", "no key", "number"],
 )
-def test_an_answer_that_is_none_is_not_waited_for_and_not_believed(
-    provider: Provider, tokens: IssuerTokens, monkeypatch: pytest.MonkeyPatch, path: str, answer: Any
+async def test_an_answer_that_is_none_is_not_waited_for_and_not_believed(
+    provider: Provider, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, path: str, answer: Any
 ) -> None:
     monkeypatch.setattr(IssuerKeys, "TIMEOUT", 0.3)
     provider.answers |= {path: answer, "/elsewhere": provider.answers[path]}
-    with pytest.raises(Unavailable):
-        tokens.verify(provider.token())
+    assert_problem(await me(client, provider.token()), 503)
     assert "/elsewhere" not in provider.requests
 
 
@@ -345,12 +367,11 @@ def test_an_answer_that_is_none_is_not_waited_for_and_not_believed(
     ],
     ids=["another issuer", "file", "ftp", "data", "nowhere"],
 )
-def test_provider_cannot_send_the_service_anywhere(
-    provider: Provider, tokens: IssuerTokens, changes: dict[str, Any]
+async def test_provider_cannot_send_the_service_anywhere(
+    provider: Provider, client: httpx2.AsyncClient, changes: dict[str, Any]
 ) -> None:
     provider.answers[PATHS[0]] |= changes
-    with pytest.raises(Unavailable):
-        tokens.verify(provider.token())
+    assert_problem(await me(client, provider.token()), 503)
     assert provider.requests == PATHS[:1]
 
 
@@ -367,20 +388,15 @@ def test_provider_over_https_keeps_its_keys_there(provider: Provider, monkeypatc
 async def test_service_takes_the_providers_tokens_and_no_others(
     provider: Provider, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    claims: dict[str, Any] = {"email": "ada@example.com", "email_verified": True, "name": "Ada"}
     async with make_client(jwt_issuer=provider.url, jwt_audience=provider.AUDIENCE) as client:
-
-        async def me(token: str) -> Any:
-            return await client.get("/users/me", headers={"Authorization": f"Bearer {token}"})
-
-        token = provider.token(**claims)
+        token = provider.token()
         provider.fail()
-        assert_problem(await me(token), 503)
+        assert_problem(await me(client, token), 503)
         provider.publish(one=FIRST_KEY)
         monkeypatch.setattr(IssuerKeys, "PAUSE", 0)
-        assert (await me(provider.token(**claims))).json()["email"] == "ada@example.com"
-        assert_problem(await me(provider.token(aud="another", **claims)), 401)
-        assert_problem(await me(provider.token(key=generate_private_key(SECP256R1()), **claims)), 401)
+        assert (await me(client, provider.token())).json()["email"] == "ada@example.com"
+        assert_problem(await me(client, provider.token(aud="another")), 401)
+        assert_problem(await me(client, provider.token(key=generate_private_key(SECP256R1()))), 401)
         # Only what its scope says: a claim of another name makes nobody an administrator.
-        lists = {"Authorization": f"Bearer {provider.token(is_admin=True, roles=['admin'], **claims)}"}
+        lists = {"Authorization": f"Bearer {provider.token(is_admin=True, roles=['admin'])}"}
         assert_problem(await client.get("/users", headers=lists), 403)

@@ -205,6 +205,9 @@ async def test_no_secret_and_nobody_reaches_the_log(
     assert {"route": "/auth/token", "user": str(user.id)}.items() <= requests[0].items(), "a log-in names its user"
     assert all(line["ms"] > 0 for line in requests)
     assert requests[10]["route"] is None
+    assert all(line["time"].endswith("Z") for line in written)
+    [failure] = [line for line in written if "exception" in line]
+    assert (failure["level"], failure["request_id"]) == ("error", answers[-1].headers["x-request-id"])
     secrets = [*emails, "Ada Lovelace", "Grace Hopper", "engine no. 1", PASSWORD, "wrong password", "hunter2"]
     secrets += [tokens["access_token"], tokens["refresh_token"], signed["Authorization"].partition(" ")[2]]
     told = json.dumps(written)

@@ -5,10 +5,14 @@ import hashlib
 import json
 import re
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
+import httpx2
 import jwt
 import pytest
 from pwdlib import PasswordHash
@@ -16,17 +20,19 @@ from pwdlib import PasswordHash
 from app import security
 from app.about import ABOUT
 from app.config import Settings
-from app.problems import Forbidden, Unauthorized
-from app.security import ACCESS_TOKEN, ADMIN, IssuerTokens, LocalTokens, Principal
+from app.problems import Forbidden
+from app.security import ACCESS_TOKEN, ADMIN, IssuerTokens, LocalTokens, Principal, TokenVerifier
+from support import assert_problem
 
 SETTINGS = Settings(environment="test")
 KEY = SETTINGS.secret_key.get_secret_value()
 
 
 def claims(**changes: Any) -> dict[str, Any]:
-    """The claims of a good access token of the service, with changes; None takes one away."""
+    """The claims of an administrator's good access token, with changes; None takes one away."""
     now = datetime.now(UTC)
-    good = {"iss": ABOUT.name, "sub": "7", "scope": "", "aud": ABOUT.name, "iat": now, "exp": now + timedelta(hours=1)}
+    ours = {"iss": ABOUT.name, "aud": ABOUT.name}
+    good = ours | {"sub": "7", "scope": ADMIN, "iat": now, "exp": now + timedelta(hours=1)}
     return {name: value for name, value in (good | changes).items() if value is not None}
 
 
@@ -176,15 +182,37 @@ BAD_TOKENS = {
 }
 
 
+@pytest.fixture
+def client(async_client: httpx2.AsyncClient, trust: Callable[[TokenVerifier], None]) -> httpx2.AsyncClient:
+    """A client of the service, which takes the tokens that are signed with KEY."""
+    trust(LocalTokens(SETTINGS))
+    return async_client
+
+
+async def list_users(client: httpx2.AsyncClient, token: str) -> httpx2.Response:
+    """Ask for what only the token opens: `/users/me` is also refused to a user whom the database does not know."""
+    return await client.get("/users", headers={b"Authorization": b"Bearer " + token.encode()})
+
+
 @pytest.mark.parametrize("token", BAD_TOKENS.values(), ids=BAD_TOKENS)
-def test_bad_token_is_refused(token: str) -> None:
-    with pytest.raises(Unauthorized):
-        LocalTokens(SETTINGS).verify(token)
+async def test_bad_token_is_refused(client: httpx2.AsyncClient, token: str) -> None:
+    response = await list_users(client, token)
+    assert_problem(response, 401)
+    assert response.headers["www-authenticate"] == "Bearer"
 
 
-def test_a_good_token_is_bad_for_nothing_else() -> None:
+async def test_a_good_token_is_bad_for_nothing_else(client: httpx2.AsyncClient) -> None:
     """What the table above changes is all that is wrong with its tokens."""
-    assert LocalTokens(SETTINGS).verify(signed()).subject == "7"
+    assert (await list_users(client, signed())).status_code == 200
+
+
+async def test_a_token_that_was_good_ends_with_its_time(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, later = signed(), time.time() + 3600
+    assert (await list_users(client, token)).status_code == 200
+    monkeypatch.setattr(security, "time", SimpleNamespace(time=lambda: later))
+    assert_problem(await list_users(client, token), 401)
 
 
 @pytest.mark.parametrize("scope", [None, 7, ["admin"], {"admin": True}])

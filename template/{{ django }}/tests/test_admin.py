@@ -8,17 +8,9 @@ import pytest
 from django.conf import settings as django_settings
 from django.test import override_settings
 
+from administration import log_in, submit
 from app import settings as settings_module
-from support import PASSWORD, PRODUCTION, MakeClient, UserFactory, assert_problem
-
-
-async def log_in(client: httpx2.AsyncClient, email: str, password: str = PASSWORD) -> httpx2.Response:
-    page = await client.get("/admin/login/")
-    assert page.status_code == 200
-    found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)
-    assert found
-    form = {"csrfmiddlewaretoken": found[1], "username": email, "password": password, "next": "/admin/"}
-    return await client.post("/admin/login/", data=form)
+from support import PRODUCTION, MakeClient, UserFactory, assert_problem
 
 
 async def test_an_administrator_looks_after_every_slice(
@@ -33,6 +25,17 @@ async def test_an_administrator_looks_after_every_slice(
         page = await async_client.get(path)
         assert page.status_code == 200
         assert "password_hash" not in page.text
+
+
+async def test_an_administrator_changes_a_user(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
+    await user_factory(email="root@example.com", is_admin=True)
+    user = await user_factory(name="Ada", email="ada@example.com")
+    await log_in(async_client, "root@example.com")
+    path = f"/admin/users/user/{user.id}/change/"
+    changed = await submit(async_client, path, name="Ada Lovelace", email="ada@example.com")
+    assert changed.headers["location"] == "/admin/users/user/"
+    await user.arefresh_from_db()
+    assert (user.name, user.is_admin) == ("Ada Lovelace", False)
 
 
 async def test_nobody_else_is_let_in(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:

@@ -9,12 +9,13 @@ import httpx2
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection, connections
+from psycopg_pool import ConnectionPool
 
 from app.config import Settings
 from app.settings import database
 from app.users.models import User
 from app.users.service import UserService
-from support import Headers, UserFactory, assert_problem
+from support import Execute, Headers, UserFactory, assert_problem
 
 ADA = {"name": "Ada", "email": "ada@example.com", "password": "engine no. 1"}
 
@@ -113,6 +114,19 @@ def test_a_database_that_does_not_answer_is_a_503(
     assert response.headers["retry-after"] == "1"
     assert_problem(committing_client.get("/health/ready"), 503)
     assert committing_client.get("/health/live").status_code == 200
+
+
+def test_connections_that_the_server_has_ended_are_not_used(
+    committing_client: httpx2.Client, other_database: Callable[..., None], execute: Execute, admin_token: Headers
+) -> None:
+    other_database(database_pool_size=8)
+    pool: ConnectionPool = connection.pool  # type: ignore[attr-defined]
+    pool.open()
+    pool.resize(8)
+    pool.wait()
+    name = connection.settings_dict["NAME"]
+    assert any(execute(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'"))
+    assert committing_client.get("/users", headers=admin_token).status_code == 200
 
 
 def sleep(*_: Any) -> None:

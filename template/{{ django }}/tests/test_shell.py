@@ -1,18 +1,32 @@
 """The shell and Django's own commands, as one process of production."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+from django.apps import apps
+from django.conf import settings
 
 from support import production_environment
 
 MANAGE = Path(__file__).parents[1] / "manage.py"
 TYPED = """
+import httpx2
+from django.apps import apps
+from django.conf import settings
 from django.core.management import call_command
+from django.templatetags.static import static
+from app.wsgi import create_application
+
 print("user:", User.objects.filter(id__lt=0).first())
+print("models:", sorted(model.__name__ for model in apps.get_models() if globals().get(model.__name__) is model))
 call_command("check", deploy=True, fail_level="WARNING")
 call_command("collectstatic", interactive=False)
+with httpx2.Client(transport=httpx2.WSGITransport(create_application()), base_url="https://test") as client:
+    sheet = client.get(static("admin/css/base.css"))
+print("sheet:", sheet.status_code, sheet.url.path, sheet.headers["cache-control"])
 """
 
 
@@ -29,5 +43,14 @@ def test_shell_knows_every_model_and_production_is_ready(database_url: str, tmp_
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "user: None" in done.stdout.splitlines()
-    assert list((tmp_path / ".static" / "admin" / "css").glob("base.????????????.css"))
+    told = done.stdout.splitlines()
+    assert "user: None" in told
+    assert f"models: {sorted(model.__name__ for model in apps.get_models())}" in told
+    [sheet] = [line for line in told if line.startswith("sheet: ")]
+    assert re.fullmatch(r"sheet: 200 /static/admin/css/base\.[0-9a-f]{12}\.css max-age=\d{9}, public, immutable", sheet)
+
+
+def test_each_check_that_is_silenced_has_a_test_in_its_place() -> None:
+    page = (MANAGE.parent / "docs" / "security.md").read_text("utf-8")
+    held = re.findall(r"^\| `(\w+\.\w+)` \|.*`tests/", page, re.MULTILINE)
+    assert sorted(held) == sorted(settings.SILENCED_SYSTEM_CHECKS)

@@ -1,11 +1,11 @@
-"""How long a log-in lasts."""
+"""When a log-in ends."""
 
 import httpx2
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth.models import RefreshToken
-from support import PASSWORD, UserFactory
+from support import PASSWORD, UserFactory, assert_problem
 
 
 async def test_a_log_in_ends_however_often_it_is_refreshed(
@@ -20,3 +20,17 @@ async def test_a_log_in_ends_however_often_it_is_refreshed(
     ends = (await db_session.scalars(select(RefreshToken.expires_at))).all()
     assert len(ends) == 3
     assert len(set(ends)) == 1
+
+
+async def test_with_a_user_its_log_ins_end(
+    async_client: httpx2.AsyncClient, db_session: AsyncSession, user_factory: UserFactory
+) -> None:
+    user = await user_factory(email="ada@example.com")
+    form = {"username": "ada@example.com", "password": PASSWORD}
+    tokens = (await async_client.post("/auth/token", data=form)).json()
+    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    assert (await async_client.get("/users/me", headers=headers)).status_code == 200
+    await db_session.delete(user)
+    await db_session.commit()
+    assert_problem(await async_client.get("/users/me", headers=headers), 401)
+    assert_problem(await async_client.post("/auth/refresh", json={"refresh_token": tokens["refresh_token"]}), 401)

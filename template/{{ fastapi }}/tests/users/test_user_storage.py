@@ -2,12 +2,14 @@
 
 from contextlib import aclosing
 
+import httpx2
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repository import Repository
 from app.users.models import User
 from app.users.repository import UserRepository
-from support import UserFactory
+from support import PASSWORD, UserFactory
 
 
 def test_it_is_a_repository(db_session: AsyncSession) -> None:
@@ -37,3 +39,12 @@ async def test_an_object_outlives_its_commit(db_session: AsyncSession, user_fact
     user = await user_factory(name="Ada")
     await db_session.close()
     assert user.name == "Ada"  # a DetachedInstanceError, were objects expired by the commit
+
+
+async def test_password_is_stored_as_argon2id(async_client: httpx2.AsyncClient, db_session: AsyncSession) -> None:
+    ada = {"name": "Ada", "email": "ada@example.com", "password": PASSWORD}
+    assert (await async_client.post("/users", json=ada)).status_code == 201
+    stored = await db_session.scalar(select(User.password_hash))
+    assert stored
+    assert stored.startswith("$argon2id$")
+    assert PASSWORD not in stored
