@@ -72,8 +72,8 @@ class ImpatientConnection(Connection[Any]):
         except OperationalError:
             if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 self.pgconn.finish()
-            # After a restart of the server all are gone, and the pool would wait longer after each that it tries.
-            if self.closed and isinstance(self._pool, ConnectionPool):
+            elif self.closed and isinstance(self._pool, ConnectionPool):
+                # The server ended it, as a restart ends all; and the pool would wait longer after each that it tries.
                 self._pool.drain()
             raise
 
