@@ -40,12 +40,16 @@ def write_changelog(folder: Path, *versions: str) -> None:
 
 @pytest.fixture
 def service(origin: Project, tmp_path: Path) -> Project:
+    return first_release(origin, tmp_path, clean_environment() | {"UV_PROJECT_ENVIRONMENT": str(tmp_path / "venv")})
+
+
+def first_release(origin: Project, folder: Path, environment: dict[str, str], manager: str = "uv") -> Project:
     """A service of the first release, installed from a lock, whatever has been released since."""
-    desk = Project(tmp_path)
-    bare = shutil.copytree(origin.path.with_name("template.git"), tmp_path / "template.git")
-    desk.run(COPIER, "copy", "--defaults", "--quiet", "--vcs-ref=v1.0.0", bare, "service")
-    service = Project(tmp_path / "service", clean_environment() | {"UV_PROJECT_ENVIRONMENT": str(tmp_path / "venv")})
-    service.run("uv", "lock", "--quiet")
+    bare = shutil.copytree(origin.path.with_name("template.git"), folder / "template.git")
+    answer = f"--data=package_manager={manager}"
+    Project(folder).run(COPIER, "copy", "--defaults", "--quiet", "--vcs-ref=v1.0.0", answer, bare, "service")
+    service = Project(folder / "service", environment, manager)
+    service.run(manager, "lock", "--quiet")
     service.commit("Render")
     service.run("git", "branch", "--move", "main")
     return service
@@ -110,6 +114,15 @@ def test_a_clean_update_is_one_commit_that_says_what_it_brings(
     service.run("git", "clone", "--quiet", "--branch=main", "--depth=1", f"file://{service.path}", elsewhere.path)
     elsewhere.run("git", "fetch", "--quiet", service.path / "update.bundle", "template/v1.2.0:template/v1.2.0")
     assert elsewhere.run("git", "log", "-1", "--format=%B", "template/v1.2.0") == said
+
+
+def test_poetry_brings_the_same(
+    origin: Project, releases: Callable[..., None], poetry: dict[str, str], tmp_path: Path
+) -> None:
+    service = first_release(origin, tmp_path, poetry, "poetry")
+    releases("1.1.0", "src/app/retry.py", "\n\n# better")
+    update(service)
+    assert report(service).startswith("Update from the template: v1.0.0 to v1.1.0\n\n## `poe check`\n\nIt passes.\n")
 
 
 def test_a_conflict_is_named_and_what_is_the_users_stays(service: Project, releases: Callable[..., None]) -> None:
