@@ -380,6 +380,20 @@ def test_postgresql_is_restarted(service: Service) -> None:
     assert max(down, up, created) < NOTICE
 
 
+def test_an_outage_is_over_when_postgresql_is_back(service: Service) -> None:
+    """However long it was: what tries again ever more seldom would sleep on."""
+    with Load(service) as load:
+        stopped = time.monotonic()
+        service.database.act("stop")
+        down = load.ready(stopped, ready=False)
+        time.sleep(16)
+        service.database.act("start")
+        started = time.monotonic()
+        up, created = load.ready(started), load.created(started)
+    load.check({201, 503}, down=down, up=up, created=created)
+    assert max(up, created) < NOTICE
+
+
 def test_connections_are_cut(service: Service) -> None:
     others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     with Load(service) as load:

@@ -17,6 +17,9 @@ SERVICE = Settings.load()
 WAITING = 4
 """Requests that may wait for each connection of the pool; more are answered 503 at once."""
 
+RECONNECT_SECONDS = 2.0
+"""After this the pool begins to connect anew: its waits double, so that a long outage would last twice as long."""
+
 SECRET_KEY = SERVICE.secret_key.get_secret_value()
 ALLOWED_HOSTS = sorted(SERVICE.hosts)
 # Django's own debugging shows stack traces to whoever asks; DEBUG echoes SQL statements here (see `db.py`).
@@ -102,6 +105,8 @@ def database(settings: Settings) -> dict[str, Any]:
                 "max_size": settings.database_pool_size,
                 "max_waiting": settings.database_pool_size * WAITING,
                 "timeout": settings.database_timeout_seconds,
+                "reconnect_timeout": RECONNECT_SECONDS,
+                "reconnect_failed": ConnectionPool.check,  # it begins again, where the pool would give up
             },
         },
     }
