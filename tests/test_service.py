@@ -48,11 +48,12 @@ def test_what_ci_checks_passes(service: Project) -> None:
 
 @pytest.mark.parametrize("answers", once(engines()))
 def test_the_tests_run_on_the_server_that_ci_names(
-    installed: Callable[..., Project], answers: dict[str, str], workshop: Path
+    installed: Callable[..., Project], render: Callable[..., Project], answers: dict[str, str], workshop: Path
 ) -> None:
     service = installed(**answers)
-    job = yaml.safe_load((service.path / ".github/workflows/ci.yml").read_text())["jobs"]["check"]
-    [variable] = [name for name, value in job["env"].items() if value.startswith("postgresql:")]
+    github = yaml.safe_load((render().path / ".github/workflows/ci.yml").read_text())["jobs"]["check"]["env"]
+    gitlab = yaml.safe_load((render(ci="gitlab").path / ".gitlab-ci.yml").read_text())["check"]["variables"]
+    [variable] = {name for name, value in (*github.items(), *gitlab.items()) if value.startswith("postgresql:")}
     folder = workshop / f"another-{service.path.parent.name}"
     said = service.run_inside(
         "python", "-c", ANOTHER_SERVER, variable, str(folder), "pytest", "-q", "tests/users/test_user_storage.py"
