@@ -227,14 +227,14 @@ def prepare(version: str) -> None:
     if broken := released.broken_by(now):
         sys.exit("\n".join(broken))
     if released.questions:
-        _fit(Version(version), Version(headings[1].split()[0]), released, now)
+        _check_version(Version(version), Version(headings[1].split()[0]), released, now)
     today = dt.datetime.now(tz=dt.UTC).date()
     replace(REPOSITORY / "CHANGELOG.md", r"^## Unreleased$", f"## {version} ({today})")
     replace(REPOSITORY / "pyproject.toml", r'^version = ".*"$', f'version = "{version}"')
     RECORD.write_text(HEADER + yaml.safe_dump(asdict(released | now), sort_keys=False, allow_unicode=True, width=200))
 
 
-def _fit(version: Version, before: Version, released: Promises, now: Promises) -> None:
+def _check_version(version: Version, before: Version, released: Promises, now: Promises) -> None:
     """End with a sentence when the version says that less has changed than has: docs/updating.md has the table."""
     if released.copier != now.copier and version.major == before.major:
         sys.exit(f"Type {before.major + 1}.0.0: it needs Copier {now.copier}, and services have {released.copier}.")

@@ -94,9 +94,10 @@ def dropping(service: Project, framework: str) -> Iterator[list[str]]:
     for _, alembic, manage, applications in rows:
         if framework == "fastapi":
             yield alembic.split()
+        elif "APP" in manage:
+            yield from (manage.replace("APP", name).split() for name in re.findall(r"`(\w+)`", applications))
         else:
-            for application in re.findall(r"`(\w+)`", applications) or ["-"]:
-                yield manage.replace("APP", application).split()
+            yield manage.split()
 
 
 def test_the_package_manager_changes_and_changes_back(
