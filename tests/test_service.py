@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,23 +24,27 @@ print(get_server(Path(folder)).psql("SELECT datname FROM pg_database"))
 """
 
 
-def steps_of_ci(service: Project) -> list[str]:
-    """The commands of the job that checks everything, as a shell gets them; without CI, those that a person types."""
+def check_of_ci(service: Project) -> tuple[list[str], dict[str, str]]:
+    """The commands of the job that checks everything, as a shell gets them, and its variables but for its server: the
+    tests bring theirs along. Without CI, what a person types."""
     github, gitlab = (service.path / path for path in (".github/workflows/ci.yml", ".gitlab-ci.yml"))
     if github.exists():
-        steps = yaml.safe_load(github.read_text())["jobs"]["check"]["steps"]
-        return [step["run"] for step in steps if "run" in step]
-    if gitlab.exists():
-        script: list[str] = yaml.safe_load(gitlab.read_text())["check"]["script"]
-        return script
-    return ["poe check", "prek run --all-files"]
+        job = yaml.safe_load(github.read_text())["jobs"]["check"]
+        steps, variables = [step["run"] for step in job["steps"] if "run" in step], job["env"]
+    elif gitlab.exists():
+        job = yaml.safe_load(gitlab.read_text())["check"]
+        steps, variables = job["script"], job["variables"]
+    else:
+        return ["poe check", "prek run --all-files"], {}
+    return steps, {name: value for name, value in variables.items() if name != "TEST_DATABASE_URL"}
 
 
 def test_what_ci_checks_passes(service: Project) -> None:
-    steps = steps_of_ci(service)
+    steps, variables = check_of_ci(service)
     assert "poe check" in steps
     assert [step for step in steps if step.startswith("prek run --all-files")]
-    said = [service.run_inside("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step) for step in steps]
+    runner = replace(service, environment={**service.environment, **variables})
+    said = [runner.run_inside("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step) for step in steps]
     [covered] = re.findall(
         r"^Required test coverage of 85\.0% reached\. Total coverage: (.+)%$", "".join(said), re.MULTILINE
     )
