@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -123,6 +124,9 @@ class Project:
         self.run("git", "init", "--quiet")
         self.run("git", "add", "--all")
         self.run("git", "commit", "--quiet", "--message", message)
+
+    def toml(self, name: str = "pyproject.toml") -> dict[str, Any]:
+        return tomllib.loads((self.path / name).read_text())
 
     def files(self) -> set[Path]:
         """The paths that were rendered, not what was made of them since."""

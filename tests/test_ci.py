@@ -4,7 +4,6 @@ import ast
 import json
 import re
 import threading
-import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -408,7 +407,7 @@ def test_a_package_that_cannot_be_looked_up_fails_the_audit(
     """Without `--strict` it would be skipped, and the audit pass."""
     poetry = answers.get("package_manager") == "poetry"
     environment = request.getfixturevalue("poetry") if poetry else clean_environment()
-    tasks = tomllib.loads((render(**answers).path / "pyproject.toml").read_text())["tool"]["poe"]["tasks"]
+    tasks = render(**answers).toml()["tool"]["poe"]["tasks"]
     command = tasks["audit"]["sequence"][-1]["cmd"].split()
     (tmp_path / "build").mkdir()
     (tmp_path / "build/requirements.txt").write_text(f"moai-was-never-published==1.0 --hash=sha256:{'0' * 64}\n")
@@ -465,7 +464,7 @@ def test_renovate_finds_each_version_in_the_template(render: Callable[..., Proje
     wanted, exact, based = set(), set(), set()
     for given in PROFILES.values():
         service = render(**given)
-        document = tomllib.loads((service.path / "pyproject.toml").read_text())
+        document = service.toml()
         lists = [document["project"]["dependencies"], *document["dependency-groups"].values()]
         lines = [line for lines in (*lists, document["build-system"]["requires"]) for line in lines]
         wanted |= {(canonicalize_name(Requirement(line).name), Requirement(line).specifier) for line in lines}

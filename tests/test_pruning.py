@@ -3,7 +3,6 @@
 import ast
 import re
 import sys
-import tomllib
 from collections.abc import Callable, Iterator
 from functools import cache
 
@@ -56,7 +55,7 @@ def defined(tree: ast.AST) -> Iterator[str]:
 
 def brought(project: Project) -> set[tuple[str, str]]:
     """What a render holds: of which kind, and its name."""
-    document = tomllib.loads((project.path / "pyproject.toml").read_text())
+    document = project.toml()
     wanted = [document["project"]["dependencies"], *document["dependency-groups"].values()]
     found = {("dependency", Requirement(line).name) for lines in wanted for line in lines}
     found |= {("tool", name) for name in document["tool"]}

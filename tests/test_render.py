@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
@@ -207,7 +206,7 @@ def test_what_is_never_run_changes_no_code(render: Callable[..., Project]) -> No
 
 def code(project: Project) -> tuple[dict[Path, bytes], object]:
     """Each module of the service, and all that it depends on; `scripts` are for pipelines, and tested alone."""
-    document = tomllib.loads((project.path / "pyproject.toml").read_text())
+    document = project.toml()
     files = [path for path in project.files() if path.suffix == ".py" and path.parts[0] != "scripts"]
     modules = {path: (project.path / path).read_bytes() for path in files}
     return modules, (document["project"]["dependencies"], document["dependency-groups"], document["build-system"])
