@@ -327,7 +327,7 @@ def test_checkov_finds_nothing_but_what_has_its_reason(render: Callable[..., Pro
     shutil.copy(service.path / "Dockerfile", tmp_path)
     for overlay in OVERLAYS:
         (tmp_path / f"{overlay}.yaml").write_text(built(service.path, overlay))
-    scan = ("uvx", CHECKOV, "--directory", ".", "--skip-download", "--output", "json", "--quiet")
+    scan = ("uvx", "--quiet", CHECKOV, "--directory", ".", "--skip-download", "--output", "json", "--quiet")
     [*reports] = json.loads(Project(tmp_path).run(*scan))
     assert {report["check_type"]: report["summary"]["failed"] for report in reports} == {
         "dockerfile": 0,

@@ -10,7 +10,7 @@ import itertools
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
 from pkgutil import iter_modules
@@ -26,7 +26,7 @@ from app import embedded, security, slices
 from app.about import ABOUT
 from app.config import Settings
 from app.security import ADMIN, LocalTokens, hash_password
-from support import PASSWORD, Execute, Headers, SignIn, UserFactory
+from support import PASSWORD, Execute, Headers, SignIn, Use, UserFactory
 
 # The settings of a developer's shell are not the tests'.
 for name in Settings.model_fields:
@@ -34,8 +34,6 @@ for name in Settings.model_fields:
 os.environ["ENVIRONMENT"] = "test"
 
 pytest_plugins = ["engine"]
-
-Use = Callable[[str], AbstractContextManager[None]]
 
 
 @pytest.fixture(scope="session")
@@ -46,11 +44,15 @@ def server_url() -> str:
 
 @pytest.fixture(scope="session")
 def use(server_url: str, connected: Callable[[], AbstractContextManager[None]]) -> Use:
-    """Points this process, and those that a test starts, at a database of the server."""
+    """Points this process, and those that a test starts, at a database of the server, or at another server."""
 
-    def use(database: str) -> AbstractContextManager[None]:
-        os.environ["DATABASE_URL"] = urlsplit(server_url)._replace(path=f"/{database}").geturl()
-        return connected()
+    @contextmanager
+    def use(**place: str) -> Iterator[str]:
+        url = urlsplit(server_url)._replace(**place).geturl()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DATABASE_URL", url)
+            with connected():
+                yield url
 
     return use
 
@@ -69,7 +71,7 @@ def template(execute: Execute, use: Use, migrations: bytes) -> str:
             execute(f'DROP DATABASE "{old}" WITH (FORCE)')
         # Under its own name only when it is whole.
         execute(f'CREATE DATABASE "{prefix}new"')
-        with use(f"{prefix}new"):
+        with use(path=f"/{prefix}new"):
             migrate(argparse.Namespace())
         execute(f'ALTER DATABASE "{prefix}new" RENAME TO "{name}"')
     execute(f"SELECT pg_advisory_unlock(hashtext('{prefix}'))")
@@ -82,8 +84,8 @@ def database_url(execute: Execute, use: Use, template: str, worker_id: str, test
     own = f"{ABOUT.name}_{worker_id}_{testrun_uid[:8]}"
     execute(f'CREATE DATABASE "{own}" TEMPLATE "{template}"')
     execute(f'ALTER DATABASE "{own}" SET synchronous_commit = off')
-    with use(own):
-        yield os.environ["DATABASE_URL"]
+    with use(path=f"/{own}") as url:
+        yield url
     execute(f'DROP DATABASE "{own}" WITH (FORCE)')
 
 

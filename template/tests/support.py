@@ -1,6 +1,7 @@
 """What the fixtures give, and what the tests agree on, whatever framework they test."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import httpx2
@@ -13,6 +14,9 @@ PASSWORD = "correct horse battery staple"
 
 Execute = Callable[[str], list[Any]]
 """Runs a statement on the server, outside of the tests' databases, and returns the first column of what it says."""
+
+Use = Callable[..., AbstractContextManager[str]]
+"""Points this process at a database, by the parts of its URL that differ from the server's: `use(path="/other")`."""
 
 Headers = dict[str, str]
 

@@ -350,7 +350,7 @@ def _endless(handler: BaseHTTPRequestHandler) -> None:
 async def test_an_answer_that_is_none_is_not_waited_for_and_not_believed(
     provider: Provider, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, path: str, answer: Any
 ) -> None:
-    monkeypatch.setattr(IssuerKeys, "TIMEOUT", 0.3)
+    monkeypatch.setattr(IssuerKeys, "TIMEOUT", 0.1)
     provider.answers |= {path: answer, "/elsewhere": provider.answers[path]}
     assert_problem(await me(client, provider.token()), 503)
     assert "/elsewhere" not in provider.requests

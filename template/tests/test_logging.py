@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 import structlog
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bound_contextvars, clear_contextvars
 
 from app.logging import configure, redact, request_id
 from app.users.service import UserService
@@ -25,6 +25,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
     root = logging.getLogger()
     handlers, level, before = root.handlers[:], root.level, structlog.get_config()
     root.handlers.clear()
+    clear_contextvars()  # a request in the thread of the tests leaves its own
     yield lambda: [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     root.handlers[:] = handlers
     root.setLevel(level)

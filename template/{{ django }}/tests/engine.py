@@ -54,12 +54,19 @@ def execute(server_url: str) -> Iterator[Execute]:
 def connected() -> Callable[[], AbstractContextManager[None]]:
     """Connects Django to DATABASE_URL."""
 
-    @contextmanager
-    def connected() -> Iterator[None]:
-        connections.settings["default"].update(database(Settings(database_url=os.environ["DATABASE_URL"])))
-        yield
+    def let_go() -> None:
         default_connection.close()
         default_connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL's
+
+    @contextmanager
+    def connected() -> Iterator[None]:
+        before = dict(connections.settings["default"])
+        if before["NAME"]:
+            let_go()
+        connections.settings["default"].update(database(Settings(database_url=os.environ["DATABASE_URL"])))
+        yield
+        let_go()
+        connections.settings["default"].update(before)
 
     return connected
 

@@ -65,7 +65,10 @@ async def test_the_service_starts_and_ends_with_its_connections(app: FastAPI, se
         await app.state.database.check()
 
 
-async def test_the_service_starts_although_the_database_is_down(app: FastAPI, settings: Settings) -> None:
+async def test_the_service_starts_although_the_database_is_down(
+    app: FastAPI, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.retry.random.uniform", lambda *_: 0)
     gone = settings.model_copy(update={"database_url": "postgresql://nobody@127.0.0.1:9/nothing"})
     app.state.database = Database.connect(gone)
     client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test")

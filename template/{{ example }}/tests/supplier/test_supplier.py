@@ -101,6 +101,7 @@ def body(content: bytes) -> Answer:
 
 @pytest.fixture
 def supplier(monkeypatch: pytest.MonkeyPatch) -> Iterator[Supplier]:
+    monkeypatch.setattr("app.retry.random.uniform", lambda *_: 0)
     with Supplier() as server:
         Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         set_supplier(monkeypatch, server.url)
@@ -206,11 +207,11 @@ async def test_slow_answers_are_not_waited_for(
     def drip(handler: Handler) -> None:
         handler.send_response(200)
         handler.end_headers()
-        for _ in range(600):
+        for _ in range(1500):
             handler.wfile.write(b" ")
-            time.sleep(0.05)
+            time.sleep(0.02)
 
-    monkeypatch.setattr(over_http, "PAGE_SECONDS", 0.5)
+    monkeypatch.setattr(over_http, "PAGE_SECONDS", 0.1)
     supplier.total = 101
     supplier.always[page] = drip
     begun = time.monotonic()
