@@ -16,6 +16,8 @@ from pathlib import Path
 
 from common import ENVIRONMENT, UV, commit, copier, copy_template, everything, median, run, spread, table
 
+LIMITS = {"fastapi": "<= 10", "django": "<= 12"}
+
 
 def wall(*command: str, folder: Path) -> float:
     started = time.perf_counter()
@@ -46,26 +48,33 @@ def render_both(room: Path, rounds: int) -> list[list[str]]:
     ]
 
 
-def nothing_to_green(room: Path) -> list[list[str]]:
-    """Render, install and test; before that, once to warm the caches of packages."""
+def nothing_to_green(room: Path, framework: str) -> list[list[str]]:
+    """Render the default answers, install and test; before that, once to warm the caches of packages."""
     template = room / "template"
     for name in ("warm", "green"):
-        folder = room / name
-        steps = {"render": wall(*copier(template, folder, *everything()), folder=room)}
+        folder = room / f"{framework}-{name}"
+        steps = {"render": wall(*copier(template, folder, f"--data=framework={framework}"), folder=room)}
         steps["install"] = wall(UV, "sync", "--quiet", folder=folder)
-        if name == "warm":
-            continue
-        started = time.perf_counter()
-        command = [UV, "run", "pytest", "--quiet"]
-        tests = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-        steps["tests"] = time.perf_counter() - started
-    passed = re.search(r"(\d+) passed", tests.stdout)
-    state = "green" if tests.returncode == 0 else "RED: " + tests.stdout.strip().splitlines()[-1]
+    steps["tests"], told, state = tested(folder, "poe", "test")
+    everything, all_told, all_state = tested(folder, "pytest", "--quiet")
     return [
-        ["from nothing to green, warm cache", f"{sum(steps.values()):.1f} s, {state}", "<= 10"],
+        [f"{framework}, from nothing to green, warm cache", f"{sum(steps.values()):.1f} s, {state}", LIMITS[framework]],
         ["  render and install", f"{steps['render']:.1f} + {steps['install']:.1f} s", ""],
-        [f"  {passed[1] if passed else 0} tests", f"{steps['tests']:.1f} s", "<= 6, >= 100 tests"],
+        [f"  poe test, {told} tests", f"{steps['tests']:.1f} s", "<= 6, >= 100 tests"],
+        [f"  with the slow ones, {all_told} tests", f"{everything:.1f} s, {all_state}", ""],
     ]
+
+
+def tested(folder: Path, *command: str) -> tuple[float, str, str]:
+    """How long the tests take, how many pass, and whether all do."""
+    started = time.perf_counter()
+    tests = subprocess.run(
+        [UV, "run", *command], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    seconds = time.perf_counter() - started
+    passed = re.search(r"(\d+) passed", tests.stdout)
+    state = "green" if tests.returncode == 0 else "RED: " + (tests.stdout.strip() or tests.stderr).splitlines()[-1]
+    return seconds, passed[1] if passed else "0", state
 
 
 def main() -> None:
@@ -76,7 +85,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         rows = render_both(Path(folder), options.rounds)
         if not options.no_green:
-            rows += nothing_to_green(Path(folder))
+            for framework in LIMITS:
+                rows += nothing_to_green(Path(folder), framework)
     table(["what", "median (lowest-highest)", "target"], *rows)
 
 

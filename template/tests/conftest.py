@@ -6,3 +6,9 @@ import pytest
 def pytest_collectstart(collector: pytest.Collector) -> None:
     """Import the application only where tests are collected: the process that hands them out starts without it."""
     collector.config.pluginmanager.import_plugin("shared")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow ones, in whatever order: the others fill what is left of the time."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)

@@ -82,6 +82,7 @@ def test_production_refuses_to_start_with_one_sentence(
     assert len(str(ended.value).splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_sigterm_turns_readiness_off_and_then_ends_the_process(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,7 +119,6 @@ def test_wait_returns_when_the_tables_are_up_to_date(database_url: str) -> None:
     ],
 )
 def test_wait_says_what_it_waited_for(
-    database_url: str,
     use: Use,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,

@@ -40,6 +40,7 @@ unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]
 ways = pytest.mark.parametrize("way", [bounded_map, bounded_outcomes, streamed])
 
 
+@pytest.mark.slow
 @ways
 @unhurried
 @given(items=st.lists(st.integers(0, 9), max_size=20), limit=st.integers(1, 25))
@@ -49,6 +50,7 @@ def test_everything_is_done_in_order_and_within_the_limit(way: Any, items: list[
     assert work.most <= limit
 
 
+@pytest.mark.slow
 @ways
 @unhurried
 @given(items=st.lists(st.integers(-9, 9), max_size=20), limit=st.integers(1, 25), patience=st.integers(0, 40))
@@ -72,6 +74,7 @@ def test_nothing_is_left_running(way: Any, items: list[int], limit: int, patienc
     assert work.most <= limit
 
 
+@pytest.mark.slow
 @unhurried
 @given(items=st.lists(st.integers(-9, 9), max_size=20), limit=st.integers(1, 25))
 def test_outcomes_are_results_and_errors_in_order(items: list[int], limit: int) -> None:
@@ -132,6 +135,7 @@ async def test_a_call_that_takes_too_long_is_a_timeout() -> None:
         await bounded_map(work, [0, 60], limit=2, seconds=0.02)
 
 
+@pytest.mark.slow
 async def test_waiting_for_ones_turn_takes_none_of_the_time() -> None:
     async def work(number: int) -> int:
         await asyncio.sleep(0.06)
@@ -140,6 +144,7 @@ async def test_waiting_for_ones_turn_takes_none_of_the_time() -> None:
     assert await bounded_map(work, range(4), limit=1, seconds=0.18) == [0, 1, 2, 3]
 
 
+@pytest.mark.slow
 async def test_all_calls_together_have_a_time_limit() -> None:
     begun: list[int] = []
 

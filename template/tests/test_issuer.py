@@ -341,6 +341,7 @@ def _endless(handler: BaseHTTPRequestHandler) -> None:
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize(
     "answer",

@@ -50,6 +50,7 @@ def encoded(part: dict[str, Any] | bytes) -> str:
 # Passwords
 
 
+@pytest.mark.slow
 def test_hash_is_as_much_work_as_owasp_asks_for() -> None:
     hashed = security.hash_password("correct horse")
     [(memory, rounds)] = re.findall(r"^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=\d+\$", hashed)

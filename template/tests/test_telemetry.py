@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx2
 import pytest
-import sentry_sdk
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from pydantic import SecretStr
@@ -62,6 +61,7 @@ def collector() -> Iterator[Collector]:
         yield collector
 
 
+@pytest.mark.slow
 def test_traces_and_metrics_are_collected(collector: Collector, committed_database: str) -> None:
     settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "JWT_ISSUER": collector.url, "JWT_AUDIENCE": "tests"}
     with serving(**settings, HOST="127.0.0.1") as (process, address):
@@ -131,6 +131,7 @@ def test_traces_and_metrics_are_collected(collector: Collector, committed_databa
     assert [point.as_int for point in metrics["db.client.connection.max"].sum.data_points] == [20]
 
 
+@pytest.mark.slow
 def test_calls_by_any_client_are_collected(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
     command = [sys.executable, "-c", CALLS]
@@ -151,6 +152,7 @@ def test_calls_by_any_client_are_collected(collector: Collector, monkeypatch: py
     assert [values(point.attributes) for point in points] == measured
 
 
+@pytest.mark.slow
 def test_nothing_of_it_is_imported_when_it_is_off(database_url: str) -> None:
     """In a process of its own: other tests here import it."""
     done = subprocess.run([sys.executable, "-c", OFF], capture_output=True, text=True, timeout=60, check=False)
@@ -174,17 +176,18 @@ def test_the_callers_trace_is_named_when_it_is_sane(traceparent: str | None, tra
 
 
 @pytest.fixture
-def sentry(settings: Settings, collector: Collector) -> Iterator[None]:
+def sentry(settings: Settings, collector: Collector) -> Iterator[Any]:
+    import sentry_sdk  # not where tests are only collected: it takes a tenth of a second
+
     dsn = SecretStr(collector.url.replace("//", "//key@") + "/1")
     telemetry.start(settings.model_copy(update={"sentry_dsn": dsn}))
-    yield
+    yield sentry_sdk
     sentry_sdk.get_client().close()
     sentry_sdk.init()
 
 
-@pytest.mark.usefixtures("sentry")
 async def test_errors_are_reported_without_personal_data(
-    async_client: httpx2.AsyncClient, collector: Collector, monkeypatch: pytest.MonkeyPatch
+    async_client: httpx2.AsyncClient, collector: Collector, sentry: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> None:
         password = PASSWORD
@@ -193,7 +196,7 @@ async def test_errors_are_reported_without_personal_data(
     monkeypatch.setattr(UserService, "create", fail)
     headers = {"X-Request-ID": "a1b2c3d4", "traceparent": f"00-{TRACE}-{PARENT}-01", "Cookie": COOKIE}
     assert_problem(await async_client.post("/users", json=ACCOUNT, headers=headers), 500)
-    sentry_sdk.flush(10)
+    sentry.flush(10)
     [envelope] = collector.bodies("/api/1/envelope/")
     told = envelope.decode()
     assert [personal for personal in (*ACCOUNT.values(), COOKIE) if personal in told] == []

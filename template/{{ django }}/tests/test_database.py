@@ -105,6 +105,7 @@ def other_database(settings: Settings) -> Iterator[Callable[..., None]]:
     connections.settings["default"].update(before)
 
 
+@pytest.mark.slow
 def test_a_database_that_does_not_answer_is_a_503(
     committing_client: httpx2.Client, other_database: Callable[..., None], admin_token: Headers
 ) -> None:
@@ -116,6 +117,7 @@ def test_a_database_that_does_not_answer_is_a_503(
     assert committing_client.get("/health/live").status_code == 200
 
 
+@pytest.mark.slow
 def test_connections_that_the_server_has_ended_are_not_used(
     committing_client: httpx2.Client, other_database: Callable[..., None], execute: Execute, admin_token: Headers
 ) -> None:
@@ -134,6 +136,7 @@ def sleep(*_: Any) -> None:
         cursor.execute("SELECT pg_sleep(10)")
 
 
+@pytest.mark.slow
 def test_a_statement_has_a_time_limit(
     committing_client: httpx2.Client, other_database: Callable[..., None], replace: Replace
 ) -> None:
@@ -142,6 +145,7 @@ def test_a_statement_has_a_time_limit(
     assert_problem(committing_client.post("/users", json=ADA), 503)
 
 
+@pytest.mark.slow
 def test_waiting_for_a_connection_has_a_time_limit(
     committing_client: httpx2.Client, other_database: Callable[..., None], replace: Replace
 ) -> None:

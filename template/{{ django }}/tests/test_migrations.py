@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.core.management import call_command
@@ -29,6 +30,7 @@ async def test_models_and_migrations_agree(db_session: BaseDatabaseWrapper) -> N
     await check()
 
 
+@pytest.mark.slow
 async def test_every_migration_can_be_taken_back(db_session: BaseDatabaseWrapper) -> None:
     before = await tables(db_session)
     own = [config for config in apps.get_app_configs() if config.name.startswith("app.")]

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from django.apps import apps
 from django.conf import settings
 
@@ -30,6 +31,7 @@ print("sheet:", sheet.status_code, sheet.url.path, sheet.headers["cache-control"
 """
 
 
+@pytest.mark.slow
 def test_shell_knows_every_model_and_production_is_ready(database_url: str, tmp_path: Path) -> None:
     environment = production_environment()
     done = subprocess.run(

@@ -107,6 +107,7 @@ async def test_a_database_that_does_not_answer_is_a_503(probe: FastAPI, settings
         assert (await client.get("/health/live")).status_code == 200
 
 
+@pytest.mark.slow
 async def test_a_statement_has_a_time_limit(probe: FastAPI, settings: Settings) -> None:
     probe.state.database = Database.connect(settings.model_copy(update={"database_timeout_seconds": 0.1}))
     async with client_of(probe) as client:
@@ -114,6 +115,7 @@ async def test_a_statement_has_a_time_limit(probe: FastAPI, settings: Settings) 
     await probe.state.database.close()
 
 
+@pytest.mark.slow
 async def test_waiting_for_a_connection_has_a_time_limit(probe: FastAPI, settings: Settings) -> None:
     few = settings.model_copy(update={"database_pool_size": 1, "database_timeout_seconds": 0.2})
     probe.state.database = Database.connect(few)

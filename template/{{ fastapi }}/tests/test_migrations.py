@@ -30,6 +30,7 @@ async def test_models_and_migrations_agree(connection: AsyncConnection) -> None:
     await run(connection, "check")
 
 
+@pytest.mark.slow
 async def test_every_migration_can_be_taken_back(connection: AsyncConnection) -> None:
     before = await tables(connection)
     await run(connection, "downgrade", "base")

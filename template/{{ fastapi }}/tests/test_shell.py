@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.slow
 def test_shell_knows_every_model(database_url: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "asyncio"],

@@ -74,6 +74,7 @@ def hold(name: Engine, folder: Path, examples: int) -> None:
         computes()
 
 
+@pytest.mark.slow
 def test_polars_computes_what_is_computed_by_hand(tmp_path: Path) -> None:
     hold("polars", tmp_path, 50)
 

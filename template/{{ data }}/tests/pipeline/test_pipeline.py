@@ -87,6 +87,7 @@ def by_hand(folder: Path, day: str) -> dict[str, list[int]]:
     return found
 
 
+@pytest.mark.slow
 def test_the_first_command_does_a_sample(pipeline: Run, rows: Callable[[], list[Any]]) -> None:
     ended = pipeline()
     assert (ended.code, ended.err) == (0, ""), "no bar where nobody looks"

@@ -185,6 +185,7 @@ async def test_who_does_not_answer_three_times_is_given_up(
     assert supplier.asked.count(page) == 3
 
 
+@pytest.mark.slow
 async def test_nobody_is_there(
     async_client: httpx2.AsyncClient, admin: Headers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +195,7 @@ async def test_nobody_is_there(
         assert_problem(await ask(async_client, admin), 503)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [1, 2])
 async def test_slow_answers_are_not_waited_for(
     async_client: httpx2.AsyncClient,

@@ -207,6 +207,7 @@ async def test_a_job_that_fails_is_tried_again_and_then_given_up(
     assert sql("SELECT status::text FROM procrastinate_jobs WHERE id = %s", identity) == [{"status": "failed"}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("attempts", "status"), [(0, "succeeded"), (MOST_ATTEMPTS, "failed")])
 async def test_a_job_of_a_worker_that_is_no_more_is_rescued(
     enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs, attempts: int, status: str
@@ -288,6 +289,7 @@ async def test_the_operator_cancels_and_retries(
     assert listed == [[str(failed), "todo", "tests.fail"]]
 
 
+@pytest.mark.slow
 async def test_a_job_that_runs_is_stopped_and_its_worker_goes_on(enqueue: Enqueue, sql: Sql) -> None:
     [identity] = await enqueue((wait_for_ever, {}))
     working = asyncio.create_task(work(Settings(environment="test")))
@@ -332,6 +334,7 @@ def test_a_worker_refuses_what_its_jobs_could_not_work_with(
         main(["work"])
 
 
+@pytest.mark.slow
 def test_a_worker_tells_what_it_does_and_stops_when_it_is_told(sql: Sql, committed_database: str) -> None:
     """From a request to the letter, in the processes of production."""
     ids = {"X-Request-ID": "the-request-17", "traceparent": f"00-{TRACE}-{PARENT}-01"}
