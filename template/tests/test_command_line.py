@@ -126,7 +126,6 @@ def test_wait_says_what_it_waited_for(
     sentence: str,
 ) -> None:
     monkeypatch.setenv("DATABASE_TIMEOUT_SECONDS", "0.2")
-    caplog.set_level("WARNING", "psycopg.pool")  # what it says of its own would be beside the sentence
     with use(**place), pytest.raises(SystemExit) as ended:
         main(["wait", "--seconds", "0"])
     assert str(ended.value).startswith(f"Waited 0 seconds: {sentence}")
