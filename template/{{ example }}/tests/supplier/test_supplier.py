@@ -29,6 +29,7 @@ class Supplier(ThreadingHTTPServer):
     """Lists products page by page, but for the pages of which a test has another answer in mind."""
 
     daemon_threads = True
+    request_queue_size = 100  # whoever finds no place in the queue tries again a second later
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
