@@ -55,7 +55,7 @@ class SecurityHeaders:
 
         def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
             said = {name.lower() for name, _ in headers}
-            return start_response(status, [*headers, *(header for name, header in own if name not in said)], *error)
+            return start_response(status, headers + [header for name, header in own if name not in said], *error)
 
         return start
 

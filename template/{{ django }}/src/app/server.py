@@ -4,11 +4,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import structlog
+from django.http import HttpResponse
 from granian.constants import Interfaces
 from granian.server import Server
 
@@ -95,8 +96,13 @@ def load() -> Callable[..., Any]:
         threading.Thread(target=wait_for_drain, args=(DRAIN,), daemon=True).start()
     start()
 
-    def without_name(environ: dict[str, Any], start_response: StartResponse) -> Any:
+    def answer(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         # Granian says its name where the application says none, and there is no option against it.
-        return application(environ, lambda status, headers: start_response(status, [*headers, ("Server", "")]))
+        response = application(environ, lambda status, headers: start_response(status, [*headers, ("Server", "")]))
+        if not isinstance(response, HttpResponse):
+            return cast("Iterable[bytes]", response)
+        # Granian sends a list at once, and anything else piece by piece. So the request ends here, before it is sent.
+        response.close()
+        return [response.content]
 
-    return without_name
+    return answer
