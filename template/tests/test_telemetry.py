@@ -183,7 +183,7 @@ def sentry(settings: Settings, collector: Collector) -> Iterator[Any]:
     telemetry.start(settings.model_copy(update={"sentry_dsn": dsn}))
     yield sentry_sdk
     sentry_sdk.get_client().close()
-    sentry_sdk.init()
+    sentry_sdk.init(default_integrations=False, auto_enabling_integrations=False)
 
 
 async def test_errors_are_reported_without_personal_data(
