@@ -1,5 +1,7 @@
 """Where the fixtures are: in `shared.py` what both frameworks share, in `engine.py` what belongs to this one."""
 
+import gc
+
 import pytest
 
 
@@ -12,3 +14,8 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the slow ones, in whatever order: the others fill what is left of the time."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def pytest_collection_finish() -> None:
+    """What is imported stays: nothing of it has to be looked through while the tests run."""
+    gc.freeze()

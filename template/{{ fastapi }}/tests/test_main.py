@@ -41,9 +41,11 @@ def test_the_drain_ends_by_itself(database_url: str, monkeypatch: pytest.MonkeyP
     served: list[Any] = []
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("DRAIN_SECONDS", "0.01")
+    monkeypatch.setattr("gc.freeze", lambda: served.append("frozen"))
     monkeypatch.setattr("uvicorn.Server.run", lambda self, **_: served.append(self))
     main(["serve"])
-    [server] = served
+    [frozen, server] = served
+    assert frozen == "frozen"
     server.handle_exit(signal.SIGTERM, None)
     assert server.config.app.state.draining
     deadline = time.monotonic() + 30

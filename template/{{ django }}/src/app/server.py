@@ -1,5 +1,6 @@
 """Granian: one process of threads that serves WSGI, and that ends gently."""
 
+import gc
 import os
 import signal
 import sys
@@ -95,6 +96,7 @@ def load() -> Callable[..., Any]:
     if DRAIN is not None:
         threading.Thread(target=wait_for_drain, args=(DRAIN,), daemon=True).start()
     start()
+    gc.freeze()  # what is imported stays: to look through all of it would hold up every request for a tenth of a second
 
     def answer(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         # Granian says its name where the application says none, and there is no option against it.

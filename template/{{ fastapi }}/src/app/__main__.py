@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import getpass
 import os
 import signal
@@ -100,6 +101,7 @@ def serve(_options: argparse.Namespace) -> None:
             timeout_graceful_shutdown=30,
         )
     )
+    gc.freeze()  # what is imported stays: to look through all of it would hold up every request for a tenth of a second
     server.run()
 
 
