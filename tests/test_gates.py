@@ -98,9 +98,15 @@ def test_the_check_is_red_when_a_gate_is(service: Project) -> None:
 
 
 def test_a_failing_test_and_a_warning_are_named(service: Project) -> None:
-    """In one run, in which another passes."""
+    """In one run, in which another passes. The slow one fails where everything is run, and only there."""
     tests = """
         import warnings
+
+        import pytest
+
+        @pytest.mark.slow
+        def test_that_is_slow() -> None:
+            assert 2 == 3
 
         def test_that_fails() -> None:
             assert 1 == 2
@@ -113,12 +119,19 @@ def test_a_failing_test_and_a_warning_are_named(service: Project) -> None:
     """
     source = re.sub("^ {8}", "", tests, flags=re.MULTILINE)
     with planted(service, {"tests/test_planted.py": source}):
-        said = service.run_inside("pytest", "tests/test_planted.py", fails=True)
-    assert sorted(re.findall(r"^FAILED tests/test_planted\.py::(\w+) - (.*)$", said, re.MULTILINE)) == [
+        everything, quick = (
+            service.run_inside(*command, "tests/test_planted.py", fails=True)
+            for command in (["pytest"], ["poe", "test"])
+        )
+    named = [
         ("test_that_fails", "assert 1 == 2"),
+        ("test_that_is_slow", "assert 2 == 3"),
         ("test_that_warns", "DeprecationWarning: old"),
     ]
-    assert "1 passed" in said
+    for said, expected in ((everything, named), (quick, [named[0], named[2]])):
+        found = re.findall(r"^FAILED tests/test_planted\.py::(\w+) - (.*)$", said, re.MULTILINE)
+        assert sorted(found) == expected
+        assert "1 passed" in said
 
 
 def test_a_model_without_its_migration_is_named(service: Project) -> None:
