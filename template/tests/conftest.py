@@ -10,12 +10,6 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
     collector.config.pluginmanager.import_plugin("shared")
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slow ones, in whatever order: the others fill what is left of the time."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
-
-
 def pytest_collection_finish() -> None:
     """What is imported stays: nothing of it has to be looked through while the tests run."""
     gc.freeze()

@@ -50,25 +50,27 @@ def execute(server_url: str) -> Iterator[Execute]:
         yield execute
 
 
+@contextmanager
+def connected_by(settings: Settings) -> Iterator[None]:
+    """Connects Django by other settings, and lets go of every connection before and after."""
+    before = dict(connections.settings["default"])
+    if before["NAME"]:  # or there is nothing to let go of yet
+        _let_go()
+    connections.settings["default"].update(database(settings))
+    yield
+    _let_go()
+    connections.settings["default"].update(before)
+
+
+def _let_go() -> None:
+    connections.close_all()
+    default_connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL's
+
+
 @pytest.fixture(scope="session")
 def connected() -> Callable[[], AbstractContextManager[None]]:
     """Connects Django to DATABASE_URL."""
-
-    def let_go() -> None:
-        default_connection.close()
-        default_connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL's
-
-    @contextmanager
-    def connected() -> Iterator[None]:
-        before = dict(connections.settings["default"])
-        if before["NAME"]:
-            let_go()
-        connections.settings["default"].update(database(Settings(database_url=os.environ["DATABASE_URL"])))
-        yield
-        let_go()
-        connections.settings["default"].update(before)
-
-    return connected
+    return lambda: connected_by(Settings(database_url=os.environ["DATABASE_URL"]))
 
 
 @pytest.fixture(scope="session")

@@ -3,18 +3,20 @@
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import httpx2
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connection, connections
+from django.db import connection
 from psycopg_pool import ConnectionPool
 
 from app.config import Settings
 from app.settings import database
 from app.users.models import User
 from app.users.service import UserService
+from engine import connected_by
 from support import Execute, Headers, UserFactory, assert_problem
 
 ADA = {"name": "Ada", "email": "ada@example.com", "password": "engine no. 1"}
@@ -90,19 +92,8 @@ def test_one_address_registered_twice_at_once(committing_client: httpx2.Client) 
 @pytest.fixture
 def other_database(settings: Settings) -> Iterator[Callable[..., None]]:
     """Connects with other settings: `other_database(database_pool_size=1)`."""
-    before = dict(connections.settings["default"])
-
-    def let_go() -> None:
-        connections.close_all()
-        connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL's
-
-    def use(**changes: Any) -> None:
-        let_go()
-        connections.settings["default"].update(database(settings.model_copy(update=changes)))
-
-    yield use
-    let_go()
-    connections.settings["default"].update(before)
+    with ExitStack() as until_the_end:
+        yield lambda **changes: until_the_end.enter_context(connected_by(settings.model_copy(update=changes)))
 
 
 @pytest.mark.slow

@@ -96,7 +96,7 @@ def load() -> Callable[..., Any]:
     if DRAIN is not None:
         threading.Thread(target=wait_for_drain, args=(DRAIN,), daemon=True).start()
     start()
-    gc.freeze()  # what is imported stays: to look through all of it would hold up every request for a tenth of a second
+    gc.freeze()  # what is imported stays: requests would wait while the collector looks through all of it
 
     def answer(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         # Granian says its name where the application says none, and there is no option against it.

@@ -101,7 +101,7 @@ def serve(_options: argparse.Namespace) -> None:
             timeout_graceful_shutdown=30,
         )
     )
-    gc.freeze()  # what is imported stays: to look through all of it would hold up every request for a tenth of a second
+    gc.freeze()  # what is imported stays: requests would wait while the collector looks through all of it
     server.run()
 
 
