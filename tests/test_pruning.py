@@ -62,12 +62,15 @@ def brought(project: Project) -> set[tuple[str, str]]:
     found |= {("task", f"poe {name}") for name in document["tool"]["poe"]["tasks"]}
     variables = re.findall(r"^#(\w+)=", (project.path / ".env.example").read_text(), re.MULTILINE)
     found |= {("variable", name) for name in variables}
+    # Tests import these by their name alone, as if they were others'.
+    helpers = {path.stem for path in project.files() if str(path.parent) == "tests"}
     for path in project.files():
         places = [path, *path.parents][:-1]
         found |= {("place", str(place)) for place in places if len(place.parts) > 1}
         if path.suffix == ".py":
             found |= {("module", ".".join(place.with_suffix("").parts[1:])) for place in places if len(place.parts) > 2}
-            found |= {("defined", name) for name in defined(ast.parse((project.path / path).read_text()))}
+            names = set(defined(ast.parse((project.path / path).read_text())))
+            found |= {("defined", name) for name in names - helpers}
     return found
 
 
