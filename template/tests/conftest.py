@@ -7,9 +7,7 @@ import pytest
 
 def pytest_collectstart(collector: pytest.Collector) -> None:
     """Import the application only where tests are collected: the process that hands them out starts without it."""
-    collector.config.pluginmanager.import_plugin("shared")
-
-
-def pytest_collection_finish() -> None:
-    """What is imported stays: nothing of it has to be looked through while the tests run."""
-    gc.freeze()
+    plugins = collector.config.pluginmanager
+    if not plugins.has_plugin("shared"):
+        plugins.import_plugin("shared")
+        gc.freeze()  # what is imported stays: nothing of it has to be looked through while the tests run

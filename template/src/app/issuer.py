@@ -7,6 +7,7 @@ import urllib.request
 from functools import cache
 from http.client import HTTPException
 from typing import Any, NamedTuple
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
 import jwt
@@ -118,6 +119,9 @@ class IssuerKeys:
                 while (piece := response.read1(65_536)) and len(body) <= MAX_BYTES and time.monotonic() < deadline:
                     body += piece
             found = json.loads(body)
+        except HTTPError as error:
+            error.close()  # it is also the response
+            raise UnusableError from None
         except (OSError, HTTPException, ValueError, RecursionError):
             raise UnusableError from None
         if piece or not isinstance(found, dict):
