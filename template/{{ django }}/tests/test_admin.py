@@ -101,3 +101,35 @@ async def test_a_form_of_another_site_is_refused(async_client: httpx2.AsyncClien
 @pytest.mark.parametrize("path", ["/admin/nothing/", "/admin/users/user/nobody/nothing/"])
 async def test_what_is_not_there_is_not_told(async_client: httpx2.AsyncClient, path: str) -> None:
     assert (await async_client.get(path)).status_code in {302, 404}
+
+
+async def test_it_changes_no_password(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
+    await user_factory(email="root@example.com", is_admin=True)
+    await log_in(async_client, "root@example.com")
+    assert "password_change" not in (await async_client.get("/admin/")).text
+    assert_problem(await async_client.get("/admin/password_change/"), 404)
+
+
+@pytest.mark.parametrize("changes", [{"email": "a b <x@y>"}, {"name": "Ada\x7f"}])
+async def test_a_user_stays_what_the_api_would_take(
+    async_client: httpx2.AsyncClient, user_factory: UserFactory, changes: dict[str, str]
+) -> None:
+    await user_factory(email="root@example.com", is_admin=True)
+    user = await user_factory(name="Ada", email="ada@example.com")
+    await log_in(async_client, "root@example.com")
+    fields = {"name": "Ada", "email": "ada@example.com"} | changes
+    assert "errorlist" in (await submit(async_client, f"/admin/users/user/{user.id}/change/", **fields)).text
+    await user.arefresh_from_db()
+    assert (user.name, user.email) == ("Ada", "ada@example.com")
+
+
+async def test_nobody_asks_for_a_hash(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
+    await user_factory(email="root@example.com", is_admin=True)
+    await log_in(async_client, "root@example.com")
+    assert (await async_client.get("/admin/users/user/?name__startswith=Ada")).status_code == 200
+    assert_problem(await async_client.get("/admin/users/user/?password_hash__startswith=$argon2id"), 400)
+
+
+async def test_a_cookie_that_is_no_session(async_client: httpx2.AsyncClient) -> None:
+    headers = {"Cookie": 'session="\\000aaaaaaaaaaaaaaaa"'}
+    assert (await async_client.get("/admin/", headers=headers)).status_code == 302

@@ -66,6 +66,10 @@ class User(AbstractBaseUser):
         """Django's hook: the hash is the one that the rest of the service makes and knows."""
         self.password_hash = hash_password(raw_password) if raw_password else None
 
+    def has_usable_password(self) -> bool:
+        """Django's hook, by which the administration would offer to change it: the service changes no password."""
+        return False
+
     def check_password(self, raw_password: str | None) -> bool:
         """Django's hook."""
         return verify_password(raw_password or "", self.password_hash)

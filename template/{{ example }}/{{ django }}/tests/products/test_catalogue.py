@@ -3,10 +3,14 @@
 from decimal import Decimal
 
 import httpx2
+import pytest
 
 from administration import log_in, submit
 from app.products.models import Product
 from support import UserFactory
+
+OPENED = {"initial-stock": "5"}
+"""What was in stock when the form was opened: the page sends it along."""
 
 
 async def test_an_administrator_changes_a_price(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
@@ -14,6 +18,27 @@ async def test_an_administrator_changes_a_price(async_client: httpx2.AsyncClient
     product = await Product.objects.acreate(name="Teapot", price=Decimal("19.90"), stock=5)
     await log_in(async_client, "root@example.com")
     path = f"/admin/products/product/{product.pk}/change/"
-    changed = await submit(async_client, path, name="Teapot", price="17.50", stock="5")
+    changed = await submit(async_client, path, name="Teapot", price="17.50", stock="5", **OPENED)
     assert changed.headers["location"] == "/admin/products/product/"
     assert (await Product.objects.aget()).price == Decimal("17.50")
+
+
+@pytest.mark.parametrize(("typed", "left"), [("5", 2), ("15", 12), ("1", 0)])
+async def test_what_is_sold_while_the_form_is_open_stays_sold(
+    async_client: httpx2.AsyncClient, user_factory: UserFactory, typed: str, left: int
+) -> None:
+    await user_factory(email="root@example.com", is_admin=True)
+    product = await Product.objects.acreate(name="Teapot", price=Decimal("19.90"), stock=2)
+    await log_in(async_client, "root@example.com")
+    path = f"/admin/products/product/{product.pk}/change/"
+    changed = await submit(async_client, path, name="Kettle", price="19.90", stock=typed, **OPENED)
+    assert changed.headers["location"] == "/admin/products/product/"
+    await product.arefresh_from_db()
+    assert (product.name, product.stock) == ("Kettle", left)
+
+
+async def test_an_administrator_adds_a_product(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
+    await user_factory(email="root@example.com", is_admin=True)
+    await log_in(async_client, "root@example.com")
+    await submit(async_client, "/admin/products/product/add/", name="Teapot", price="19.90", stock="5", **OPENED)
+    assert (await Product.objects.aget()).stock == 5
