@@ -37,6 +37,13 @@ async def test_log_in(async_client: httpx2.AsyncClient, user_factory: UserFactor
     assert me.json()["id"] == user.id
 
 
+@pytest.mark.parametrize("email", ["jo\u0308rg@example.com", "ada@xn--bcher-kva.example", "Ada@EXAMPLE.com"])
+async def test_an_address_logs_in_as_it_was_registered(async_client: httpx2.AsyncClient, email: str) -> None:
+    account = {"name": "Ada", "email": email, "password": PASSWORD}
+    assert (await async_client.post("/users", json=account)).status_code == 201
+    assert (await log_in(async_client, email)).status_code == 200
+
+
 async def test_a_log_in_gives_an_administrator_its_scope(
     async_client: httpx2.AsyncClient, user_factory: UserFactory
 ) -> None:

@@ -2,10 +2,12 @@
 
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import EmailStr, Field, SecretStr, TypeAdapter, ValidationError, field_validator
 
 from app.schemas import BaseSchema
 from app.types import PRINTABLE, Password
+
+_ADDRESS: TypeAdapter[str] = TypeAdapter(EmailStr)
 
 
 class TokenForm(BaseSchema):
@@ -17,6 +19,15 @@ class TokenForm(BaseSchema):
     scope: str = Field(default="", max_length=200, description="not used: a user's scopes are the service's to give")
     client_id: str = Field(default="", max_length=200, description="not used: there are no clients to tell apart")
     client_secret: SecretStr = Field(default=SecretStr(""), max_length=200, description="not used, like `client_id`")
+
+    @field_validator("username")
+    @classmethod
+    def as_registered(cls, username: str) -> str:
+        """The address in the form that it is kept in. What is no address is nobody's."""
+        try:
+            return _ADDRESS.validate_python(username)
+        except ValidationError:
+            return username
 
 
 class RefreshRequest(BaseSchema):

@@ -36,6 +36,12 @@ def unit_of_work[**P, R](view: Callable[P, R]) -> Callable[P, R]:
     return inside
 
 
+def give_back() -> None:
+    """Leave the connection to others, before a wait that needs none. What a transaction needs stays."""
+    if not connection.in_atomic_block:
+        connection.close()
+
+
 @retry(times=4, on=(OSError, psycopg.OperationalError), delay=0.5)
 async def ping() -> None:
     """Reach the server; it may be starting just now, as after a deployment, so more than one try is made."""

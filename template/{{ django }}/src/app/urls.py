@@ -50,7 +50,9 @@ def _add(routes: Router, router: Router, name: str, taken: dict[tuple[str, str],
             if private and not isinstance(auth, Authenticated):
                 raise SliceError(f"The slice '{name}' does not load: {route} of its `router` must ask for a token")
             operation.auth_callbacks = [auth] if auth else []
-            if not SAFE.issuperset(operation.methods):
+            # Django's word for a view that begins its transactions itself, which it leaves to its own handler.
+            begins_its_own = hasattr(operation.view_func, "_non_atomic_requests")
+            if not (begins_its_own or SAFE.issuperset(operation.methods)):
                 operation.view_func = unit_of_work(operation.view_func)
             operation.tags = operation.tags or router.tags
             routes.path_operations.setdefault(route, PathView()).operations.append(operation)

@@ -1,8 +1,15 @@
 """When a log-in ends."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import httpx2
+from django.db import connection, transaction
 
 from app.auth.models import RefreshToken
+from app.auth.service import AuthService
+from app.config import Settings
+from app.security import LocalTokens
 from support import PASSWORD, UserFactory, assert_problem
 
 
@@ -29,3 +36,27 @@ async def test_with_a_user_its_log_ins_end(async_client: httpx2.AsyncClient, use
     await user.adelete()
     assert_problem(await async_client.get("/users/me", headers=headers), 401)
     assert_problem(await async_client.post("/auth/refresh", json={"refresh_token": tokens["refresh_token"]}), 401)
+
+
+def test_a_token_used_again_ends_also_what_is_refreshed_just_now(
+    committing_client: httpx2.Client, settings: Settings
+) -> None:
+    def refresh(token: str) -> httpx2.Response:
+        return committing_client.post("/auth/refresh", json={"refresh_token": token})
+
+    committing_client.post("/users", json={"name": "Ada", "email": "ada@example.com", "password": PASSWORD})
+    form = {"username": "ada@example.com", "password": PASSWORD}
+    first = committing_client.post("/auth/token", data=form).json()
+    second = refresh(first["refresh_token"]).json()
+    with ThreadPoolExecutor(1) as thread:
+        with transaction.atomic(), connection.cursor() as cursor:
+            third = AuthService(LocalTokens(settings), 30).refresh(second["refresh_token"])
+            again = thread.submit(refresh, first["refresh_token"])
+            deadline = time.monotonic() + 30
+            waiting = 0
+            while not waiting and time.monotonic() < deadline:
+                cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+                [waiting] = cursor.fetchone()
+        assert third
+        assert_problem(again.result(), 401)
+        assert_problem(refresh(third.refresh_token), 401)

@@ -2,6 +2,7 @@
 
 from typing import Annotated, cast
 
+from django.db import transaction
 from ninja import Router
 
 from app.auth.schemas import RefreshRequest, TokenForm, TokenResponse
@@ -13,7 +14,7 @@ from app.problems import Unauthorized
 from app.rate_limits import caller
 from app.requests import Request
 from app.security import LocalTokens
-from app.users import require_local_accounts
+from app.users import authenticate, require_local_accounts
 
 public = Router(tags=["auth"])
 
@@ -26,12 +27,15 @@ def get_auth(request: Request) -> AuthService:
 
 @public.post("/auth/token", response=TokenResponse, openapi_extra=problems(401, 404, 429))
 @first(require_local_accounts)
+@transaction.non_atomic_requests
 def log_in(request: Request, form: Annotated[TokenForm, Form(...)]) -> TokenResponse:
     """Log in: a password for tokens."""
     request.service.rate_limits.hit_log_in(caller(request), form.username)
-    if tokens := get_auth(request).log_in(form.username, form.password):
-        return tokens
-    raise Unauthorized("The e-mail address or the password is wrong.")
+    account = authenticate(form.username, form.password)
+    if account is None:
+        raise Unauthorized("The e-mail address or the password is wrong.")
+    with transaction.atomic():
+        return get_auth(request).log_in(account)
 
 
 @public.post("/auth/refresh", response=TokenResponse, openapi_extra=problems(401, 404))

@@ -10,8 +10,8 @@ from app.lazy import lazily
 if TYPE_CHECKING:
     from app.users.identity import identified, require_local_accounts
     from app.users.models import User
-    from app.users.service import Account, UserService, make_user
+    from app.users.service import Account, UserService, authenticate, make_user
 else:
     __getattr__ = lazily(__name__, "identity", "models", "service")
 
-__all__ = ["Account", "User", "UserService", "identified", "make_user", "require_local_accounts"]
+__all__ = ["Account", "User", "UserService", "authenticate", "identified", "make_user", "require_local_accounts"]

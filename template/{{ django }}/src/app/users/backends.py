@@ -8,7 +8,8 @@ from pydantic import Secret
 
 from app.rate_limits import caller
 from app.users.models import User
-from app.users.service import UserService
+from app.users.repository import UserRepository
+from app.users.service import authenticate
 
 
 class PasswordBackend(ModelBackend):
@@ -23,6 +24,5 @@ class PasswordBackend(ModelBackend):
         if service.settings.jwt_issuer is not None:
             return None
         service.rate_limits.hit_log_in(caller(request), username)
-        users = UserService()
-        account = users.log_in(username, Secret(password))
-        return users.users.get(account.user_id) if account else None
+        account = authenticate(username, Secret(password))
+        return UserRepository().get(account.user_id) if account else None

@@ -6,6 +6,7 @@ from django.db import IntegrityError, transaction
 from pydantic import Secret, ValidationError
 
 from app.config import ConfigError
+from app.db import give_back
 from app.pagination import Paginator
 from app.problems import Conflict, NotFound
 from app.security import ADMIN, Principal, hash_password, verify_password
@@ -32,9 +33,8 @@ class UserService:
     def __init__(self) -> None:
         self.users = UserRepository()
 
-    def create(self, data: UserCreate, *, admin: bool = False) -> User:
-        """Register a user. EmailTaken when the address is in use, whatever its case."""
-        hashed = hash_password(data.password.get_secret_value())
+    def create(self, data: UserCreate, hashed: str, *, admin: bool = False) -> User:
+        """Register a user, whose password is `hashed`. EmailTaken when the address is in use, whatever its case."""
         fields = data.model_dump(exclude={"password"}) | {"password_hash": hashed, "is_admin": admin}
         try:
             # In a savepoint, so that the transaction is still good when the address is taken.
@@ -54,18 +54,23 @@ class UserService:
         """The users of one page, and how many there are in all."""
         return self.users.page(paginator)
 
-    def log_in(self, email: str, password: Secret[str]) -> Account | None:
-        """The account of this address, if the password is right. As slow for an address that is not known."""
-        user = self.users.get_by_email(email)
-        hashed = user.password_hash if user else None
-        if not verify_password(password.get_secret_value(), hashed):
-            return None
-        return _account(user) if user else None
-
     def account(self, user_id: int) -> Account | None:
         """The account of a user who is logged in already."""
         user = self.users.get(user_id)
         return _account(user) if user else None
+
+
+def authenticate(email: str, password: Secret[str]) -> Account | None:
+    """The account of this address, if the password is right. As slow for an address that is not known.
+
+    Without a connection while it hashes: a crowd of log-ins waits for that, and would leave none for anybody else.
+    """
+    user = UserRepository().get_by_email(email)
+    give_back()
+    hashed = user.password_hash if user else None
+    if not verify_password(password.get_secret_value(), hashed):
+        return None
+    return _account(user) if user else None
 
 
 def make_user(email: str, password: str, *, admin: bool) -> str:
@@ -78,7 +83,7 @@ def make_user(email: str, password: str, *, admin: bool) -> str:
                 user.save(update_fields=["is_admin"])
                 return f"{user.email} exists already{', and is an administrator' if user.is_admin else ''}."
             data = UserCreate(name=email.partition("@")[0], email=email, password=Secret(password))
-            user = service.create(data, admin=admin)
+            user = service.create(data, hash_password(password), admin=admin)
             return f"{user.email} is registered{' as an administrator' if admin else ''}."
     except ValidationError as error:
         raise ConfigError("\n".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors())) from None

@@ -7,13 +7,13 @@ from fastapi.responses import Response
 
 from app.auth.schemas import RefreshRequest, TokenForm, TokenResponse
 from app.auth.service import AuthService
-from app.db import Db
+from app.db import Db, get_database
 from app.dependencies import CurrentSettings
 from app.errors import ProblemResponse
 from app.openapi import problems
 from app.problems import Unauthorized
 from app.rate_limits import RateLimits, caller
-from app.users import require_local_accounts
+from app.users import authenticate, require_local_accounts
 
 public = APIRouter(
     prefix="/auth", tags=["auth"], dependencies=[Depends(require_local_accounts)], responses=problems(401, 404)
@@ -28,14 +28,15 @@ async def get_auth(request: Request, db: Db, settings: CurrentSettings) -> AuthS
 Auth = Annotated[AuthService, Depends(get_auth)]
 
 
-@public.post("/token", response_model=TokenResponse, responses=problems(429))
-async def log_in(form: Annotated[TokenForm, Form()], auth: Auth, request: Request) -> TokenResponse | Response:
+@public.post("/token", responses=problems(429))
+async def log_in(form: Annotated[TokenForm, Form()], auth: Auth, request: Request) -> TokenResponse:
     """Log in: a password for tokens."""
     limits: RateLimits = request.app.state.rate_limits
     await limits.hit_log_in(caller(request), form.username)
-    if tokens := await auth.log_in(form.username, form.password):
-        return tokens
-    raise Unauthorized("The e-mail address or the password is wrong.")
+    account = await authenticate(get_database(request), form.username, form.password)
+    if account is None:
+        raise Unauthorized("The e-mail address or the password is wrong.")
+    return await auth.log_in(account)
 
 
 @public.post("/refresh", response_model=TokenResponse)

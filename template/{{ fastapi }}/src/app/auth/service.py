@@ -3,7 +3,6 @@
 import uuid
 from datetime import UTC, datetime, timedelta
 
-from pydantic import Secret
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from structlog.contextvars import bind_contextvars
@@ -23,11 +22,8 @@ class AuthService:
         self.tokens = tokens
         self.lifetime = timedelta(days=refresh_days)
 
-    async def log_in(self, email: str, password: Secret[str]) -> TokenResponse | None:
-        """Tokens, if the password is right."""
-        account = await self.users.log_in(email, password)
-        if account is None:
-            return None
+    async def log_in(self, account: Account) -> TokenResponse:
+        """Tokens for whoever has shown the password of this account."""
         await self.session.execute(
             delete(RefreshToken).where(RefreshToken.user_id == account.user_id, RefreshToken.expires_at < func.now())
         )
@@ -42,12 +38,20 @@ class AuthService:
             update(RefreshToken).where(fresh).values(used_at=func.now()).returning(RefreshToken)
         )
         if used is None:
-            family = select(RefreshToken.family).where(known, RefreshToken.used_at.is_not(None))
-            await self.session.execute(delete(RefreshToken).where(RefreshToken.family.in_(family)))
+            if family := await self.session.scalar(
+                select(RefreshToken.family).where(known, RefreshToken.used_at.is_not(None))
+            ):
+                await self._end(family)
             return None
         account = await self.users.account(used.user_id)
         # The family ends when its log-in would have: being used does not make it live longer.
         return await self._issue(account, used.family, used.expires_at) if account else None
+
+    async def _end(self, family: uuid.UUID) -> None:
+        deletion = delete(RefreshToken).where(RefreshToken.family == family).returning(RefreshToken.id)
+        # A refresh that is under way holds the token that it uses up. Its new one is seen once that is over.
+        while (await self.session.scalars(deletion)).all():
+            pass
 
     async def _issue(self, account: Account, family: uuid.UUID, ends: datetime) -> TokenResponse:
         bind_contextvars(user=str(account.user_id))

@@ -5,6 +5,6 @@ What other slices and the command line may use is named here; nothing else of th
 
 from app.users.identity import CurrentUserId, require_local_accounts
 from app.users.models import User
-from app.users.service import Account, UserService, make_user
+from app.users.service import Account, UserService, authenticate, make_user
 
-__all__ = ["Account", "CurrentUserId", "User", "UserService", "make_user", "require_local_accounts"]
+__all__ = ["Account", "CurrentUserId", "User", "UserService", "authenticate", "make_user", "require_local_accounts"]

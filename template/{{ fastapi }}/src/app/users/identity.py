@@ -22,11 +22,13 @@ async def current_user_id(request: Request, principal: CurrentPrincipal) -> int:
     """
     if request.app.state.settings.jwt_issuer is None:
         return int(principal.subject)
+    database = get_database(request)
+    async with database.reading_sessions() as session:
+        if user := await UserRepository(session).get_by_subject(principal.subject):
+            return user.id
     # A unit of work of its own: whoever is new is entered even if the request itself fails.
-    async with get_database(request).sessions.begin() as session:
-        users = UserRepository(session)
-        user = await users.get_by_subject(principal.subject)
-        return user.id if user else await _enter(users, principal)
+    async with database.sessions.begin() as session:
+        return await _enter(UserRepository(session), principal)
 
 
 async def _enter(users: UserRepository, principal: Principal) -> int:

@@ -58,18 +58,23 @@ class UserService:
         """The users of one page, and how many there are in all."""
         return await self.users.page(paginator)
 
-    async def log_in(self, email: str, password: Secret[str]) -> Account | None:
-        """The account of this address, if the password is right. As slow for an address that is not known."""
-        user = await self.users.get_by_email(email)
-        hashed = user.password_hash if user else None
-        if not await asyncio.to_thread(verify_password, password.get_secret_value(), hashed):
-            return None
-        return _account(user) if user else None
-
     async def account(self, user_id: int) -> Account | None:
         """The account of a user who is logged in already."""
         user = await self.users.get(user_id)
         return _account(user) if user else None
+
+
+async def authenticate(database: Database, email: str, password: Secret[str]) -> Account | None:
+    """The account of this address, if the password is right. As slow for an address that is not known.
+
+    Without a connection while it hashes: a crowd of log-ins waits for that, and would leave none for anybody else.
+    """
+    async with database.reading_sessions() as session:
+        user = await UserRepository(session).get_by_email(email)
+    hashed = user.password_hash if user else None
+    if not await asyncio.to_thread(verify_password, password.get_secret_value(), hashed):
+        return None
+    return _account(user) if user else None
 
 
 async def make_user(email: str, password: str, *, admin: bool) -> str:
