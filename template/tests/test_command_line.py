@@ -12,7 +12,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from urllib.parse import urlsplit
 
 import pytest
@@ -106,6 +108,23 @@ def test_sigterm_turns_readiness_off_and_then_ends_the_process(
         assert str(ended.value).startswith("/health/live does not answer: ")
         assert process.stdout
         assert '"event": "stop"' in process.stdout.read()
+
+
+def test_health_may_ask_anybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Somebody(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(404)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Somebody) as server:
+        monkeypatch.setenv("PORT", str(server.server_port))
+        thread = Thread(target=server.handle_request)
+        thread.start()
+        with pytest.raises(SystemExit) as ended:
+            main(["health"])
+        thread.join()
+    assert str(ended.value) == "/health/live answers 404."
 
 
 @pytest.fixture

@@ -3,10 +3,12 @@
 import re
 import sys
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx2
 import pytest
 
+from app.users import UserService
 from support import PRODUCTION, Headers, MakeClient, assert_problem
 
 SECURITY_HEADERS = {
@@ -124,7 +126,7 @@ async def test_length_that_is_no_length(async_client: httpx2.AsyncClient, length
     assert_problem(await async_client.post("/users", content=b"{}", headers={"Content-Length": length}), 400)
 
 
-@pytest.mark.parametrize(("host", "status"), [("test", 404), ("test:8000", 404), ("evil.example", 400), ("", 400)])
+@pytest.mark.parametrize(("host", "status"), [("test", 404), ("TEST:8000", 404), ("evil.example", 400), ("", 400)])
 async def test_only_known_hosts_are_answered(make_client: MakeClient, host: str, status: int) -> None:
     async with make_client(**PRODUCTION) as client:
         assert_problem(await client.get("/nothing", headers={"Host": host}), status)
@@ -157,6 +159,24 @@ async def test_no_origin_is_allowed_unless_listed(async_client: httpx2.AsyncClie
     assert listed.headers["access-control-allow-origin"] == ORIGIN
     assert "access-control-allow-origin" not in other.headers
     assert "access-control-allow-credentials" not in listed.headers
+
+
+async def test_a_browser_may_read_what_is_refused(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(UserService, "create", fail)
+    account = {"name": "Ada", "email": "ada@example.com", "password": "engine no. 1"}
+    async with make_client(allowed_origins=ORIGIN, max_body_bytes=1024) as client:
+        client.headers["Origin"] = ORIGIN
+        refused = [
+            await client.post("/users", json=account),
+            await client.post("/users", json={"name": "x" * 1024}),
+            await client.get("/health/nothing"),
+            await client.get("/users", headers={"Host": "evil.example"}),
+        ]
+    assert [response.status_code for response in refused] == [500, 413, 404, 400]
+    assert {response.headers["access-control-allow-origin"] for response in refused} == {ORIGIN}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -12,9 +13,11 @@ import pytest
 import structlog
 from structlog.contextvars import bound_contextvars, clear_contextvars
 
+from app import telemetry
 from app.logging import configure, redact, request_id
+from app.users.schemas import UserResponse
 from app.users.service import UserService
-from support import PASSWORD, MakeClient, SignIn, UserFactory
+from support import PASSWORD, Headers, MakeClient, SignIn, UserFactory
 
 Lines = Callable[[], list[dict[str, Any]]]
 
@@ -149,6 +152,24 @@ def test_an_errors_message_names_nobody(lines: Lines) -> None:
     [told] = line["exception"]
     assert told["exc_value"].startswith("of [e-mail] (1 sub-exception)")
     assert told["exceptions"][0][0]["exc_value"] == "[e-mail] fails"
+
+
+async def test_a_stream_that_breaks_off_is_told(
+    lines: Lines, make_client: MakeClient, user_factory: UserFactory, admin: Headers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await user_factory()
+    reported: list[BaseException] = []
+    answers = [UserResponse(id=1, name="Ada", email="ada@example.com", is_admin=False, created_at=datetime.now(UTC))]
+    monkeypatch.setattr("app.users.routes.CHUNK_BYTES", 1)
+    monkeypatch.setattr(UserResponse, "model_validate", lambda _user: answers.pop())
+    monkeypatch.setattr(telemetry, "report", reported.append)
+    configure("info", json=True)
+    async with make_client(log_level="info") as client:
+        with pytest.raises(IndexError):
+            await client.get("/users/export", headers=admin)
+    found = [line for line in lines() if line["event"] == "request failed"]
+    assert [line["exception"][0]["exc_type"] for line in found] == ["IndexError"]
+    assert [type(error) for error in reported] == [IndexError]
 
 
 @pytest.mark.usefixtures("lines")

@@ -95,6 +95,11 @@ def test_development_may_use_an_issuer_on_this_machine(load: Load) -> None:
     ("name", "value", "sentence"),
     [
         ("DATABASE_URL", "mysql://db/app", "DATABASE_URL is not usable: must start with postgresql://."),
+        (
+            "DATABASE_URL",
+            "postgresql://u:hunter%zz@h/d",
+            "DATABASE_URL is not usable: must have a % of a name or password written as %25.",
+        ),
         ("PORT", "70000", "PORT is not usable: Input should be less than or equal to 65535."),
         ("LOG_LEVEL", "loud", "LOG_LEVEL is not usable: Input should be 'debug', 'info', 'warning' or 'error'."),
         ("LOGIN_RATE", "10 per minute", "LOGIN_RATE is not usable: must be a rate such as 10/minute."),

@@ -7,13 +7,16 @@ import sys
 
 def main() -> None:
     """Run one command. A mistake of the operator ends in one sentence and exit status 1, without a stack trace."""
-    from app.config import ConfigError
+    from app import logging
+    from app.config import ConfigError, Settings
     from app.embedded import EmbeddedServerError, ensure_database
     from app.slices import SliceError
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.settings")
     try:
         ensure_database()
+        settings = Settings.load()
+        logging.configure(settings.log_level, json=settings.logs_json)
         from django.core.management import execute_from_command_line
 
         execute_from_command_line(sys.argv)

@@ -36,6 +36,8 @@ def validate_postgresql(url: str) -> str:
     """Return `url`; ValueError when it is not PostgreSQL's."""
     if not url.startswith(("postgresql://", "postgres://")):
         raise ValueError("must start with postgresql://")
+    if re.search(r"%(?!0[1-9a-f]|[1-9a-f][0-9a-f])", url, re.IGNORECASE):
+        raise ValueError("must have a % of a name or password written as %25")
     return url.replace("postgres://", "postgresql://", 1)
 
 
@@ -192,7 +194,7 @@ class Settings(Environment):
     def hosts(self) -> frozenset[str]:
         """Host names that are answered; a development machine always answers to its own."""
         local = () if self.production else ("localhost", "127.0.0.1", "[::1]", "test")
-        return frozenset((*self.allowed_hosts, *local))
+        return frozenset(host.lower() for host in (*self.allowed_hosts, *local))
 
     @property
     def logs_json(self) -> bool:

@@ -5,6 +5,7 @@ import ipaddress
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from app.config import Settings
 
@@ -31,7 +32,9 @@ def ask(settings: Settings, path: str) -> None:
     finally:
         connection.close()
     if response.status != http.HTTPStatus.OK:
-        raise ProbeError(f"{path} answers {response.status}: {json.loads(body)['detail']}")
+        with suppress(ValueError, TypeError, KeyError):  # it may be anybody who answers on this port
+            raise ProbeError(f"{path} answers {response.status}: {json.loads(body)['detail']}")
+        raise ProbeError(f"{path} answers {response.status}.")
 
 
 def wait_until(reason: Callable[[], str], seconds: float) -> None:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from threading import Event
 from typing import Any
 
 import httpx2
@@ -12,7 +13,7 @@ from asgiref.sync import sync_to_async
 from django.db import connection
 from psycopg_pool import ConnectionPool
 
-from app.config import Settings
+from app.config import ConfigError, Settings
 from app.settings import database
 from app.users.models import User
 from app.users.service import UserService
@@ -96,6 +97,41 @@ def other_database(settings: Settings) -> Iterator[Callable[..., None]]:
         yield lambda **changes: until_the_end.enter_context(connected_by(settings.model_copy(update=changes)))
 
 
+LOG_IN = {"url": "/auth/token", "data": {"username": ADA["email"], "password": ADA["password"]}}
+
+
+@pytest.mark.parametrize(
+    ("sent", "waits"),
+    [
+        (LOG_IN, "app.users.service.verify_password"),
+        ({"url": "/users", "json": ADA}, "app.users.routes.hash_password"),
+    ],
+)
+def test_who_waits_for_a_hash_leaves_connections_to_others(
+    committing_client: httpx2.Client,
+    other_database: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    sent: dict[str, Any],
+    waits: str,
+) -> None:
+    hashing, go_on = Event(), Event()
+
+    def hash_slowly(*_: object) -> str:
+        hashing.set()
+        return "hash" if go_on.wait(30) and sent is not LOG_IN else ""
+
+    monkeypatch.setattr(waits, hash_slowly)
+    other_database(database_pool_size=1)
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(committing_client.post, **sent)
+        hashing.wait(30)
+        try:
+            assert committing_client.get("/health/ready").status_code == 200
+        finally:
+            go_on.set()
+        assert waiting.result().status_code == (401 if sent is LOG_IN else 201)
+
+
 @pytest.mark.slow
 def test_a_database_that_does_not_answer_is_a_503(
     committing_client: httpx2.Client, other_database: Callable[..., None], admin_token: Headers
@@ -104,6 +140,7 @@ def test_a_database_that_does_not_answer_is_a_503(
     response = committing_client.get("/users/1", headers=admin_token)
     assert_problem(response, 503)
     assert response.headers["retry-after"] == "1"
+    assert_problem(committing_client.get("/users/export", headers=admin_token), 503)
     assert_problem(committing_client.get("/health/ready"), 503)
     assert committing_client.get("/health/live").status_code == 200
 
@@ -153,9 +190,15 @@ def test_waiting_for_a_connection_has_a_time_limit(
     [
         ("postgresql://u:p@h:5433/d", {"NAME": "d", "USER": "u", "PASSWORD": "p", "HOST": "h", "PORT": "5433"}),
         ("postgres://u@h/d?sslmode=require", {"NAME": "d", "USER": "u", "PASSWORD": "", "HOST": "h", "PORT": ""}),
+        ("postgresql://u@h", {"NAME": "u", "USER": "u"}),
     ],
 )
 def test_url_is_translated_for_django(url: str, expected: dict[str, str]) -> None:
     given = database(Settings(database_url=url))
     assert {name: given[name] for name in expected} == expected
     assert given["OPTIONS"].get("sslmode") == ("require" if "sslmode" in url else None)
+
+
+def test_a_url_that_libpq_cannot_read_is_one_sentence() -> None:
+    with pytest.raises(ConfigError, match=r'^DATABASE_URL is not usable: invalid URI query parameter: "patience"$'):
+        database(Settings(database_url="postgresql://u:hunter2@h/d?patience=10"))

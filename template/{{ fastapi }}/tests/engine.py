@@ -10,12 +10,11 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 import app as package
 from app.config import Settings
-from app.db import Base, Database, asyncpg_url
+from app.db import Base, Database, script_engine
 from app.main import create_app
 from app.rate_limits import RateLimits
 from app.security import LocalTokens, TokenVerifier
@@ -26,9 +25,7 @@ from support import IDENTITY_PROVIDER, Execute, MakeClient
 @pytest.fixture(scope="session")
 def execute(server_url: str) -> Iterator[Execute]:
     """Runs a statement on the server, and returns the first column of what it says."""
-    engine = create_async_engine(
-        asyncpg_url(Settings(database_url=server_url)), isolation_level="AUTOCOMMIT", poolclass=NullPool
-    )
+    engine = script_engine(Settings(database_url=server_url)).execution_options(isolation_level="AUTOCOMMIT")
     with asyncio.Runner() as runner:
         connection = runner.run(engine.connect().start())
 
@@ -62,7 +59,7 @@ def application(settings: Settings) -> FastAPI:
 @pytest.fixture(scope="session")
 def engine(settings: Settings) -> AsyncEngine:
     """What connects. It keeps no connection: each test has an event loop of its own, which a connection belongs to."""
-    return create_async_engine(asyncpg_url(settings), poolclass=NullPool)
+    return script_engine(settings)
 
 
 @pytest.fixture

@@ -1,6 +1,10 @@
 """The unit of work of a request, and what becomes of it when the database fails."""
 
 import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -8,8 +12,8 @@ from fastapi import FastAPI
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.config import Settings
-from app.db import Database, Db, ReadingDb, asyncpg_url
+from app.config import ConfigError, Settings
+from app.db import Database, Db, ReadingDb
 from app.main import create_app
 from app.users.models import User
 from support import Headers, UserFactory, assert_problem
@@ -28,6 +32,10 @@ def probe(settings: Settings, app: FastAPI) -> FastAPI:
         db.add(User(name="Lost", email="lost@example.com", subject="lost"))
         await db.flush()
         raise RuntimeError("secret of the server")
+
+    @probe.get("/missing-file")
+    async def missing_file() -> None:
+        Path("/no/such/file").read_bytes()  # noqa: ASYNC240
 
     @probe.get("/slow")
     async def slow(db: ReadingDb) -> None:
@@ -103,8 +111,14 @@ async def test_a_database_that_does_not_answer_is_a_503(probe: FastAPI, settings
         response = await client.get("/users/1", headers=admin)
         assert_problem(response, 503)
         assert response.headers["retry-after"] == "1"
+        assert_problem(await client.get("/users/export", headers=admin), 503)
         assert_problem(await client.get("/health/ready"), 503)
         assert (await client.get("/health/live")).status_code == 200
+
+
+async def test_a_file_that_is_missing_is_no_matter_of_the_database(probe: FastAPI) -> None:
+    async with client_of(probe) as client:
+        assert_problem(await client.get("/missing-file"), 500)
 
 
 @pytest.mark.slow
@@ -125,13 +139,61 @@ async def test_waiting_for_a_connection_has_a_time_limit(probe: FastAPI, setting
     await probe.state.database.close()
 
 
+async def test_the_url_may_hold_what_libpq_knows(settings: Settings) -> None:
+    url = urlsplit(str(settings.database_url))
+    query = f"{url.query}&sslmode=prefer&application_name=tests&options=-c%20work_mem%3D8MB".removeprefix("&")
+    database = Database.connect(settings.model_copy(update={"database_url": url._replace(query=query).geturl()}))
+    async with database.reading_sessions() as session:
+        names = ("application_name", "work_mem", "statement_timeout")
+        told = [await session.scalar(select(func.current_setting(name))) for name in names]
+    assert told == ["tests", "8MB", "10s"]
+    await database.close()
+
+
+def test_what_asyncpg_does_not_know_is_refused() -> None:
+    url = "postgresql://u@h/d?sslmode=require&channel_binding=require&connect_timeout=10"
+    with pytest.raises(ConfigError) as refused:
+        Database.connect(Settings(database_url=url))
+    expected = "DATABASE_URL must do without channel_binding and connect_timeout, which asyncpg does not know."
+    assert str(refused.value) == expected
+
+
+@pytest.mark.parametrize("place", ["nowhere.invalid", "%2Fno%2Fsuch%2Ffolder"])
+async def test_a_server_that_is_not_found_is_a_503(
+    probe: FastAPI, settings: Settings, admin: Headers, place: str
+) -> None:
+    url = f"postgresql://nobody@{place}/nothing"
+    probe.state.database = Database.connect(settings.model_copy(update={"database_url": url}))
+    async with client_of(probe) as client:
+        assert_problem(await client.get("/users/1", headers=admin), 503)
+
+
+LOG_IN = {"url": "/auth/token", "data": {"username": ADA["email"], "password": ADA["password"]}}
+
+
 @pytest.mark.parametrize(
-    ("url", "expected"),
+    ("sent", "waits"),
     [
-        ("postgresql://u:p@h/d", "postgresql+asyncpg://u:p@h/d"),
-        ("postgres://u@h/d", "postgresql+asyncpg://u@h/d"),
-        ("postgresql://u@h/d?sslmode=require", "postgresql+asyncpg://u@h/d?ssl=require"),
+        (LOG_IN, "app.users.service.verify_password"),
+        ({"url": "/users", "json": ADA}, "app.users.service.hash_password"),
     ],
 )
-def test_url_is_translated_for_asyncpg(url: str, expected: str) -> None:
-    assert asyncpg_url(Settings(database_url=url)) == expected
+async def test_who_waits_for_a_hash_leaves_connections_to_others(
+    committing_app: FastAPI, settings: Settings, monkeypatch: pytest.MonkeyPatch, sent: dict[str, Any], waits: str
+) -> None:
+    hashing, go_on = threading.Event(), threading.Event()
+
+    def hash_slowly(*_: object) -> str:
+        hashing.set()
+        return "hash" if go_on.wait(30) and sent is not LOG_IN else ""
+
+    monkeypatch.setattr(waits, hash_slowly)
+    committing_app.state.database = Database.connect(settings.model_copy(update={"database_pool_size": 1}))
+    async with client_of(committing_app) as client:
+        waiting = asyncio.create_task(client.post(**sent))
+        await asyncio.to_thread(hashing.wait, 30)
+        try:
+            assert (await client.get("/health/ready")).status_code == 200
+        finally:
+            go_on.set()
+        assert (await waiting).status_code == (401 if sent is LOG_IN else 201)

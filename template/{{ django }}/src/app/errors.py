@@ -57,7 +57,7 @@ def problem_of(error: Exception) -> ProblemError | None:
     match error:
         case ProblemError():
             return error
-        case DatabaseError() | InterfaceError() | OSError() if _temporary(error):
+        case DatabaseError() | InterfaceError() | ConnectionError() | TimeoutError() if _temporary(error):
             log.warning("database unavailable", error=type(error).__name__, reason=str(error).partition("\n")[0])
             return Unavailable()
     return next((kind() for theirs, kind in OF_DJANGO.items() if isinstance(error, theirs)), None)
@@ -95,4 +95,4 @@ def _temporary(error: Exception) -> bool:
     """Whether the same request may succeed later: the database is gone, overloaded, or took too long."""
     if state := getattr(error.__cause__, "sqlstate", None):
         return bool(state.startswith(TEMPORARY))
-    return isinstance(error, OperationalError | InterfaceError | OSError)  # no answer at all
+    return isinstance(error, OperationalError | InterfaceError | ConnectionError | TimeoutError)  # no answer at all

@@ -26,6 +26,8 @@ from app.logging import request_id
 from app.problems import BadRequest, ContentTooLarge, Forbidden, ProblemError
 from app.requests import SERVICE, Request
 
+log = structlog.get_logger()
+
 PROBES = "/health/"
 
 type View = Callable[[HttpRequest], HttpResponseBase]
@@ -40,6 +42,7 @@ class RequestContext:
         settings: Settings = django_settings.SERVICE
         self.hosts = settings.hosts
         self.max_body = settings.max_body_bytes
+        self.settings = settings
         self.proxies = Proxies(settings.trusted_proxies) if settings.trusted_proxies else None
         self.probes_too = self.log.is_enabled_for(logging.DEBUG)
 
@@ -56,7 +59,7 @@ class RequestContext:
         if self.proxies:
             self.proxies.apply(meta)
         if refusal := self._refusal(meta, path):
-            response: HttpResponseBase = ProblemResponse(refusal, path)
+            response: HttpResponseBase = self._refuse(request, ProblemResponse(refusal, path))
         else:
             response = self.get_response(request)
         if isinstance(response, HttpResponseNotAllowed):
@@ -90,6 +93,12 @@ class RequestContext:
         """Answer what a view raised; what is not the caller's fault is left to Django, and to `server_error`."""
         error = problem_of(exception)
         return ProblemResponse(error, request.path) if error else None
+
+    def _refuse(self, request: HttpRequest, problem: ProblemResponse) -> HttpResponseBase:
+        try:
+            return Cors(lambda _request: problem, self.settings)(request)
+        except MiddlewareNotUsed:
+            return problem
 
     def _refusal(self, meta: Mapping[str, str], path: str) -> ProblemError | None:
         # A probe calls the process by its address, not by its name.
@@ -134,9 +143,9 @@ class Cors:
     EXPOSED = ("Location", "Retry-After", "X-Request-ID")
     SAFE = frozenset({"accept", "accept-language", "content-language", "content-type"})
 
-    def __init__(self, get_response: View) -> None:
+    def __init__(self, get_response: View, settings: Settings | None = None) -> None:
         self.get_response = get_response
-        self.origins = django_settings.SERVICE.allowed_origins
+        self.origins = (settings or django_settings.SERVICE).allowed_origins
         if not self.origins:
             raise MiddlewareNotUsed
 
@@ -184,7 +193,11 @@ class _ForTheAdministration:
 
 
 class Sessions(_ForTheAdministration, SessionMiddleware):
-    pass
+    def process_request(self, request: HttpRequest) -> None:
+        """As Django's, but what cannot be the key of a session is none: PostgreSQL would refuse some of it."""
+        if not request.COOKIES.get(django_settings.SESSION_COOKIE_NAME, "0").isalnum():
+            del request.COOKIES[django_settings.SESSION_COOKIE_NAME]
+        super().process_request(request)
 
 
 class Csrf(_ForTheAdministration, CsrfViewMiddleware):
@@ -203,6 +216,11 @@ def then(content: Iterable[bytes], tell: Callable[[], None]) -> Iterator[bytes]:
     """What is streamed, and `tell` when it ends or breaks off."""
     try:
         yield from content
+    except Exception as error:
+        # The response is under way: only a broken connection can still say that it is not whole.
+        log.exception("request failed")
+        telemetry.report(error)
+        raise
     finally:
         tell()
 
@@ -214,7 +232,8 @@ def route_of(request: HttpRequest) -> str | None:
 
 
 def _name(host: str) -> str:
-    """The host name without its port."""
+    """The host name without its port, in small letters: a name has no case (RFC 9110, section 4.2.3)."""
+    host = host.lower()
     if host.startswith("["):
         return host.partition("]")[0] + "]"
     return host.partition(":")[0]

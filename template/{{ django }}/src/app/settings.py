@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from psycopg import Connection, OperationalError
+from psycopg import Connection, OperationalError, ProgrammingError
 from psycopg.abc import RV, PQGen
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool
 
-from app.config import Settings
+from app.config import ConfigError, Settings
 from app.slices import find_slices
 
 SERVICE = Settings.load()
@@ -83,12 +83,15 @@ class ImpatientConnection(Connection[Any]):
 
 def database(settings: Settings) -> dict[str, Any]:
     """DATABASE_URL as Django wants it: a pool of connections, each tried before it is used, and with time limits."""
-    options: dict[str, Any] = conninfo_to_dict(settings.database_url or "")
+    try:
+        options: dict[str, Any] = conninfo_to_dict(settings.database_url or "")
+    except ProgrammingError as error:
+        raise ConfigError(f"DATABASE_URL is not usable: {error}") from None
     milliseconds = int(settings.database_timeout_seconds * 1000)
     limits = f"-c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout={milliseconds}"
     return {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": options.pop("dbname", ""),
+        "NAME": options.pop("dbname", "") or options.get("user", ""),  # as of libpq
         "USER": options.pop("user", ""),
         "PASSWORD": options.pop("password", ""),
         "HOST": options.pop("host", ""),

@@ -1,19 +1,35 @@
 """The database: engine, sessions, and the unit of work of a request."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any, Self
+from urllib.parse import parse_qsl, urlsplit
 
+import asyncpg  # type: ignore[import-untyped]
 from fastapi import Depends, Request
-from sqlalchemy import MetaData, event, make_url, text
+from sqlalchemy import MetaData, event, text
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import NullPool
 
-from app.config import Settings
+from app.config import ConfigError, Settings
 from app.retry import retry
+
+NOT_OF_ASYNCPG = {
+    "channel_binding",
+    "connect_timeout",
+    "gssencmode",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "load_balance_hosts",
+    "require_auth",
+    "tcp_user_timeout",
+}
+"""Parameters of libpq that asyncpg would take for settings of the server, which refuses them at each connection."""
 
 PING_SECONDS = 1.0
 """How long one try may take at the start, where liveness cannot be answered yet."""
@@ -47,9 +63,18 @@ class Database:
         """The database that the settings name. No connection is made yet."""
         seconds = settings.database_timeout_seconds
         milliseconds = str(int(seconds * 1000))
-        engine = create_async_engine(
-            asyncpg_url(settings),
-            echo=settings.debug,
+        engine = create_engine(
+            settings,
+            # The server ends a statement that takes too long. Only when it does not answer at all, as when the
+            # network to it is gone, the service gives up by itself.
+            connect_args={
+                "timeout": seconds,
+                "command_timeout": seconds + 1,
+                "server_settings": {
+                    "statement_timeout": milliseconds,
+                    "idle_in_transaction_session_timeout": milliseconds,
+                },
+            },
             hide_parameters=not settings.debug,  # they are personal data, and errors are logged
             # Neither a read nor the ping of the pool needs a BEGIN and a ROLLBACK around it: two round trips
             # instead of six. Sessions that write ask for their transaction.
@@ -58,16 +83,6 @@ class Database:
             pool_size=settings.database_pool_size,
             max_overflow=0,
             pool_timeout=seconds,
-            connect_args={
-                "timeout": seconds,
-                # The server ends a statement that takes too long. Only when it does not answer at all, as when the
-                # network to it is gone, the service gives up by itself.
-                "command_timeout": seconds + 1,
-                "server_settings": {
-                    "statement_timeout": milliseconds,
-                    "idle_in_transaction_session_timeout": milliseconds,
-                },
-            },
         )
         event.listen(engine.sync_engine, "handle_error", _give_up)
         if settings.otel_exporter_otlp_endpoint:
@@ -93,17 +108,30 @@ class Database:
             await self._bind.dispose()
 
 
-def asyncpg_url(settings: Settings) -> str:
-    """DATABASE_URL as SQLAlchemy wants it for asyncpg, with libpq's `sslmode` under asyncpg's name."""
-    url = make_url(settings.database_url or "postgresql://").set(drivername="postgresql+asyncpg")
-    if mode := url.query.get("sslmode"):
-        url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
-    return url.render_as_string(hide_password=False)
+def create_engine(settings: Settings, *, connect_args: Mapping[str, Any] | None = None, **options: Any) -> AsyncEngine:
+    """An engine that connects to DATABASE_URL, which asyncpg reads by itself: it knows what libpq knows there.
+
+    ConfigError for what it does not know. ConnectionError, or TimeoutError, from whoever asks for a connection and
+    there is none to be had.
+    """
+    url = settings.database_url
+    if unknown := NOT_OF_ASYNCPG & {name for name, _ in parse_qsl(urlsplit(url or "").query)}:
+        raise ConfigError(f"DATABASE_URL must do without {' and '.join(sorted(unknown))}, which asyncpg does not know.")
+
+    async def connect() -> Any:
+        try:
+            return await asyncpg.connect(url, **(connect_args or {}))
+        except (ConnectionError, TimeoutError):
+            raise
+        except OSError as error:  # no such socket, no such host
+            raise ConnectionError(str(error)) from error
+
+    return create_async_engine("postgresql+asyncpg://", async_creator=connect, echo=settings.debug, **options)
 
 
 def script_engine(settings: Settings) -> AsyncEngine:
     """An engine for a script that connects once and ends: no pool, no time limit on a statement."""
-    return create_async_engine(asyncpg_url(settings), echo=settings.debug, poolclass=NullPool)
+    return create_engine(settings, poolclass=NullPool)
 
 
 def _give_up(context: ExceptionContext) -> None:

@@ -60,7 +60,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(DBAPIError)
     @app.exception_handler(PoolTimeoutError)
-    @app.exception_handler(OSError)
+    @app.exception_handler(ConnectionError)
+    @app.exception_handler(TimeoutError)
     async def unavailable(request: Request, error: Exception) -> ProblemResponse:
         if isinstance(error, DBAPIError) and not _temporary(error):
             raise error

@@ -15,7 +15,7 @@ from app.about import ABOUT
 from app.config import Environment, Settings
 from app.db import Database
 from app.dependencies import authenticated
-from app.middleware import PROBES, ProblemCORSMiddleware, RequestContext
+from app.middleware import PROBES, RequestContext, cors
 from app.openapi import Service
 from app.rate_limits import RateLimits
 from app.runtime import current
@@ -58,14 +58,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.tokens = token_verifier(settings)
     app.state.draining = False
     errors.install(app)
-    if settings.allowed_origins:
-        app.add_middleware(
-            ProblemCORSMiddleware,
-            allow_origins=settings.allowed_origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
-            expose_headers=["Location", "Retry-After", "X-Request-ID"],
-        )
+    app.add_middleware(cors, settings=settings)
     app.add_middleware(RequestContext, settings=settings)
     app.router.routes.extend(health.router.routes)  # what is included instead, FastAPI matches twice, and slower
     include_slices(app)

@@ -42,6 +42,7 @@ class RequestContext:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
+        self.settings = settings
         self.log = structlog.get_logger().bind()  # once, not at each request
         self.hosts = settings.hosts
         self.max_body = settings.max_body_bytes
@@ -79,19 +80,19 @@ class RequestContext:
             bind_contextvars(trace_id=trace)
         try:
             if refusal := self._refusal(headers, path):
-                await ProblemResponse(refusal, path)(scope, receive, send_with_headers)
+                await self._problem(refusal, path)(scope, receive, send_with_headers)
             else:
                 await self.app(scope, self._limited(headers, receive), send_with_headers)
         except Exception as error:
-            if status:
-                raise  # The response is under way: only a broken connection can still say that it is not whole.
             if isinstance(error, ProblemError):
                 answer = error
             else:
                 self.log.exception("request failed")
                 telemetry.report(error)
                 answer = ServerError()
-            await ProblemResponse(answer, path)(scope, receive, send_with_headers)
+            if status:
+                raise  # The response is under way: only a broken connection can still say that it is not whole.
+            await self._problem(answer, path)(scope, receive, send_with_headers)
         finally:
             write = self.log.debug if path.startswith(PROBES) else self.log.info
             write(
@@ -101,6 +102,9 @@ class RequestContext:
                 status=status,
                 ms=round((time.perf_counter() - started) * 1000, 2),
             )
+
+    def _problem(self, error: ProblemError, path: str) -> ASGIApp:
+        return cors(ProblemResponse(error, path), self.settings)
 
     def _refusal(self, headers: Headers, path: str) -> ProblemError | None:
         # A probe calls the process by its address, not by its name.
@@ -140,8 +144,22 @@ class ProblemCORSMiddleware(CORSMiddleware):
         return refused
 
 
+def cors(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """`app` for browser applications of ALLOWED_ORIGINS. No cookies: they send a token themselves."""
+    if not settings.allowed_origins:
+        return app
+    return ProblemCORSMiddleware(
+        app,
+        allow_origins=settings.allowed_origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
+        expose_headers=["Location", "Retry-After", "X-Request-ID"],
+    )
+
+
 def _name(host: str) -> str:
-    """The host name without its port."""
+    """The host name without its port, in small letters: a name has no case (RFC 9110, section 4.2.3)."""
+    host = host.lower()
     if host.startswith("["):
         return host.partition("]")[0] + "]"
     return host.partition(":")[0]

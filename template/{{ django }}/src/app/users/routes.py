@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from http import HTTPStatus
 
+from django.db import transaction
 from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import reverse
 from ninja import Router
@@ -16,6 +17,7 @@ from app.problems import Unauthorized
 from app.rate_limits import caller
 from app.requests import Request
 from app.schemas import Page
+from app.security import hash_password
 from app.types import Identifier
 from app.users.identity import identified, require_local_accounts
 from app.users.repository import UserRepository
@@ -36,11 +38,14 @@ def limit_registrations(request: Request) -> None:
 
 @public.post("/users", response={HTTPStatus.CREATED: UserResponse}, openapi_extra=problems(404, 409, 429))
 @first(require_local_accounts, limit_registrations)
+@transaction.non_atomic_requests
 def register(request: Request, data: UserCreate, response: HttpResponse) -> UserResponse:
     """Register a user."""
-    user = UserService().create(data)
-    response.headers["Location"] = reverse("api:get_user", kwargs={"user_id": user.id})
-    return UserResponse.model_validate(user)
+    hashed = hash_password(data.password.get_secret_value())  # which takes its time, and needs no connection
+    with transaction.atomic():
+        user = UserService().create(data, hashed)
+        response.headers["Location"] = reverse("api:get_user", kwargs={"user_id": user.id})
+        return UserResponse.model_validate(user)
 
 
 @router.get("/users", response=Page[UserResponse], auth=administrator, openapi_extra=problems(403))
@@ -68,7 +73,9 @@ def get_me(request: Request) -> UserResponse:
 )
 def export_users(request: Request) -> StreamingHttpResponse:
     """Every user, one JSON object a line, streamed. For administrators."""
-    return StreamingHttpResponse(_lines(), content_type="application/x-ndjson")
+    lines = _lines()
+    first = next(lines)  # before the status is sent, so that it can still be another
+    return StreamingHttpResponse(_begun(first, lines), content_type="application/x-ndjson")
 
 
 @router.get("/users/{user_id}", response=UserResponse, auth=identified, openapi_extra=problems(404))
@@ -76,6 +83,11 @@ def get_user(request: Request, user_id: Identifier) -> UserResponse:
     """A user: oneself, or anybody for administrators."""
     user = UserService().get(user_id, reader=request.auth, reader_id=request.user_id)
     return UserResponse.model_validate(user)
+
+
+def _begun(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from rest
 
 
 def _lines() -> Iterator[bytes]:

@@ -1,6 +1,6 @@
 """`/users` over HTTP."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from http import HTTPStatus
 
@@ -70,7 +70,9 @@ async def get_me(db: ReadingDb, user_id: CurrentUserId) -> UserResponse:
 )
 async def export_users(request: Request, _admin: Administrator) -> StreamingResponse:
     """Every user, one JSON object a line, streamed. For administrators."""
-    return StreamingResponse(_lines(get_database(request)), media_type="application/x-ndjson")
+    lines = _lines(get_database(request))
+    first = await anext(lines)  # before the status is sent, so that it can still be another
+    return StreamingResponse(_begun(first, lines), media_type="application/x-ndjson")
 
 
 @router.get("/{user_id}", responses=problems(404))
@@ -82,7 +84,14 @@ async def get_user(
     return UserResponse.model_validate(user)
 
 
-async def _lines(database: Database) -> AsyncIterator[bytes]:
+async def _begun(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+    async with aclosing(rest):
+        yield first
+        async for lines in rest:
+            yield lines
+
+
+async def _lines(database: Database) -> AsyncGenerator[bytes]:
     # The stream outlives the request's own session, so it opens one of its own, inside the generator.
     async with database.sessions() as session, aclosing(UserRepository(session).stream()) as users:
         to_json = TypeAdapter(UserResponse).dump_json
