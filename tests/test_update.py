@@ -49,6 +49,8 @@ def history(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Project
     questions = questionnaire.read_text()
 
     questionnaire.write_text(questions.replace("    /README.md\n", f"    /README.md\n    /{RETIRED}\n"))
+    answers = folder / "hooks/answers.jinja"
+    answers.write_text(answers.read_text().replace("package_manager python_version ci", "package_manager ci"))
     release(folder, NEWEST)
 
     other_lines(folder)

@@ -58,6 +58,10 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
     "release that is gone": (answers(r"^_commit: .*$", "_commit: v0.0.9"), "Unknown revision: 'v…'"),
     "template that moved": (answers(r"^(_src_path: .*)$", "_src_path: /gone"), "Local template must be a directory."),
     "remote that moved": (answers(r"^(_src_path: .*)$", "_src_path: file:///gone.git"), "git ls-remote"),
+    "lost answer": (
+        answers(r"^features:\n(?:[- ].*\n)+", ""),
+        "Put the line that begins with …: back into .copier-answers.yml, and commit.",
+    ),
     "no choice": (answers(r"^license: .*$", "license: WTFPL"), "Invalid choice for '…'"),
 }
 
@@ -77,6 +81,24 @@ def test_it_is_refused_with_a_sentence_that_the_page_knows(
     pattern = ".*".join(map(re.escape, sentence.split("…")))
     assert re.search(pattern, "\n".join(said.splitlines()[-8:])), said
     assert {path: (service.path / path).read_bytes() for path in service.files()} == before
+
+
+def test_a_name_that_becomes_a_dependencys_is_told_and_kept(
+    project: Callable[..., Project], template: Path, tmp_path: Path
+) -> None:
+    origin = shutil.copytree(template, tmp_path / "origin")
+    service = project()
+    slug = service.toml()["project"]["name"]
+    packages = origin / "hooks/packages.txt"
+    packages.write_text(f"{packages.read_text().rstrip()} {slug}\n")
+    release(origin, "v0.0.2")
+    answers(r"^_src_path: .*$", f"_src_path: {origin}")(service)
+    said = service.run(COPIER, "update", "--defaults", fails=True)
+    sentence = f"Type another name, like {slug}-service: {slug} is a package that it depends on."
+    assert sentence in " ".join(said.split())
+    assert service.run("git", "status", "--porcelain") == ""
+    service.run(COPIER, "update", "--defaults", "--quiet", "--data=project_slug=another")
+    assert service.toml()["project"]["name"] == "another"
 
 
 def test_it_goes_forward_only(project: Callable[..., Project], template: Path, tmp_path: Path) -> None:

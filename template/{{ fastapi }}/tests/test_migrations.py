@@ -1,23 +1,23 @@
 """The migrations make exactly the tables that the models describe, and can be taken back."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from sqlalchemy import inspect, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.__main__ import alembic_config, main, missing_migrations
+from app.__main__ import BRANCH, alembic_config, main, missing_migrations, upgrade
 
 
-async def run(connection: AsyncConnection, name: str, *arguments: str) -> None:
+async def run(connection: AsyncConnection, command: Callable[..., object], *arguments: str) -> None:
     """Run an Alembic command on the test's connection, whose transaction takes it back afterwards."""
-    from alembic import command  # not where tests are only collected: it takes half a second
 
     def call(sync_connection: Any) -> None:
         config = alembic_config()
         config.attributes["connection"] = sync_connection
-        getattr(command, name)(config, *arguments)
+        command(config, *arguments)
 
     await connection.run_sync(call)
 
@@ -27,17 +27,40 @@ async def tables(connection: AsyncConnection) -> set[str]:
 
 
 async def test_models_and_migrations_agree(connection: AsyncConnection) -> None:
-    await run(connection, "check")
+    from alembic import command  # not where tests are only collected: it takes half a second
+
+    await run(connection, command.check)
 
 
 @pytest.mark.slow
 async def test_every_migration_can_be_taken_back(connection: AsyncConnection) -> None:
+    from alembic import command
+    from alembic.script import ScriptDirectory
+
+    script = ScriptDirectory.from_config(alembic_config())
+    [first] = [base for base in script.get_bases() if BRANCH in script.get_revision(base).branch_labels]
     before = await tables(connection)
-    await run(connection, "downgrade", "base")
+    # What was the last to come is the first to go: the service's own.
+    if script.get_revision(f"{BRANCH}@head").revision != first:
+        await run(connection, command.downgrade, first)
+    await run(connection, command.downgrade, "base")
     assert await tables(connection) == {"alembic_version"}
-    await run(connection, "upgrade", "heads")
+    await run(connection, upgrade)
     assert await tables(connection) == before
-    await run(connection, "check")
+    await run(connection, command.check)
+
+
+def test_own_migrations_come_after_those_of_the_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    from alembic import command
+    from alembic.script import ScriptDirectory
+
+    upgraded: list[str] = []
+    monkeypatch.setattr(command, "upgrade", lambda _config, revision: upgraded.append(revision))
+    config = alembic_config()
+    upgrade(config)
+    script = ScriptDirectory.from_config(config)
+    assert sorted(upgraded) == sorted(script.get_heads())
+    assert script.get_revision(upgraded[-1]).branch_labels == {BRANCH}
 
 
 async def test_a_release_waits_for_its_own_migrations_only(connection: AsyncConnection) -> None:

@@ -132,13 +132,22 @@ def dev(_options: argparse.Namespace) -> None:
 
 def migrate(_options: argparse.Namespace) -> None:
     """Apply the migrations that the database does not have yet, of every branch."""
-    from alembic import command
     from alembic.util import CommandError
 
     try:
-        command.upgrade(alembic_config(), "heads")
+        upgrade(alembic_config())
     except CommandError as error:
         sys.exit(f"The migrations do not fit the database: {error} (see docs/troubleshooting.md).")
+
+
+def upgrade(config: "Config") -> None:
+    """Bring the tables up to date, those of the features first: what is the service's own may stand on them."""
+    from alembic import command
+    from alembic.script import ScriptDirectory
+
+    script = ScriptDirectory.from_config(config)
+    for head in sorted(script.get_revisions(script.get_heads()), key=lambda head: BRANCH in head.branch_labels):
+        command.upgrade(config, head.revision)
 
 
 def wait(options: argparse.Namespace) -> None:
