@@ -384,6 +384,20 @@ def test_a_worker_tells_what_it_does_and_stops_when_it_is_told(sql: Sql, committ
     )
 
 
+async def test_a_database_that_is_gone_leaves_nothing_behind_at_each_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks: list[int] = []
+
+    async def gone_three_times(*_: Any, **__: Any) -> None:
+        tasks.append(len(asyncio.all_tasks()))
+        if len(tasks) <= 3:
+            raise ConnectorException("gone")
+
+    monkeypatch.setattr("app.jobs.worker._run", gone_three_times)
+    monkeypatch.setattr("app.jobs.worker.PAUSE_SECONDS", 0.01)
+    await work(Settings(environment="test"), wait=False)
+    assert tasks == [tasks[0]] * 4
+
+
 async def test_a_job_whose_end_could_not_be_told_is_done_again(
     enqueue: Enqueue, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -59,7 +60,8 @@ async def work(settings: Settings, *, wait: bool = True) -> None:
                     raise
             except (ConnectorException, Error, PoolTimeout, OSError) as error:
                 log.warning("queue unavailable", reason=str(error.__cause__ or error).partition("\n")[0])
-                await asyncio.wait({asyncio.create_task(stopping.wait())}, timeout=PAUSE_SECONDS)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), PAUSE_SECONDS)
     log.info("stop")
 
 
