@@ -214,8 +214,10 @@ def make_revision(options: argparse.Namespace) -> None:
 
 def make_user(options: argparse.Namespace) -> None:
     """Create a user, or make an administrator of one that exists."""
+    from app.main import load_models
     from app.users import make_user as make
 
+    load_models()  # what listens for a new user stands in other slices
     password = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
     print(asyncio.run(make(options.email, password, admin=options.admin)))
 

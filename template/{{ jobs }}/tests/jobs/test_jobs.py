@@ -131,6 +131,13 @@ async def test_a_registration_enqueues_a_letter(
     assert waiting() == ["mail.welcome"]
 
 
+@pytest.mark.slow
+def test_a_user_made_on_the_command_line_gets_a_letter_too(sql: Sql, waiting: Callable[[], list[str]]) -> None:
+    command = [sys.executable, "-m", "app", "user", "root@example.com"]
+    subprocess.run(command, input=b"correct horse\n", check=True)
+    assert waiting() == ["mail.welcome"]
+
+
 async def test_a_request_that_is_rolled_back_enqueues_nothing(
     committing_async_client: httpx2.AsyncClient,
     sql: Sql,
