@@ -19,6 +19,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Job
 from procrastinate.manager import JobManager
+from procrastinate.psycopg_connector import PsycopgConnector
 from psycopg.rows import dict_row
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
@@ -294,6 +295,30 @@ async def test_the_operator_cancels_and_retries(
     await asyncio.to_thread(main, ["list"])
     listed = [line.split("\t")[:3] for line in capsys.readouterr().out.splitlines()]
     assert listed == [[str(failed), "todo", "tests.fail"]]
+
+
+async def test_what_is_not_shown_is_not_fetched(
+    enqueue: Enqueue,
+    sql: Sql,
+    do_all_jobs: DoAllJobs,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Of jobs that succeeded, there are those of 14 days."""
+    fetch, fetched = PsycopgConnector.execute_query_all_async, list[Any]()
+
+    async def execute_query_all_async(*arguments: Any, **options: Any) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = await fetch(*arguments, **options)
+        fetched.extend(rows)
+        return rows
+
+    [_, failed] = await enqueue((note, {"text": "done"}), (fail, {}))
+    await do_all_jobs()
+    capsys.readouterr()
+    monkeypatch.setattr(PsycopgConnector, "execute_query_all_async", execute_query_all_async)
+    await asyncio.to_thread(main, ["list"])
+    assert [row["id"] for row in fetched] == [failed]
+    assert len(capsys.readouterr().out.splitlines()) == 1
 
 
 @pytest.mark.slow

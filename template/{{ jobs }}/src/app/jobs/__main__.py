@@ -10,6 +10,11 @@ from app.config import Settings as KernelSettings
 from app.embedded import EmbeddedServerError, ensure_database
 from app.slices import SliceError, find_slices
 
+UNDONE = """
+    SELECT id, status, task_name, attempts, scheduled_at FROM procrastinate_jobs
+    WHERE status NOT IN ('succeeded', 'cancelled') ORDER BY id
+"""
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command. A mistake of the operator ends in one sentence and exit status 1, without a stack trace."""
@@ -53,9 +58,9 @@ async def show(_options: argparse.Namespace) -> None:
     from app.jobs.backend import connected, queue
 
     async with connected():
-        for job in await queue.job_manager.list_jobs_async():
-            if job.status not in {"succeeded", "cancelled"}:
-                print(job.id, job.status, job.task_name, f"attempts={job.attempts}", job.scheduled_at or "", sep="\t")
+        for job in await queue.connector.execute_query_all_async(UNDONE):
+            due = job["scheduled_at"] or ""
+            print(job["id"], job["status"], job["task_name"], f"attempts={job['attempts']}", due, sep="\t")
 
 
 async def cancel(options: argparse.Namespace) -> None:
