@@ -64,6 +64,13 @@ async def fail() -> None:
     raise ConnectionError("nobody answers")
 
 
+@queue.task(name="tests.fail_while_another_waits", retry=1, queueing_lock="only-one")
+async def fail_while_another_waits() -> None:
+    """A task that fails when another of its kind has been enqueued."""
+    await note.configure(queueing_lock="only-one").defer_async(text="the other")
+    raise ConnectionError("nobody answers")
+
+
 @queue.task(name="tests.wait_for_ever")
 async def wait_for_ever() -> None:
     """A task that ends when it is told to."""
@@ -115,9 +122,12 @@ def do_all_jobs(sql: Sql) -> Iterator[DoAllJobs]:
 
     async def do_all_jobs(concurrency: int = 10) -> list[MutableMapping[str, Any]]:
         with capture_logs([merge_contextvars]) as lines:
+            rounds = 0
             while sql(
                 "SELECT 1 FROM procrastinate_jobs WHERE status = 'todo' AND coalesce(scheduled_at, now()) <= now()"
             ):
+                rounds += 1
+                assert rounds <= 10, "a job that is due is begun by nobody"
                 await work(Settings(environment="test", worker_concurrency=concurrency), wait=False)
         return [line for line in lines if "job_id" in line]
 
@@ -213,6 +223,30 @@ async def test_a_job_that_fails_is_tried_again_and_then_given_up(
     assert lines[0]["error"] == "ConnectionError: nobody answers"
     assert done == ["tried", "tried"]
     assert sql("SELECT status::text FROM procrastinate_jobs WHERE id = %s", identity) == [{"status": "failed"}]
+
+
+async def test_a_job_that_fails_while_another_waits_in_its_place_is_given_up(
+    enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs
+) -> None:
+    [identity] = await enqueue((fail_while_another_waits, {}))
+    lines = await do_all_jobs(concurrency=1)  # so that the other waits until this one has failed
+    assert sql("SELECT status::text FROM procrastinate_jobs WHERE id = %s", identity) == [{"status": "failed"}]
+    assert [line["job_id"] for line in lines if line["event"] == "job superseded"] == [identity]
+    assert done == ["the other"]
+
+
+async def test_a_stalled_job_whose_place_is_taken_holds_up_no_other(
+    enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs
+) -> None:
+    unique = note.configure(queueing_lock="only-one", lock="one-at-a-time")
+    stalled = await enqueue((unique, {"text": "stalled"}), (note, {"text": "stalled too"}))
+    sql("UPDATE procrastinate_jobs SET status = 'doing'")
+    waiting = await enqueue((unique, {"text": "waiting"}), (queue.tasks["jobs.rescue"], {"timestamp": 0}))
+    lines = await do_all_jobs()
+    assert [line["job_id"] for line in lines if line["event"] == "job superseded"] == stalled[:1]
+    states = sql("SELECT status::text FROM procrastinate_jobs WHERE id = ANY(%s) ORDER BY id", stalled + waiting)
+    assert [state["status"] for state in states] == ["failed", "succeeded", "succeeded", "succeeded"]
+    assert sorted(done) == ["stalled too", "waiting"]
 
 
 @pytest.mark.slow
@@ -319,6 +353,17 @@ async def test_what_is_not_shown_is_not_fetched(
     await asyncio.to_thread(main, ["list"])
     assert [row["id"] for row in fetched] == [failed]
     assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+async def test_a_job_is_not_retried_while_another_waits_in_its_place(
+    enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs
+) -> None:
+    unique = fail.configure(queueing_lock="only-one")
+    [failed] = await enqueue((unique, {}))
+    await do_all_jobs()
+    await enqueue((unique, {}))
+    with pytest.raises(SystemExit, match=rf"^Another job waits with the queueing_lock of job {failed}\."):
+        await asyncio.to_thread(main, ["retry", str(failed)])
 
 
 @pytest.mark.slow

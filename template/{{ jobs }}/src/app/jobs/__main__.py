@@ -74,13 +74,18 @@ async def cancel(options: argparse.Namespace) -> None:
 
 async def retry(options: argparse.Namespace) -> None:
     """Enqueue a job again."""
+    from procrastinate.exceptions import UniqueViolation
+    from procrastinate.utils import utcnow
+
     from app.jobs.backend import connected, queue
 
     async with connected():
-        jobs = list(await queue.job_manager.list_jobs_async(id=options.id, status="failed"))
-        if not jobs:
+        if not await queue.job_manager.list_jobs_async(id=options.id, status="failed"):
             sys.exit(f"There is no job {options.id} that failed.")
-        await queue.job_manager.retry_job(jobs[0])
+        try:
+            await queue.job_manager.retry_job_by_id_async(options.id, utcnow())
+        except UniqueViolation:
+            sys.exit(f"Another job waits with the queueing_lock of job {options.id}.")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.tasks import Task
 
 from app.jobs.deferring import DEFER, Enqueued, says_already_enqueued, written
+from app.jobs.manager import Manager
 
 __all__ = ["connected", "enqueue", "prepared", "queue"]
 
@@ -42,8 +43,9 @@ async def connected() -> AsyncIterator[None]:
     _set_up()
     # Django would have each of the few statements planned anew, every time.
     parameters = connector_params() | {"prepare_threshold": 5}
-    with queue.replace_connector(PsycopgConnector(kwargs=parameters, min_size=1, max_size=4, timeout=5)):
-        async with queue.open_async():
+    with queue.replace_connector(PsycopgConnector(kwargs=parameters, min_size=1, max_size=4, timeout=5)) as app:
+        app.job_manager = Manager(app.connector)
+        async with app.open_async():
             yield
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.config import Settings
 from app.db import Database
 from app.jobs.deferring import DEFER, Enqueued, says_already_enqueued, written
+from app.jobs.manager import Manager
 from app.slices import find_slices
 
 # What it says of every job, the worker says in a line of its own; errors and warnings are left.
@@ -56,8 +57,9 @@ def enqueue_within(connection: Connection, what: Enqueued, /, **arguments: Any) 
 async def connected() -> AsyncIterator[None]:
     """The queue with its connections."""
     url = Settings.load().database_url or ""
-    with queue.replace_connector(PsycopgConnector(conninfo=url, min_size=1, max_size=4, timeout=5)):
-        async with queue.open_async():
+    with queue.replace_connector(PsycopgConnector(conninfo=url, min_size=1, max_size=4, timeout=5)) as app:
+        app.job_manager = Manager(app.connector)
+        async with app.open_async():
             yield
 
 
