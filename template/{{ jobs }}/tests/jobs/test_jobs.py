@@ -24,7 +24,7 @@ from psycopg.rows import dict_row
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from app.jobs import queue
+from app.jobs import BACKOFF, PermanentError, queue
 from app.jobs.__main__ import main
 from app.jobs.jobs import MOST_ATTEMPTS
 from app.jobs.settings import Settings
@@ -69,6 +69,12 @@ async def fail_while_another_waits() -> None:
     """A task that fails when another of its kind has been enqueued."""
     await note.configure(queueing_lock="only-one").defer_async(text="the other")
     raise ConnectionError("nobody answers")
+
+
+@queue.task(name="tests.fail_for_good", retry=BACKOFF)
+async def fail_for_good() -> None:
+    """A task that knows that it would never succeed."""
+    raise PermanentError("nobody there")
 
 
 @queue.task(name="tests.wait_for_ever")
@@ -222,6 +228,14 @@ async def test_a_job_that_fails_is_tried_again_and_then_given_up(
     assert [line["attempt"] for line in lines if line["event"] == "job failed"] == [1, 2]
     assert lines[0]["error"] == "ConnectionError: nobody answers"
     assert done == ["tried", "tried"]
+    assert sql("SELECT status::text FROM procrastinate_jobs WHERE id = %s", identity) == [{"status": "failed"}]
+
+
+async def test_a_job_that_would_fail_again_is_given_up_at_once(
+    enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs
+) -> None:
+    [identity] = await enqueue((fail_for_good, {}))
+    await do_all_jobs()
     assert sql("SELECT status::text FROM procrastinate_jobs WHERE id = %s", identity) == [{"status": "failed"}]
 
 

@@ -5,9 +5,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from procrastinate.jobs import JobDeferrer
+from procrastinate.jobs import Job, JobDeferrer
 from procrastinate.manager import QUEUEING_LOCK_CONSTRAINT
-from procrastinate.retry import RetryStrategy
+from procrastinate.retry import RetryDecision, RetryStrategy
 from procrastinate.tasks import Task
 from structlog.contextvars import get_contextvars
 
@@ -21,7 +21,22 @@ DEFER = """
 ORIGIN = "_origin"
 """The argument that tells a job which request and span enqueued it; the worker takes it out before the task sees it."""
 
-BACKOFF = RetryStrategy(max_attempts=7, exponential_wait=4)
+
+class PermanentError(Exception):
+    """What a task raises where no further try would help."""
+
+
+class Backoff(RetryStrategy):
+    """Tries again, but for a PermanentError."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        """When to try again, if at all."""
+        if isinstance(exception, PermanentError):
+            return None
+        return super().get_retry_decision(exception=exception, job=job)
+
+
+BACKOFF = Backoff(max_attempts=7, exponential_wait=4)
 """Tries again after 4, 16, 64 … seconds, for six hours in all."""
 
 type Enqueued = Task[Any, Any, Any] | JobDeferrer

@@ -14,8 +14,8 @@ from app.lazy import lazily
 
 if TYPE_CHECKING:
     from app.jobs.backend import enqueue, queue
-    from app.jobs.deferring import BACKOFF
+    from app.jobs.deferring import BACKOFF, PermanentError
 else:
     __getattr__ = lazily(__name__, "backend", "deferring")
 
-__all__ = ["BACKOFF", "enqueue", "queue"]
+__all__ = ["BACKOFF", "PermanentError", "enqueue", "queue"]

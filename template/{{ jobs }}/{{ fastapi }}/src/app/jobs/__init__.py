@@ -9,6 +9,6 @@ does no harm. Arguments are stored and logged: pass keys, not personal data.
 """
 
 from app.jobs.backend import database, enqueue, enqueue_within, queue
-from app.jobs.deferring import BACKOFF
+from app.jobs.deferring import BACKOFF, PermanentError
 
-__all__ = ["BACKOFF", "database", "enqueue", "enqueue_within", "queue"]
+__all__ = ["BACKOFF", "PermanentError", "database", "enqueue", "enqueue_within", "queue"]
