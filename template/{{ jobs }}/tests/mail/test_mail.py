@@ -3,23 +3,27 @@
 import datetime
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from logging import INFO
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from structlog.testing import capture_logs
 
 from app.about import ABOUT
 from app.config import ConfigError
-from app.mail.service import UnsafeServerError, send, welcome_letter
+from app.jobs import PermanentError
+from app.mail.service import UndeliverableError, UnsafeServerError, send, welcome_letter
 from app.mail.settings import Settings
 
 
@@ -28,12 +32,14 @@ class Inbox:
 
     def __init__(self) -> None:
         self.letters: list[EmailMessage] = []
+        self.recipients: list[str] = []
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         assert isinstance(envelope.content, bytes)
         letter = message_from_bytes(envelope.content, policy=policy.default)
         assert isinstance(letter, EmailMessage)
         self.letters.append(letter)
+        self.recipients += envelope.rcpt_tos
         return "250 OK"
 
 
@@ -84,7 +90,17 @@ def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLConte
     return context
 
 
-def settings(url: str, environment: str = "test") -> Settings:
+@pytest.fixture
+def lines() -> Iterator[list[MutableMapping[str, Any]]]:
+    """What is logged."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(INFO))
+    with capture_logs() as lines:
+        yield lines
+    structlog.configure(**before)
+
+
+def settings(url: str | None, environment: str = "test") -> Settings:
     return Settings.model_validate({"environment": environment, "smtp_url": url, "mail_from": "service@example.com"})
 
 
@@ -99,6 +115,40 @@ def test_a_letter_arrives(serve: Serve) -> None:
     assert letter["Message-ID"].endswith("@example.com>")
     assert letter["Date"].datetime.tzinfo
     assert 'Hello Ada "Λ" Lovelace,' in letter.get_content()
+
+
+@pytest.mark.parametrize("address", ["jörg@example.com", "用户@例え.jp"])
+def test_an_address_beyond_ascii_gets_its_letter(serve: Serve, address: str) -> None:
+    inbox, server = serve()
+    send(welcome_letter("Jörg", address), settings(f"smtp://{server}"))
+    assert inbox.recipients == [address.replace("例え.jp", "xn--r8jz45g.jp")]
+    assert address in inbox.letters[0].get_content()
+
+
+def test_a_domain_beyond_ascii_needs_nothing_of_the_server(serve: Serve) -> None:
+    inbox, server = serve(enable_SMTPUTF8=False)
+    send(welcome_letter("Ada", "ada@straße.de"), settings(f"smtp://{server}"))
+    assert inbox.recipients == ["ada@xn--strae-oqa.de"]
+
+
+def test_an_address_that_the_server_cannot_take_is_refused_for_good(serve: Serve) -> None:
+    inbox, server = serve(enable_SMTPUTF8=False)
+    with pytest.raises(UndeliverableError, match=r"^localhost takes addresses of ASCII alone") as refused:
+        send(welcome_letter("Jörg", "jörg@example.com"), settings(f"smtp://{server}"))
+    assert isinstance(refused.value, PermanentError)
+    assert inbox.letters == []
+
+
+def test_without_a_server_development_logs_a_letter(lines: list[MutableMapping[str, Any]]) -> None:
+    send(welcome_letter("Ada", "ada@example.com"), settings(None, "development"))
+    [line] = lines
+    assert (line["event"], line["to"]) == ("e-mail", "Ada <ada@example.com>")
+    assert "Hello Ada" in line["text"]
+
+
+def test_without_a_server_nobody_is_named_elsewhere(lines: list[MutableMapping[str, Any]]) -> None:
+    send(welcome_letter("Ada", "ada@example.com"), settings(None))
+    assert lines == [{"event": "e-mail not sent", "reason": "SMTP_URL is not set", "log_level": "warning"}]
 
 
 def test_a_name_cannot_write_headers() -> None:

@@ -8,8 +8,10 @@ from email.utils import localtime, make_msgid
 from urllib.parse import unquote, urlsplit
 
 import structlog
+from email_validator import validate_email
 
 from app.about import ABOUT
+from app.jobs import PermanentError
 from app.mail.settings import Settings
 
 SECONDS = 10.0
@@ -22,25 +24,35 @@ class UnsafeServerError(Exception):
     """The SMTP server offers no TLS, and this is production."""
 
 
+class UndeliverableError(PermanentError):
+    """The SMTP server offers no SMTPUTF8, and the address needs it."""
+
+
 def welcome_letter(name: str, email: str) -> EmailMessage:
     """What a user reads after registering."""
     letter = EmailMessage()
     letter["Subject"] = f"Welcome to {ABOUT.title}"
-    letter["To"] = Address(display_name=name, addr_spec=email)
+    address = validate_email(email, check_deliverability=False)
+    # A server need know nothing of this form of a domain; of a local part there is no such form.
+    letter["To"] = Address(name, address.local_part, address.ascii_domain)
     letter.set_content(f"Hello {name},\n\nyou are registered with {ABOUT.title} under {email}.\n")
     return letter
 
 
 def send(letter: EmailMessage, settings: Settings) -> None:
-    """Hand `letter` to the SMTP server; without one, outside production, log it instead.
+    """Hand `letter` to the SMTP server; without one, development logs it instead.
 
-    OSError or SMTPException when the server does not take it, UnsafeServerError when it would read along in production.
+    OSError or SMTPException when the server does not take it, UndeliverableError when it never will,
+    UnsafeServerError when it would read along in production.
     """
     letter["From"] = settings.mail_from
     letter["Date"] = localtime()
     letter["Message-ID"] = make_msgid(domain=settings.mail_from.partition("@")[2])
     if settings.smtp_url is None:
-        log.info("e-mail", to=str(letter["To"]), subject=letter["Subject"], text=letter.get_content())
+        if settings.environment == "development":
+            log.info("e-mail", to=str(letter["To"]), subject=letter["Subject"], text=letter.get_content())
+        else:
+            log.warning("e-mail not sent", reason="SMTP_URL is not set")
         return
     url = urlsplit(settings.smtp_url.get_secret_value())
     context = ssl.create_default_context()
@@ -57,4 +69,7 @@ def send(letter: EmailMessage, settings: Settings) -> None:
                 raise UnsafeServerError(f"{url.hostname} offers no TLS.")
         if url.username:
             server.login(unquote(url.username), unquote(url.password or ""))
-        server.send_message(letter)
+        try:
+            server.send_message(letter)
+        except smtplib.SMTPNotSupportedError as error:
+            raise UndeliverableError(f"{url.hostname} takes addresses of ASCII alone: no SMTPUTF8.") from error

@@ -31,7 +31,7 @@ class Settings(Environment):
     smtp_url: Annotated[SecretStr, AfterValidator(validate_smtp)] | None = Field(
         default=None,
         examples=["smtps://user:password@mail.example.com"],
-        description="`smtp://user:password@host:587` or `smtps://…`; required in production, logged elsewhere",
+        description="`smtp://user:password@host:587` or `smtps://…`; required in production, logged in development",
     )
     mail_from: Annotated[str, AfterValidator(validate_sender)] = Field(
         default="service@localhost",
