@@ -1,12 +1,12 @@
 """E-mail, received by a server of the tests."""
 
 import datetime
+import logging
 import socket
 import ssl
 from collections.abc import Callable, Iterator, MutableMapping
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from logging import INFO
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,8 @@ type Serve = Callable[..., tuple[Inbox, str]]
 def serve() -> Iterator[Serve]:
     """Starts an SMTP server; gives its inbox and where it listens."""
     started: list[Controller] = []
+    # Its thread would still say that a connection is lost when the output of the test is closed.
+    logging.getLogger("mail.log").setLevel(logging.WARNING)
 
     def serve(**options: Any) -> tuple[Inbox, str]:
         inbox = Inbox()
@@ -94,7 +96,7 @@ def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLConte
 def lines() -> Iterator[list[MutableMapping[str, Any]]]:
     """What is logged."""
     before = structlog.get_config()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(INFO))
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
     with capture_logs() as lines:
         yield lines
     structlog.configure(**before)
