@@ -155,6 +155,20 @@ def test_a_run_whose_database_went_away_is_taken_up(
     assert list(Path(".pipeline").rglob(".*")) == []
 
 
+def test_a_report_leaves_out_what_is_not_done(
+    pipeline: Run, sample: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "collect", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            main([*sample, "--files-only", "--day", "2026-01-02"])
+    pipeline(*sample, "--files-only", "--day", "2026-01-01")
+    assert Path(".pipeline/output/clean/orders/2026-01-02").exists()
+    totals = pl.read_csv(Path(sample[1], "2026-01-01.csv"))["total"]
+    mean = totals.filter(totals >= 0).to_numpy().mean() / 100
+    assert f"An order is worth {mean:,.2f} on average" in Path(".pipeline/output/report.md").read_text()
+
+
 def test_a_dry_run_writes_nothing(
     pipeline: Run, sample: tuple[str, ...], rows: Callable[[], list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
