@@ -248,6 +248,14 @@ def test_postgresql_answers_queries_in_batches(
     assert len([*Path(".pipeline/output/clean/orders/2026-01-02").iterdir()]) == 3
 
 
+def test_a_row_of_no_day_is_refused(pipeline: Run) -> None:
+    dated = "SELECT '2026-01-01 12:00+00'::timestamptz AS placed_at"
+    rows = f"{dated} UNION ALL SELECT NULL"
+    told = "The {} have rows without placed_at, which are of no day: leave them out.\n"
+    assert pipeline("--orders", rows, "--events", dated) == (1, "", told.format("orders"))
+    assert pipeline("--orders", dated, "--events", rows) == (1, "", told.format("events"))
+
+
 def test_a_day_without_rows_is_done(pipeline: Run, tmp_path: Path, rows: Callable[[], list[Any]]) -> None:
     (tmp_path / "orders").mkdir()
     (tmp_path / "events").mkdir()
@@ -271,11 +279,18 @@ def test_a_mistake_is_one_sentence(pipeline: Run, tmp_path: Path) -> None:
 
     assert "is not named after its day" in told("orders.csv", HEADER)
     assert "is not named after its day" in told("2026-01-01.txt", HEADER)
+    assert "is not named after its day" in told("20260101.csv", HEADER)
+    assert "is not named after its day" in told("None.csv", HEADER)
+    (tmp_path / "events" / "2026-01-01.csv").touch()
+    (tmp_path / "events" / "2026-01-01.parquet").touch()
+    assert "events has two files of 2026-01-01: leave one of them." in told("2026-01-01.csv", HEADER)
+    (tmp_path / "events" / "2026-01-01.parquet").unlink()
     assert "The orders of 2026-01-01 have no column total" in told("2026-01-01.csv", f"{HEADER[:-6]}\n1,1,web,x\n")
     assert "The orders of 2026-01-01 cannot be read: " in told("2026-01-01.csv", f"{HEADER}\n1,1,web,x,1,2,3\n")
     assert "The orders of 2026-01-01 cannot be read: " in told("2026-01-01.parquet", "nothing of the sort")
     assert pipeline("--orders", "orders").err.startswith("--orders and --events belong together")
     assert pipeline("--orders", "nowhere", "--events", "events").err == "There is no folder nowhere.\n"
+    assert pipeline("--orders", "orders", "--events", "evnets").err == "There is no folder evnets.\n"
     ended = pipeline("--orders", "SELECT nothing", "--events", "events")
     assert (ended.code, ended.err) == (1, 'PostgreSQL refuses: column "nothing" does not exist\n')
     assert pipeline("--allowed", "2").code == 2

@@ -86,8 +86,8 @@ async def _run(options: argparse.Namespace) -> Exit:
         if loads or any(map(_is_query, (orders, events))):
             connection = await stack.enter_async_context(await _connect())
         pipeline = Pipeline(
-            _source(orders, connection),
-            _source(events, connection),
+            _source("orders", orders, connection),
+            _source("events", events, connection),
             options.output,
             scan,
             options.engine == "polars",
@@ -153,8 +153,8 @@ def _is_query(given: str) -> bool:
     return given.lstrip().upper().startswith(("SELECT ", "SELECT\n", "WITH "))
 
 
-def _source(given: str, connection: AsyncConnection | None) -> Source:
-    return Query(given, connection) if connection and _is_query(given) else Folder(Path(given))
+def _source(name: str, given: str, connection: AsyncConnection | None) -> Source:
+    return Query(name, given, connection) if connection and _is_query(given) else Folder(Path(given))
 
 
 def _share(text: str) -> float:

@@ -4,6 +4,7 @@ import asyncio
 import io
 from collections.abc import AsyncIterator
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -36,15 +37,19 @@ class Folder:
         self._path = path
 
     async def days(self) -> list[date]:
-        """The days that there are files of. PipelineError when a file has another name, or there is no such folder."""
+        """The days that there are files of. PipelineError when there is no such folder, or not one file for each."""
         if not self._path.is_dir():
             raise PipelineError(f"There is no folder {self._path}.")
-        return sorted({_day(path) for path in self._path.iterdir() if not path.name.startswith((".", "_"))})
+        days = sorted(_day(path) for path in self._path.iterdir() if not path.name.startswith((".", "_")))
+        if twice := [day for day, following in pairwise(days) if day == following]:
+            raise PipelineError(f"{self._path} has two files of {twice[0]}: leave one of them.")
+        return days
 
     async def batches(self, day: date) -> AsyncIterator[pl.DataFrame]:
         """The rows of that day; those of a CSV file are all text."""
-        for path in sorted(self._path.glob(f"{day}.*")):
-            scan = pl.scan_csv(path, infer_schema=False) if path.suffix == ".csv" else pl.scan_parquet(path)
+        text, parquet = (self._path / f"{day}.{kind}" for kind in ("csv", "parquet"))
+        if text.exists() or parquet.exists():
+            scan = pl.scan_csv(text, infer_schema=False) if text.exists() else pl.scan_parquet(parquet)
             batches = scan.collect_batches(chunk_size=BATCH)
             while (batch := await asyncio.to_thread(next, batches, None)) is not None:
                 yield batch
@@ -53,18 +58,20 @@ class Folder:
 class Query:
     """A SELECT, whose column `placed_at` says to which day a row belongs."""
 
-    def __init__(self, select: str, connection: AsyncConnection) -> None:
+    def __init__(self, name: str, select: str, connection: AsyncConnection) -> None:
+        self._name = name
         # The operator's own, who has the database's address anyhow.
         self._rows = SQL(f"({select.strip().rstrip(';')}\n) AS given")
         self._connection = connection
 
     async def days(self) -> list[date]:
-        """The days, in UTC, that it has rows of."""
-        days = SQL(
-            "SELECT DISTINCT (placed_at AT TIME ZONE 'UTC')::date FROM {} WHERE placed_at IS NOT NULL ORDER BY 1"
-        )
-        found = await self._connection.execute(days.format(self._rows))
-        return [day for (day,) in await found.fetchall()]
+        """The days, in UTC, that it has rows of. PipelineError when there are rows of none."""
+        select = SQL("SELECT DISTINCT (placed_at AT TIME ZONE 'UTC')::date FROM {} ORDER BY 1")
+        found = await self._connection.execute(select.format(self._rows))
+        days = [day for (day,) in await found.fetchall()]
+        if None in days:
+            raise PipelineError(f"The {self._name} have rows without placed_at, which are of no day: leave them out.")
+        return days
 
     async def batches(self, day: date) -> AsyncIterator[pl.DataFrame]:
         """The rows of that day, all text, by COPY: what is not read yet waits in the server."""
@@ -88,7 +95,7 @@ def _day(path: Path) -> date:
         day = date.fromisoformat(path.stem)
     except ValueError:
         day = None
-    if day is None or path.suffix not in {".csv", ".parquet"}:
+    if day is None or str(day) != path.stem or path.suffix not in {".csv", ".parquet"}:
         raise PipelineError(f"{path} is not named after its day, like 2026-01-31.csv or 2026-01-31.parquet.")
     return day
 

@@ -55,7 +55,8 @@ class Pipeline:
 
     async def pending(self, *, again: bool) -> list[date]:
         """The days that are not done yet, or with `again` all that there are."""
-        return [day for day in await self.orders.days() if again or not self._sales(day).exists()]
+        days, _ = await self.orders.days(), await self.events.days()
+        return [day for day in days if again or not self._sales(day).exists()]
 
     async def check(self, day: date) -> dict[Table, Counts]:
         """What would be accepted and rejected; nothing is written."""
