@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import narwhals as nw
 import polars as pl
 import psycopg
 import pytest
@@ -22,6 +23,7 @@ from app.pipeline.sample import write_sample
 from app.pipeline.transform import Frame, daily_sales
 
 HEADER = "id,customer_id,channel,placed_at,total"
+EVENTS_HEADER = "order_id,placed_at,kind,at"
 
 
 class Ended(NamedTuple):
@@ -169,6 +171,23 @@ def test_a_report_leaves_out_what_is_not_done(
     assert f"An order is worth {mean:,.2f} on average" in Path(".pipeline/output/report.md").read_text()
 
 
+def test_a_day_whose_rows_the_table_refuses_keeps_those_that_it_had(
+    pipeline: Run, sample: tuple[str, ...], rows: Callable[[], list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(orders: Frame, events: Frame) -> Frame:
+        return daily_sales(orders, events).with_columns(revenue=nw.lit(-1))
+
+    pipeline(*sample)
+    first = rows()
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "daily_sales", refused)
+        ended = pipeline(*sample, "--again", "--day", "2026-01-02")
+    assert (ended.code, ended.err[:19]) == (1, "PostgreSQL refuses:")
+    assert rows() == first
+    assert "1 of 1 days are done." in pipeline(*sample).out, "it is not done, with the sales of other rows"
+    assert rows() == first
+
+
 def test_a_dry_run_writes_nothing(
     pipeline: Run, sample: tuple[str, ...], rows: Callable[[], list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,8 +212,50 @@ def test_a_day_of_which_too_much_is_rejected_is_held_back(
     assert {day.day for day, *_ in rows()} == {1, 3}
     rejected = pl.read_csv(".pipeline/output/rejected/orders/2026-01-02.csv")
     assert rejected["reason"].to_list().count("channel is not app, store or web") == 50
+    assert not Path(".pipeline/output/clean/orders/2026-01-02").exists()
+    assert pipeline(*sample, "--dry-run").code == 65
     assert pipeline(*sample, "--allowed", "0.5").code == 0
     assert {day.day for day, *_ in rows()} == {1, 2, 3}
+
+
+def test_a_day_that_is_held_back_when_it_is_done_again_stays_as_it_was(
+    pipeline: Run, sample: tuple[str, ...], rows: Callable[[], list[Any]]
+) -> None:
+    def files() -> dict[Path, bytes]:
+        paths = [path for path in Path(".pipeline/output").rglob("*") if path.is_file() and path.suffix != ".csv"]
+        return {path: path.read_bytes() for path in paths}
+
+    pipeline(*sample)
+    first = rows(), files()
+    with Path(sample[1], "2026-01-02.csv").open("a") as file:
+        file.writelines(["1000,1,web,2026-01-02T00:00:00Z,900000\n", *["1,1,fax,2026-01-02T00:00:00Z,1\n"] * 50])
+    ended = pipeline(*sample, "--again", "--day", "2026-01-02")
+    assert (ended.code, "0 of 1 days are done." in ended.out) == (65, True)
+    assert "fax" in Path(".pipeline/output/rejected/orders/2026-01-02.csv").read_text()
+    pipeline(*sample, "--again", "--day", "2026-01-03")
+    assert (rows(), files()) == first
+
+
+def test_a_day_of_which_a_file_is_missing_is_held_back(
+    pipeline: Run, sample: tuple[str, ...], rows: Callable[[], list[Any]]
+) -> None:
+    orders, events = Path(sample[1]), Path(sample[3])
+    (events / "2026-01-02.parquet").unlink()
+    (orders / "2026-01-03.csv").unlink()
+    for arguments in ["--dry-run"], []:
+        ended = pipeline(*sample, *arguments)
+        assert ended.code == 65
+        assert f"\n2026-01-02: no file in {events}, held back\n" in ended.out
+        assert f"\n2026-01-03: no file in {orders}, held back\n" in ended.out
+        assert "\n1 of 3 days " in ended.out
+    assert {day.day for day, *_ in rows()} == {1}
+    (events / "2026-01-02.csv").write_text(f"{EVENTS_HEADER}\n")
+    assert "2026-01-02: 199 orders (1 rejected), 0 events (0 rejected)" in pipeline(*sample).out
+    ended = pipeline(*sample, "--day", "2025-12-31")
+    assert (ended.code, ended.out) == (
+        65,
+        f"2025-12-31: no file in {orders}, held back\n0 of 1 days are done.\n",
+    )
 
 
 def test_what_does_not_fit_into_a_batch_is_streamed(
@@ -246,6 +307,8 @@ def test_postgresql_answers_queries_in_batches(
     assert ended.code == 0
     assert rows() == [(date(2026, 1, 1), "web", 1, 1, 0, 100), (date(2026, 1, 2), "web", 4, 4, 0, 1400)]
     assert len([*Path(".pipeline/output/clean/orders/2026-01-02").iterdir()]) == 3
+    none = "SELECT 1 AS order_id, NULL::timestamptz AS placed_at, 'paid' AS kind, NULL AS at WHERE false"
+    assert "2 of 2 days would be done." in pipeline("--orders", orders, "--events", none, "--again", "--dry-run").out
 
 
 def test_a_row_of_no_day_is_refused(pipeline: Run) -> None:
@@ -256,10 +319,18 @@ def test_a_row_of_no_day_is_refused(pipeline: Run) -> None:
     assert pipeline("--orders", dated, "--events", rows) == (1, "", told.format("events"))
 
 
+def test_a_day_waits_until_it_is_over(pipeline: Run) -> None:
+    now = "SELECT now() + interval '1 min' AS placed_at"
+    assert pipeline("--orders", now, "--events", now).out == "0 of 0 days are done.\n"
+    ended = pipeline("--day", "9999-12-31")
+    assert (ended.code, "is not over yet, in UTC" in ended.err) == (2, True)
+
+
 def test_a_day_without_rows_is_done(pipeline: Run, tmp_path: Path, rows: Callable[[], list[Any]]) -> None:
     (tmp_path / "orders").mkdir()
     (tmp_path / "events").mkdir()
     (tmp_path / "orders" / "2026-01-01.csv").write_text(f"{HEADER}\n")
+    (tmp_path / "events" / "2026-01-01.csv").write_text(f"{EVENTS_HEADER}\n")
     ended = pipeline("--orders", "orders", "--events", "events")
     assert (ended.code, rows()) == (0, [])
     assert Path(".pipeline/output/report.md").exists()

@@ -16,12 +16,11 @@ from rich.progress import Progress
 from app.config import ConfigError, Settings
 from app.embedded import EmbeddedServerError, ensure_database
 from app.pipeline.engines import Engine, engine
-from app.pipeline.errors import PipelineError
+from app.pipeline.errors import HeldBackError, PipelineError
 from app.pipeline.extract import Folder, Query, Source
 from app.pipeline.load import whole
-from app.pipeline.run import REPORT, Counts, Pipeline
+from app.pipeline.run import REPORT, Pipeline, is_over, told
 from app.pipeline.sample import write_sample
-from app.pipeline.validate import Table
 from app.runtime import PythonTooOldError, check_version
 
 HOME = Path(".pipeline")
@@ -32,8 +31,8 @@ class Exit(IntEnum):
 
     DONE = 0
     MISTAKE = 1
-    REJECTED = 65
-    """More rows of a day were rejected than allowed: it is held back, and every other day is done."""
+    HELD_BACK = 65
+    """A day is held back, as its line says, and every other day is done."""
     UNAVAILABLE = 75
     """The database does not answer: what is done is kept, and the same command later does the rest."""
 
@@ -65,9 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--engine", choices=get_args(Engine), default="polars", help="what computes (default: %(default)s)"
     )
-    parser.add_argument(
-        "--day", type=date.fromisoformat, action="append", help="only this one, like 2026-01-31; repeat for more"
-    )
+    parser.add_argument("--day", type=_day, action="append", help="only this one, like 2026-01-31; repeat for more")
     parser.add_argument("--again", action="store_true", help="also the days that are done")
     parser.add_argument("--dry-run", action="store_true", help="read and check everything, write nothing")
     parser.add_argument("--files-only", action="store_true", help="leave the table as it is")
@@ -92,9 +89,9 @@ async def _run(options: argparse.Namespace) -> Exit:
             scan,
             options.engine == "polars",
             connection if loads else None,
+            options.allowed,
         )
-        days = await pipeline.pending(again=options.again)
-        return await _do(pipeline, [day for day in days if not options.day or day in options.day], options)
+        return await _do(pipeline, await pipeline.pending(options.day or (), again=options.again), options)
 
 
 async def _do(pipeline: Pipeline, days: list[date], options: argparse.Namespace) -> Exit:
@@ -102,18 +99,21 @@ async def _do(pipeline: Pipeline, days: list[date], options: argparse.Namespace)
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
         for day in progress.track(days, description="days"):
-            counts = await (pipeline.check(day) if options.dry_run else pipeline.clean(day))
-            too_many = [table for table, found in counts.items() if found.share > options.allowed]
-            held += bool(too_many)
-            if not too_many and not options.dry_run:
+            try:
+                found = await (pipeline.check(day) if options.dry_run else pipeline.clean(day))
+            except HeldBackError as reason:
+                held += 1
+                print(f"{day}: {reason}, held back", flush=True)
+                continue
+            if not options.dry_run:
                 await pipeline.finish(day)
-            print(f"{day}: {_told(counts)}{', held back' if too_many else ''}", flush=True)
+            print(f"{day}: {told(found)}", flush=True)
     print(f"{len(days) - held} of {len(days)} days {'would be' if options.dry_run else 'are'} done.")
     if not options.dry_run and _report_is_due(options.output):
         from app.pipeline.report import write_report  # it takes longer to import than to find nothing to do
 
         print(f"The report: {write_report(options.output)}")
-    return Exit.REJECTED if held else Exit.DONE
+    return Exit.HELD_BACK if held else Exit.DONE
 
 
 def _report_is_due(output: Path) -> bool:
@@ -121,12 +121,6 @@ def _report_is_due(output: Path) -> bool:
     report = output / REPORT
     written = report.stat().st_mtime_ns if report.exists() else 0
     return any(path.stat().st_mtime_ns > written for path in (output / "daily_sales").glob("*.parquet"))
-
-
-def _told(counts: dict[Table, Counts]) -> str:
-    return ", ".join(
-        f"{found.accepted:,} {table.name} ({found.rejected:,} rejected)" for table, found in counts.items()
-    )
 
 
 async def _connect() -> AsyncConnection:
@@ -155,6 +149,13 @@ def _is_query(given: str) -> bool:
 
 def _source(name: str, given: str, connection: AsyncConnection | None) -> Source:
     return Query(name, given, connection) if connection and _is_query(given) else Folder(Path(given))
+
+
+def _day(text: str) -> date:
+    day = date.fromisoformat(text)
+    if not is_over(day):
+        raise argparse.ArgumentTypeError(f"{day} is not over yet, in UTC")
+    return day
 
 
 def _share(text: str) -> float:

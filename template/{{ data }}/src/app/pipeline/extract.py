@@ -12,7 +12,7 @@ import polars as pl
 from psycopg import AsyncConnection
 from psycopg.sql import SQL
 
-from app.pipeline.errors import PipelineError
+from app.pipeline.errors import HeldBackError, PipelineError
 
 BATCH = 100_000
 """Rows that are held at a time."""
@@ -26,7 +26,7 @@ class Source(Protocol):
         ...
 
     def batches(self, day: date) -> AsyncIterator[pl.DataFrame]:
-        """The rows of that day."""
+        """The rows of that day. HeldBackError when it is not there: one without rows is another thing."""
         ...
 
 
@@ -48,11 +48,12 @@ class Folder:
     async def batches(self, day: date) -> AsyncIterator[pl.DataFrame]:
         """The rows of that day; those of a CSV file are all text."""
         text, parquet = (self._path / f"{day}.{kind}" for kind in ("csv", "parquet"))
-        if text.exists() or parquet.exists():
-            scan = pl.scan_csv(text, infer_schema=False) if text.exists() else pl.scan_parquet(parquet)
-            batches = scan.collect_batches(chunk_size=BATCH)
-            while (batch := await asyncio.to_thread(next, batches, None)) is not None:
-                yield batch
+        if not (text.exists() or parquet.exists()):
+            raise HeldBackError(f"no file in {self._path}")
+        scan = pl.scan_csv(text, infer_schema=False) if text.exists() else pl.scan_parquet(parquet)
+        batches = scan.collect_batches(chunk_size=BATCH)
+        while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+            yield batch
 
 
 class Query:

@@ -17,12 +17,16 @@ from app.pipeline.transform import COLUMNS
 def whole(path: Path) -> Iterator[Path]:
     """A path to write a file or a folder to. It takes the place of `path` when all is written, and only then.
 
-    Where nothing was written, nothing is there.
+    Where nothing was written, nothing is there; after an exception, what was there before.
     """
     new = path.with_name(f".{path.name}.new")
     _remove(new)
     new.parent.mkdir(parents=True, exist_ok=True)
-    yield new
+    try:
+        yield new
+    except BaseException:
+        _remove(new)
+        raise
     _remove(path)
     if new.exists():
         new.rename(path)

@@ -2,9 +2,10 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from polars.exceptions import PolarsError
 from psycopg import AsyncConnection
 
 from app.pipeline.engines import Scan, collect
-from app.pipeline.errors import PipelineError
+from app.pipeline.errors import HeldBackError, PipelineError
 from app.pipeline.extract import Source
 from app.pipeline.load import replace_day, whole
 from app.pipeline.transform import COLUMNS, Frame, daily_sales
@@ -39,11 +40,24 @@ class Counts(NamedTuple):
         return self.rejected / max(1, self.accepted + self.rejected)
 
 
+def is_over(day: date) -> bool:
+    """Whether no more orders can come: in UTC, as all days of the pipeline."""
+    return day < datetime.now(UTC).date()
+
+
+def told(found: dict[Table, Counts]) -> str:
+    """What was found, as people read it."""
+    return ", ".join(
+        f"{counts.accepted:,} {table.name} ({counts.rejected:,} rejected)" for table, counts in found.items()
+    )
+
+
 @dataclass(frozen=True)
 class Pipeline:
     """What is read, what computes, and where it goes: with a connection, also into the table `daily_sales`.
 
-    With `in_parts`, a day of more than ORDERS_AT_ONCE is computed part by part, for an engine that joins in memory.
+    Of the rows of a day, the share `allowed` may be rejected. With `in_parts`, a day of more than ORDERS_AT_ONCE is
+    computed part by part, for an engine that joins in memory.
     """
 
     orders: Source
@@ -52,38 +66,45 @@ class Pipeline:
     scan: Scan
     in_parts: bool
     connection: AsyncConnection | None
+    allowed: float
 
-    async def pending(self, *, again: bool) -> list[date]:
-        """The days that are not done yet, or with `again` all that there are."""
-        days, _ = await self.orders.days(), await self.events.days()
-        return [day for day in days if again or not self._sales(day).exists()]
+    async def pending(self, only: Collection[date] = (), *, again: bool) -> list[date]:
+        """The days that are not done yet, or with `again` all: `only` those, or what either source has of days past."""
+        days = {*await self.orders.days(), *await self.events.days()}
+        wanted = set(only) or {day for day in days if is_over(day)}
+        return sorted(day for day in wanted if again or not self._sales(day).exists())
 
     async def check(self, day: date) -> dict[Table, Counts]:
-        """What would be accepted and rejected; nothing is written."""
+        """What would be accepted and rejected; nothing is written. HeldBackError when the day could not be done."""
         found = {}
         for source, table in self._sources():
             sizes = [tuple(map(len, checked)) async for checked in _checked(source, table, day)]
             found[table] = Counts(*map(sum, zip(*sizes, strict=True)))
+        self._let_through(found)
         return found
 
     async def clean(self, day: date) -> dict[Table, Counts]:
-        """Keep what is accepted as Parquet, and what is rejected, with the reason, as CSV."""
+        """Keep what is accepted as Parquet, and what is rejected, with the reason, as CSV.
+
+        HeldBackError when the day cannot be done: what was accepted and computed before, if anything, stays.
+        """
         found = {}
-        for source, table in self._sources():
-            accepted = rejected = 0
-            with (
-                whole(self._clean(table, day)) as folder,
-                whole(self.output / "rejected" / table.name / f"{day}.csv") as refused,
-            ):
+        with ExitStack() as kept:
+            for source, table in self._sources():
+                folder = kept.enter_context(whole(self._clean(table, day)))
                 folder.mkdir()
-                async for checked in _checked(source, table, day):
-                    checked.accepted.write_parquet(folder / f"{accepted:012}.parquet")
-                    accepted += len(checked.accepted)
-                    if len(checked.rejected):
-                        with refused.open("ab") as file:
-                            checked.rejected.write_csv(file, include_header=not rejected)
-                    rejected += len(checked.rejected)
-            found[table] = Counts(accepted, rejected)
+                accepted = rejected = 0
+                with whole(self.output / "rejected" / table.name / f"{day}.csv") as refused:
+                    async for checked in _checked(source, table, day):
+                        checked.accepted.write_parquet(folder / f"{accepted:012}.parquet")
+                        accepted += len(checked.accepted)
+                        if len(checked.rejected):
+                            with refused.open("ab") as file:
+                                checked.rejected.write_csv(file, include_header=not rejected)
+                        rejected += len(checked.rejected)
+                found[table] = Counts(accepted, rejected)
+            self._let_through(found)
+            self._sales(day).unlink(missing_ok=True)  # they are of other rows from here on
         return found
 
     async def finish(self, day: date) -> None:
@@ -93,6 +114,10 @@ class Pipeline:
             await replace_day(self.connection, day, sales)
         with whole(self._sales(day)) as path:
             sales.write_parquet(path)
+
+    def _let_through(self, found: dict[Table, Counts]) -> None:
+        if any(counts.share > self.allowed for counts in found.values()):
+            raise HeldBackError(told(found))
 
     def _compute(self, day: date) -> pl.DataFrame:
         sales = pl.concat([collect(daily_sales(*part)) for part in self._parts(day)])
