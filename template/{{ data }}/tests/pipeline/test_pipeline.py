@@ -236,6 +236,16 @@ def test_a_day_that_is_held_back_when_it_is_done_again_stays_as_it_was(
     assert (rows(), files()) == first
 
 
+def test_an_order_is_not_counted_twice(pipeline: Run, sample: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extract, "BATCH", 50)
+    monkeypatch.setattr(run, "ORDERS_AT_ONCE", 30)
+    with Path(sample[1], "2026-01-02.csv").open("a") as file:
+        file.writelines(["201,1,web,2026-01-02T00:00:00Z,1\n"] * 2)
+    ended = pipeline(*sample, "--files-only")
+    assert (ended.code, "2026-01-02: 2 rows repeat an order, held back\n" in ended.out) == (65, True)
+    assert "2 of 3 days are done." in ended.out
+
+
 def test_a_day_of_which_a_file_is_missing_is_held_back(
     pipeline: Run, sample: tuple[str, ...], rows: Callable[[], list[Any]]
 ) -> None:

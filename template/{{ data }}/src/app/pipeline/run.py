@@ -88,10 +88,10 @@ class Pipeline:
 
         HeldBackError when the day cannot be done: what was accepted and computed before, if anything, stays.
         """
-        found = {}
+        found, folders = {}, {}
         with ExitStack() as kept:
             for source, table in self._sources():
-                folder = kept.enter_context(whole(self._clean(table, day)))
+                folder = folders[table] = kept.enter_context(whole(self._clean(table, day)))
                 folder.mkdir()
                 accepted = rejected = 0
                 with whole(self.output / "rejected" / table.name / f"{day}.csv") as refused:
@@ -104,6 +104,7 @@ class Pipeline:
                         rejected += len(checked.rejected)
                 found[table] = Counts(accepted, rejected)
             self._let_through(found)
+            await asyncio.to_thread(_each_once, folders[ORDERS], found[ORDERS].accepted)
             self._sales(day).unlink(missing_ok=True)  # they are of other rows from here on
         return found
 
@@ -145,6 +146,14 @@ class Pipeline:
 
     def _sales(self, day: date) -> Path:
         return self.output / "daily_sales" / f"{day}.parquet"
+
+
+def _each_once(folder: Path, orders: int) -> None:
+    """See that no order is counted twice, such as by a SELECT that joins too much; in parts, as they are computed."""
+    ids, count = pl.scan_parquet(folder / "*.parquet").select("id"), math.ceil(orders / ORDERS_AT_ONCE)
+    parts = (ids.filter(pl.col("id") % count == part) for part in range(count))
+    if more := orders - sum(part.unique().select(pl.len()).collect().item() for part in parts):
+        raise HeldBackError(f"{more:,} rows repeat an order")
 
 
 async def _checked(source: Source, table: Table, day: date) -> AsyncIterator[Checked]:
