@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import func, select, text
+from sqlalchemy import func, insert, select, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.config import ConfigError, Settings
@@ -121,6 +122,28 @@ async def test_a_file_that_is_missing_is_no_matter_of_the_database(probe: FastAP
         assert_problem(await client.get("/missing-file"), 500)
 
 
+async def test_a_connection_that_the_server_has_ended_is_not_used(settings: Settings) -> None:
+    database, other = Database.connect(settings), Database.connect(settings)
+    await database.check()
+    async with other.reading_sessions() as session:
+        others = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        others += " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        assert (await session.scalars(text(others))).all() == [True]
+    await database.check()
+    await database.close()
+    await other.close()
+
+
+async def test_an_error_of_the_database_names_nobody(settings: Settings) -> None:
+    database = Database.connect(settings)
+    with pytest.raises(IntegrityError) as failed:
+        async with database.sessions.begin() as session:
+            await session.execute(insert(User).values(name="", email="ada@example.com", subject="hunter2"))
+    assert "INSERT INTO users" in str(failed.value)
+    assert "[SQL parameters hidden" in str(failed.value)
+    await database.close()
+
+
 @pytest.mark.slow
 async def test_a_statement_has_a_time_limit(probe: FastAPI, settings: Settings) -> None:
     probe.state.database = Database.connect(settings.model_copy(update={"database_timeout_seconds": 0.1}))
@@ -144,9 +167,9 @@ async def test_the_url_may_hold_what_libpq_knows(settings: Settings) -> None:
     query = f"{url.query}&sslmode=prefer&application_name=tests&options=-c%20work_mem%3D8MB".removeprefix("&")
     database = Database.connect(settings.model_copy(update={"database_url": url._replace(query=query).geturl()}))
     async with database.reading_sessions() as session:
-        names = ("application_name", "work_mem", "statement_timeout")
+        names = ("application_name", "work_mem", "statement_timeout", "idle_in_transaction_session_timeout")
         told = [await session.scalar(select(func.current_setting(name))) for name in names]
-    assert told == ["tests", "8MB", "10s"]
+    assert told == ["tests", "8MB", "10s", "10s"]
     await database.close()
 
 

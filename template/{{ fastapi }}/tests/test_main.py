@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 from fastapi import FastAPI
+from structlog.testing import capture_logs
 
 from app import health
 from app.__main__ import main
@@ -74,8 +75,10 @@ async def test_the_service_starts_although_the_database_is_down(
     gone = settings.model_copy(update={"database_url": "postgresql://nobody@127.0.0.1:9/nothing"})
     app.state.database = Database.connect(gone)
     client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test")
-    async with app.router.lifespan_context(app), client, asyncio.timeout(10):
-        assert_problem(await client.get("/health/ready"), 503)
+    with capture_logs() as lines:
+        async with app.router.lifespan_context(app), client, asyncio.timeout(10):
+            assert_problem(await client.get("/health/ready"), 503)
+    assert "database unavailable" in [line["event"] for line in lines]
 
 
 async def test_a_dependency_that_hangs_is_not_waited_for(

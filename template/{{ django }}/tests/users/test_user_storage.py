@@ -41,8 +41,11 @@ async def test_stream_reads_as_it_goes(db_session: BaseDatabaseWrapper, user_fac
 
     @sync_to_async
     def names() -> list[str]:
-        with closing(UserRepository().stream()) as users:
-            return [user.name for user in users]
+        with closing(UserRepository().stream()) as users, db_session.cursor() as other:
+            first = next(users)
+            other.execute("SELECT count(*) FROM pg_cursors WHERE statement LIKE '%%CURSOR%%FROM \"users\"%%'")
+            assert other.fetchone() == (1,)
+            return [first.name, *(user.name for user in users)]
 
     assert await names() == ["User 0", "User 1", "User 2"]
 

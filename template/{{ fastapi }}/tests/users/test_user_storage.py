@@ -3,7 +3,7 @@
 from contextlib import aclosing
 
 import httpx2
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repository import Repository
@@ -32,7 +32,10 @@ async def test_stream_reads_as_it_goes(db_session: AsyncSession, user_factory: U
     for number in range(3):
         await user_factory(name=f"User {number}")
     async with aclosing(UserRepository(db_session).stream()) as users:
-        assert [user.name async for user in users] == ["User 0", "User 1", "User 2"]
+        assert (await anext(users)).name == "User 0"
+        cursors = text("SELECT count(*) FROM pg_cursors WHERE statement LIKE 'SELECT users.%'")
+        assert await db_session.scalar(cursors) == 1
+        assert [user.name async for user in users] == ["User 1", "User 2"]
 
 
 async def test_an_object_outlives_its_commit(db_session: AsyncSession, user_factory: UserFactory) -> None:

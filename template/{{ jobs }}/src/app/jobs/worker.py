@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -25,6 +26,9 @@ from app.jobs.settings import Settings
 from app.logging import first_line, request_id
 
 HEARTBEAT_SECONDS = 5.0
+SPARE_THREADS = 4
+"""For what the event loop itself does in threads, as to look up a host."""
+
 PAUSE_SECONDS = 1.0
 """Between two tries to reach a database that is gone."""
 
@@ -41,8 +45,11 @@ async def work(settings: Settings, *, wait: bool = True) -> None:
     A database that is gone is waited for. A worker that ends without a word leaves its jobs to `jobs.rescue`.
     """
     stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, stopping.set)
+    # A plain `def` takes one for as long as it runs. Python's own number of threads follows the cores, not the setting.
+    loop.set_default_executor(ThreadPoolExecutor(settings.worker_concurrency + SPARE_THREADS))
     async with prepared() as context:
         while not stopping.is_set():
             running = asyncio.create_task(_run(settings, context, wait=wait))

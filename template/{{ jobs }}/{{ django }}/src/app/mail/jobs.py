@@ -19,7 +19,8 @@ def welcome(user_id: int) -> None:
 
 
 @receiver(post_save, sender=User)
-def _registered(instance: User, *, created: bool, **_: Any) -> None:
-    # In the transaction of the registration: whoever is not registered is not greeted either.
-    if created:
+def _registered(instance: User, *, created: bool, raw: bool, **_: Any) -> None:
+    # In the transaction of the registration: whoever is not registered is not greeted either. Nor is it a registration
+    # where users are loaded as they were (`loaddata`).
+    if created and not raw:
         enqueue(welcome, user_id=instance.pk)
