@@ -1,5 +1,6 @@
 """The script that CI runs once a week: `copier update` on a branch, checked, with a report of what happened."""
 
+import os
 import re
 import shutil
 import sys
@@ -57,14 +58,15 @@ def first_release(origin: Project, folder: Path, environment: dict[str, str], ma
 
 @pytest.fixture
 def releases(origin: Project, tmp_path: Path) -> Callable[..., None]:
-    """Makes a release of the service's template, in which a file of the template ends otherwise."""
+    """Makes a release of the service's template, in which a file of the template ends otherwise, or is new."""
 
     def releases(version: str, path: str, line: str) -> None:
         work = Project(tmp_path / "work")
         if not work.path.exists():
             shutil.copytree(origin.path, work.path)
         file = work.path / "template" / path
-        file.write_text(f"{file.read_text()}{line}\n")
+        with file.open("a") as text:
+            text.write(f"{line}\n")
         write_changelog(work.path, *sorted({version, "1.1.0", "1.0.0"}, reverse=True))
         release(work.path, f"v{version}")
         work.run("git", "push", "--quiet", "--tags", "origin", "HEAD")
@@ -146,6 +148,139 @@ def test_a_check_that_fails_is_shown(service: Project, releases: Callable[..., N
 
 def test_a_dirty_tree_is_left_alone(service: Project) -> None:
     (service.path / "README.md").write_text("Half written")
-    assert update(service, fails=True) == "Commit what is changed first: an update needs a clean working tree.\n"
+    said = update(service, fails=True)
+    assert said == "Commit what is changed first: an update needs a clean working tree.\n M README.md\n"
     assert service.run("git", "status", "--porcelain") == " M README.md\n"
     assert service.run("git", "branch", "--show-current") == "main\n"
+
+
+@pytest.fixture
+def quick(origin: Project, tmp_path: Path) -> Project:
+    """A service whose uvx knows the Copier of this test run alone, and whose uv finds everything in order."""
+    environment, tools = clean_environment(), tmp_path / "tools"
+    tools.mkdir()
+    for name, line in {"uvx": f'shift 3; exec {COPIER} "$@"', "uv": "touch uv.lock"}.items():
+        (tools / name).write_text(f"#!/bin/sh\n{line}\n")
+        (tools / name).chmod(0o755)
+    environment["PATH"] = f"{tools}{os.pathsep}{environment['PATH']}"
+    return first_release(origin, tmp_path, environment)
+
+
+def with_environment(service: Project, **variables: str) -> Project:
+    return Project(service.path, {**service.environment, **variables})
+
+
+def state(service: Project) -> list[str]:
+    """All that the script may leave behind."""
+    asked = (["status", "--porcelain", "--branch", "--untracked-files=all"], ["for-each-ref"], ["rev-parse", "HEAD"])
+    return [service.run("git", *question) for question in asked]
+
+
+@pytest.mark.parametrize("place", ["refs/heads", "refs/remotes/origin"])
+def test_what_was_proposed_before_stays(quick: Project, releases: Callable[..., None], place: str) -> None:
+    quick.run("git", "update-ref", f"{place}/template/v1.1.0", "HEAD")
+    releases("1.1.0", "src/app/retry.py", "# better")
+    before = state(quick)
+    assert update(quick) == "Nothing to do: template/v1.1.0 was proposed before, and may hold commits of yours.\n"
+    assert state(quick) == before
+
+
+def test_a_merge_is_finished_first(quick: Project) -> None:
+    quick.run("git", "switch", "--quiet", "--create", "other")
+    quick.run("git", "commit", "--quiet", "--allow-empty", "--message=Other")
+    quick.run("git", "switch", "--quiet", "main")
+    quick.run("git", "merge", "--quiet", "--no-commit", "--no-ff", "other")
+    assert update(quick, fails=True) == "Finish the merge first, or abort it: an update is a commit of its own.\n"
+    quick.run("git", "rev-parse", "--verify", "MERGE_HEAD")
+
+
+def test_an_update_that_dies_halfway_is_undone(quick: Project, releases: Callable[..., None]) -> None:
+    """As where something was rejected before, and git has not shown it."""
+    with (quick.path / ".gitignore").open("a") as text:
+        text.write("*.rej\n")
+    quick.commit("Look away")
+    (quick.path / "gone.py.rej").touch()
+    releases("1.1.0", "docs/more.md", "Good to know.")
+    before = state(quick)
+    said = update(quick, fails=True)
+    assert said.endswith("`uvx --from copier>=9.15,<10 copier …` failed: what it said stands above.\n")
+    assert state(quick) == before
+
+
+def test_a_commit_that_fails_is_undone(quick: Project, releases: Callable[..., None]) -> None:
+    nobody = {name: "" for name in quick.environment if name.startswith(("GIT_AUTHOR", "GIT_COMMITTER"))}
+    releases("1.1.0", "docs/more.md", "Good to know.")
+    before = state(quick)
+    assert "`git commit --quiet --no-verify …` failed" in update(with_environment(quick, **nobody), fails=True)
+    assert state(quick) == before
+
+
+@pytest.mark.parametrize(("manager", "missing"), [("uv", "git"), ("uv", "uv"), ("uv", "uvx"), ("poetry", "pipx")])
+def test_a_program_that_is_missing_is_one_sentence(quick: Project, tmp_path: Path, manager: str, missing: str) -> None:
+    if manager != "uv":
+        answer_by_hand(quick, f"package_manager: {manager}")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in {"git", "uv", "uvx", "poetry", "pipx"} - {missing}:
+        (programs / name).symlink_to(shutil.which("git") or "")
+    said = update(with_environment(quick, PATH=str(programs)), fails=True)
+    assert said == f"Install {missing}, or put it on the PATH: an update takes it.\n"
+
+
+def answer_by_hand(service: Project, line: str) -> None:
+    path, name = service.path / ".copier-answers.yml", line.partition(":")[0]
+    path.write_text(re.sub(rf"^{name}: .*$", line, path.read_text(), flags=re.MULTILINE))
+    service.commit("Change an answer by hand")
+
+
+def test_a_package_manager_that_there_is_not_is_one_sentence(quick: Project) -> None:
+    answer_by_hand(quick, "package_manager: pdm")
+    said = update(quick, fails=True)
+    assert said == "Put back what package_manager was in .copier-answers.yml, uv or poetry: pdm is neither.\n"
+
+
+def test_a_project_without_answers_is_one_sentence(quick: Project) -> None:
+    (quick.path / ".copier-answers.yml").unlink()
+    said = update(quick, fails=True)
+    wanted = f"There is no .copier-answers.yml in {quick.path}: an update cannot know where the project stands.\n"
+    assert said == wanted
+
+
+def test_it_starts_anywhere_and_brings_the_first_lock(
+    quick: Project, releases: Callable[..., None], tmp_path: Path
+) -> None:
+    quick.run("git", "rm", "--quiet", "uv.lock")
+    quick.commit("Have no lock")
+    releases("1.1.0", "docs/more.md", "Good to know.")
+    Project(tmp_path, quick.environment).run(sys.executable, str(quick.path / SCRIPT))
+    assert report(quick).startswith("Update from the template: v1.0.0 to v1.1.0\n")
+    assert quick.run("git", "ls-files", "uv.lock") == "uv.lock\n"
+
+
+SETTINGS = {
+    "whitespace": "[apply]\n\twhitespace = error\n",
+    "untracked files": "[status]\n\tshowUntrackedFiles = no\n",
+    "excluded files": "[core]\n\texcludesFile = {}\n",
+}
+
+
+@pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
+def test_settings_of_the_machine_take_no_edit_back(
+    quick: Project, releases: Callable[..., None], setting: str, tmp_path: Path
+) -> None:
+    """Each by itself makes Copier do so. Those that the environment gives already hold on."""
+    ignored, edited, contested = tmp_path / "ignored", quick.path / "src/app/pagination.py", quick.path / PAGE
+    ignored.write_text("pagination.py\n")
+    (tmp_path / "settings").write_text(setting.format(ignored))
+    (quick.path / "blanks.txt").write_text("blanks at the end  \n")
+    for path in (edited, contested):
+        path.write_text(f"{path.read_text()}# mine\n")
+    quick.commit("Work")
+    releases("1.1.0", f"{PAGE}.jinja", "The template's.")
+    identity = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "user.name", "GIT_CONFIG_VALUE_0": "Somebody"}
+    given = {name: value for name, value in quick.environment.items() if not name.endswith("_NAME")}
+    update(Project(quick.path, {**given, **identity, "GIT_CONFIG_GLOBAL": str(tmp_path / "settings")}))
+    assert f"\n## Conflicts\n\n- `{PAGE}`\n" in report(quick)
+    assert "# mine\n" in edited.read_text()
+    assert "# mine\n" in contested.read_text()
+    assert quick.run("git", "log", "-1", "--format=%an") == "Somebody\n"

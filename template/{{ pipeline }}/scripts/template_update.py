@@ -4,37 +4,81 @@ Where there is something to do, it leaves one commit on a branch `template/<rele
 what conflicts, whether `poe check` passes and which release notes apply. Else it leaves everything as it was.
 """
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from shutil import which
 from tempfile import TemporaryDirectory
 
+PROJECT = Path(__file__).resolve().parent.parent
 ANSWERS = Path(".copier-answers.yml")
 COPIER = {
     "uv": ["uvx", "--from", "copier>=9.15,<10", "copier"],
     "poetry": ["pipx", "run", "--spec", "copier>=9.15,<10", "copier"],
 }
 HOSTS = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/", "git+": ""}
+# By other settings of the machine, Copier drops edits without a word, or leaves conflicts in files that git hides.
+SETTINGS = {"apply.whitespace": "nowarn", "core.excludesFile": os.devnull, "status.showUntrackedFiles": "all"}
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 LIMIT = 20_000  # characters of output or notes: a request holds 65,536
 
 
 def main() -> None:
-    """Update, check and commit."""
+    """Update, check and commit, or undo all of it."""
+    os.chdir(PROJECT)
+    os.environ.update(configured(int(os.environ.get("GIT_CONFIG_COUNT", "0"))))
     before, manager = answer("_commit"), answer("package_manager")
-    if git("status", "--porcelain"):
-        sys.exit("Commit what is changed first: an update needs a clean working tree.")
+    refuse(manager)
+    committed = False
+    try:
+        committed = update(before, manager)
+    finally:
+        if not committed:
+            git("restore", "--source=HEAD", "--staged", "--worktree", ".")
+            git("clean", "--quiet", "-d", "--force")
+
+
+def configured(count: int) -> dict[str, str]:
+    """The environment that gives git its settings, after those that it gives already."""
+    found = {"GIT_CONFIG_COUNT": str(count + len(SETTINGS))}
+    for index, (key, value) in enumerate(SETTINGS.items(), count):
+        found |= {f"GIT_CONFIG_KEY_{index}": key, f"GIT_CONFIG_VALUE_{index}": value}
+    return found
+
+
+def refuse(manager: str) -> None:
+    """End with a sentence where no update can be, or none that could be undone."""
+    if manager not in COPIER:
+        sys.exit(f"Put back what package_manager was in {ANSWERS}, {' or '.join(COPIER)}: {manager} is neither.")
+    for program in ("git", manager, COPIER[manager][0]):
+        if not which(program):
+            sys.exit(f"Install {program}, or put it on the PATH: an update takes it.")
+    if run("git", "rev-parse", "--quiet", "--verify", "MERGE_HEAD", fails=True):
+        sys.exit("Finish the merge first, or abort it: an update is a commit of its own.")
+    if changed := git("status", "--porcelain"):
+        sys.exit(f"Commit what is changed first: an update needs a clean working tree.\n{changed}")
+
+
+def update(before: str, manager: str) -> bool:
+    """Whether there is a commit on a new branch."""
     run(*COPIER[manager], "update", "--defaults", "--quiet")
     after = answer("_commit")
     git("add", "--all")
     changes = git("diff", "--cached", "--stat=100")
     if not changes:
         print(f"Nothing to do: the project is rendered from {after}, the newest release of its template.")
-        return
+        return False
+    branch = f"template/{after}"
+    if git("for-each-ref", f"refs/heads/{branch}", f"refs/remotes/*/{branch}"):
+        print(f"Nothing to do: {branch} was proposed before, and may hold commits of yours.")
+        return False
     conflicts = conflicting()
     passes, output = check(manager)
-    git("add", "--update")  # the lock
+    git("add", "--update")
+    if made := git("ls-files", "--others", "--exclude-standard", f"{manager}.lock"):
+        git("add", made)
     report = [
         f"Update from the template: {before} to {after}",
         *section("Conflicts", bullets(conflicts, "Settle them on this branch: the markers are in the files.")),
@@ -42,13 +86,21 @@ def main() -> None:
         *section("Release notes", notes(answer("_src_path"), before, after)),
         *section("What changed", fenced(changes)),
     ]
-    git("switch", "--quiet", "--create", f"template/{after}")
-    git("commit", "--quiet", "--no-verify", "--cleanup=verbatim", "--file=-", text="\n".join(report) + "\n")
+    git("switch", "--quiet", "--create", branch)
+    try:
+        git("commit", "--quiet", "--no-verify", "--cleanup=verbatim", "--file=-", text="\n".join(report) + "\n")
+    except BaseException:  # who commits is not known, or has no key to sign with
+        git("checkout", "--quiet", "-")
+        git("branch", "--quiet", "--delete", branch)
+        raise
     print("\n".join(report))
+    return True
 
 
 def answer(name: str) -> str:
     """What the answers file says, of the answers that are plain words."""
+    if not ANSWERS.exists():
+        sys.exit(f"There is no {ANSWERS} in {PROJECT}: an update cannot know where the project stands.")
     found = re.search(rf"^{name}: *['\"]?(.+?)['\"]?$", ANSWERS.read_text("utf-8"), re.MULTILINE)
     if not found:
         sys.exit(f"{ANSWERS} names no {name}: an update cannot know where the project stands.")
