@@ -274,6 +274,11 @@ def test_gitlab_publishes_what_was_checked_and_scanned_for_a_tag_alone(render: C
     assert {name for name, job in jobs.items() if "id_tokens" in job} == {"release"}
 
 
+def test_gitlab_updates_in_a_clone_of_its_own(render: Callable[..., Project]) -> None:
+    """A runner that uses its checkout of last week again finds the branch that was made there, and proposes nothing."""
+    assert load(render(ci="gitlab").path / ".gitlab-ci.yml")["template"]["variables"]["GIT_STRATEGY"] == "clone"
+
+
 # What the script of GitLab's release calls. Each writes down how it was called; some do a little more.
 PROGRAMS = {
     "apk": "",
