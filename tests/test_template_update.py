@@ -127,6 +127,17 @@ def test_poetry_brings_the_same(
     assert report(service).startswith("Update from the template: v1.0.0 to v1.1.0\n\n## `poe check`\n\nIt passes.\n")
 
 
+def test_what_is_printed_after_an_update_locks_anew_for_poetry(
+    origin: Project, releases: Callable[..., None], poetry: dict[str, str], tmp_path: Path
+) -> None:
+    service = first_release(origin, tmp_path, poetry, "poetry")
+    releases("1.1.0", "pyproject.toml.jinja", '\n[tool.poetry.group.more.dependencies]\ncolorama = "*"')
+    (printed,) = re.findall(r"^    (.+) && .+ poe check$", service.run(COPIER, "update", "--defaults"), re.MULTILINE)
+    assert f"`{printed}`" in (service.path / "docs/updating.md").read_text()
+    service.run("sh", "-ec", printed)
+    service.run_inside("python", "-c", "import colorama")
+
+
 def test_a_conflict_is_named_and_what_is_the_users_stays(service: Project, releases: Callable[..., None]) -> None:
     page = service.path / PAGE
     page.write_text(f"{page.read_text()}Mine.\n")
