@@ -46,6 +46,7 @@ def without_answers(project: Project) -> None:
 
 
 WHOLE = r"(?s)\A.*\Z"
+FEATURES = r"^features:(\n- .*)*$"
 SPOILT: dict[str, tuple[Spoil, str]] = {
     "dirty": (dirty, "Destination repository is dirty; cannot continue."),
     "untracked": (untracked, "Destination repository is dirty; cannot continue."),
@@ -59,9 +60,12 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
     "template that moved": (answers(r"^(_src_path: .*)$", "_src_path: /gone"), "Local template must be a directory."),
     "remote that moved": (answers(r"^(_src_path: .*)$", "_src_path: file:///gone.git"), "git ls-remote"),
     "lost answer": (
-        answers(r"^features:\n(?:[- ].*\n)+", ""),
+        answers(FEATURES, ""),
         "Put the line that begins with …: back into .copier-answers.yml, and commit.",
     ),
+    "empty answer": (answers(r"^project_name: .*$", "project_name:"), "Invalid answer"),
+    "features that are a word": (answers(FEATURES, "features: example"), "Not a YAML list"),
+    "features that are nothing": (answers(FEATURES, "features:"), "'NoneType' object is not iterable"),
     "no choice": (answers(r"^license: .*$", "license: WTFPL"), "Invalid choice for '…'"),
 }
 
@@ -71,16 +75,76 @@ def test_it_is_refused_with_a_sentence_that_the_page_knows(
     project: Callable[..., Project], spoil: Spoil, sentence: str
 ) -> None:
     service = project()
+    spoil(service)
+    before = contents(service)
+    refused(service, sentence)
+    assert contents(service) == before
+
+
+def refused(service: Project, sentence: str, *options: str) -> None:
     page = (service.path / "docs/troubleshooting.md").read_text()
     headings = "\n".join(re.findall(r"^### .*$", page[page.index("## Updates") :], re.MULTILINE))
     assert f"`{sentence}`" in headings
 
-    spoil(service)
-    before = {path: (service.path / path).read_bytes() for path in service.files()}
-    said = service.run(COPIER, "update", "--defaults", fails=True)
+    said = service.run(COPIER, "update", "--defaults", *options, fails=True)
     pattern = ".*".join(map(re.escape, sentence.split("…")))
     assert re.search(pattern, "\n".join(said.splitlines()[-8:])), said
-    assert {path: (service.path / path).read_bytes() for path in service.files()} == before
+
+
+def contents(project: Project) -> dict[Path, bytes]:
+    return {path: (project.path / path).read_bytes() for path in project.files()}
+
+
+def folder_for_a_file(project: Project) -> None:
+    (project.path / MANAGED).unlink()
+    (project.path / MANAGED).mkdir()
+    (project.path / MANAGED / "mine.txt").touch()
+
+
+def file_for_a_folder(project: Project) -> None:
+    shutil.rmtree(project.path / "benchmarks")
+    (project.path / "benchmarks").touch()
+
+
+def link_out_of_the_project(project: Project) -> None:
+    moved = (project.path / "benchmarks").rename(project.path.with_name("moved"))
+    (project.path / "benchmarks").symlink_to(moved)
+
+
+def ignored_leftover(project: Project) -> None:
+    with (project.path / ".gitignore").open("a") as text:
+        text.write("*.rej\n")
+    (project.path / "gone.py.rej").touch()
+
+
+STOPPED: dict[str, tuple[Spoil, str]] = {
+    "folder for a file": (folder_for_a_file, "AssertionError"),
+    "file for a folder": (file_for_a_folder, "FileExistsError"),
+    "link out of the project": (link_out_of_the_project, '"…" is forbidden'),
+    "ignored leftover": (ignored_leftover, "pathspec '…' did not match"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "sentence"), STOPPED.values(), ids=STOPPED)
+def test_where_it_stops_with_a_traceback_the_page_knows_it_and_all_is_taken_back(
+    project: Callable[..., Project], spoil: Spoil, sentence: str
+) -> None:
+    service = project()
+    spoil(service)
+    service.commit("Spoil it")
+    before = contents(service)
+    refused(service, sentence)
+    page = (service.path / "docs/updating.md").read_text()
+    service.run("sh", "-ec", *re.findall(r"^git restore --source=HEAD .*$", page, re.MULTILINE))
+    assert contents(service) == before
+
+
+def test_it_runs_in_the_folder_of_the_project_by_its_own_path(project: Callable[..., Project], tmp_path: Path) -> None:
+    service = project()
+    refused(service, "Template not found", "src")
+    (tmp_path / "link").symlink_to(service.path)
+    refused(service, "is not in the subpath of", str(tmp_path / "link"))
+    assert service.run("git", "status", "--porcelain") == ""
 
 
 def test_a_name_that_becomes_a_dependencys_is_told_and_kept(
