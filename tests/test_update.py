@@ -408,6 +408,11 @@ def command(start: str) -> list[str]:
     return shlex.split(line, comments=True)
 
 
+def undoing() -> str:
+    (undo,) = (line for line in PAGE.splitlines() if line.startswith("git restore --source=HEAD"))
+    return undo
+
+
 @pytest.mark.deep
 def test_an_update_and_a_file_are_taken_back_as_the_page_says(
     before: Callable[[str, Answers], Project],
@@ -421,8 +426,7 @@ def test_an_update_and_a_file_are_taken_back_as_the_page_says(
 
     update(project, "--conflict=rej")
     assert f"?? {KERNEL}.rej" in project.run("git", "status", "--porcelain").splitlines(), "git does not hide the edit"
-    (undo,) = (line for line in PAGE.splitlines() if line.startswith("git reset"))
-    project.run("sh", "-ec", undo)
+    project.run("sh", "-ec", undoing())
     assert contents(project) == as_it_was
 
     project.run(COPIER, *command("uvx copier recopy")[2:])
@@ -447,6 +451,126 @@ def test_a_project_in_a_folder_of_a_repository_is_updated_alone(
     update_quickly(service)
     assert contents(service) == expected
     assert whole.run("git", "status", "--porcelain", "README.md") == ""
+
+
+@pytest.mark.deep
+def test_what_is_taken_back_is_all_of_the_update_and_nothing_beside_the_project(
+    before: Callable[[str, Answers], Project], tmp_path: Path
+) -> None:
+    """Not a merge, not work beside the project, which Copier does not look at; but conflicts and what was staged."""
+    alone = before(OLDEST, {})
+    shutil.rmtree(alone.path / ".git")
+    whole = Project(tmp_path / "repository")
+    whole.path.mkdir()
+    (whole.path / "beside.txt").write_text("before\n")
+    service = Project(alone.path.rename(whole.path / "service"))
+    (service.path / ADDED).write_text("mine\n")
+    whole.commit("Work")
+    whole.run("git", "switch", "--quiet", "--create", "other")
+    whole.run("git", "commit", "--quiet", "--allow-empty", "--message=Other")
+    whole.run("git", "switch", "--quiet", "-")
+    whole.run("git", "merge", "--quiet", "--no-commit", "--no-ff", "other")
+    as_it_was = contents(service)
+
+    (whole.path / "beside.txt").unlink()
+    update(service, "--data=features=[jobs]")
+    assert (whole.path / "beside.txt").exists(), "so in a monorepo, all is committed first"
+    assert service.run("git", "diff", "--name-only", "--diff-filter=U").split() == [f"service/{ADDED}"]
+    service.run("git", "add", "src/app/jobs")
+    (whole.path / "beside.txt").write_text("in work\n")
+    (whole.path / "new.txt").write_text("in work\n")
+    service.run("sh", "-ec", undoing())
+    assert contents(service) == as_it_was
+    assert whole.run("git", "status", "--porcelain") == " M beside.txt\n?? new.txt\n"
+    whole.run("git", "rev-parse", "--verify", "MERGE_HEAD")
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("setting", ["apply.whitespace=error", "status.showUntrackedFiles=no"])
+def test_no_setting_of_git_takes_an_edit_back_where_the_page_was_followed(
+    before: Callable[[str, Answers], Project], setting: str, tmp_path: Path
+) -> None:
+    plain = before(OLDEST, {})
+    project = Project(plain.path, {**plain.environment, "GIT_CONFIG_GLOBAL": str(tmp_path / "settings")})
+    project.run("git", "config", "--global", *setting.split("="))
+    (project.path / "blanks.txt").write_text("blanks at the end  \n")
+    for path in (KERNEL, CONTESTED):
+        text = (project.path / path).read_text()
+        (project.path / path).write_text(f"# mine\n{text.removesuffix(LINE)}# mine\n")
+    project.commit("Work")
+    for name in ("apply.whitespace", "status.showUntrackedFiles"):
+        project.run(*command(f"git config {name}"))
+    update(project)
+    for path in (KERNEL, CONTESTED):
+        assert (project.path / path).read_text().startswith("# mine\n")
+    assert "<<<<<<< before updating" in (project.path / CONTESTED).read_text()
+    assert not list(project.path.rglob("*.rej"))
+
+
+@pytest.mark.deep
+def test_the_page_shows_which_edits_are_not_in_git(before: Callable[[str, Answers], Project], tmp_path: Path) -> None:
+    """And that an update takes them, or would."""
+    plain = before(OLDEST, {})
+    (tmp_path / "ignored").write_text("pagination.py\n")
+    (tmp_path / "settings").write_text(f"[core]\n\texcludesFile = {tmp_path / 'ignored'}\n")
+    project = Project(plain.path, {**plain.environment, "GIT_CONFIG_GLOBAL": str(tmp_path / "settings")})
+    ignored, hidden = ("git ls-files -ci", "git ls-files -v")
+    shown = [line.partition("#")[0] for start in (ignored, hidden) for line in PAGE.splitlines() if start in line]
+    assert [plain.run("sh", "-c", f"{line} || true") for line in shown] == ["", ""]
+
+    for path in (KERNEL, MOVED):
+        (project.path / path).write_text("mine\n")
+    plain.run("git", "update-index", "--skip-worktree", MOVED)
+    plain.run("git", "commit", "--quiet", "--all", "--message=Work")
+    assert [project.run("sh", "-c", line) for line in shown] == [f"{KERNEL}\n", f"S {MOVED}\n"]
+    update(project)
+    for path in (KERNEL, MOVED):
+        assert (project.path / path).read_text() != "mine\n"
+
+
+@pytest.mark.deep
+def test_what_the_page_warns_of_is_so(before: Callable[[str, Answers], Project]) -> None:
+    """Of a link to a moved folder, files out of git, other encodings, sparse checkouts, and misspelt questions."""
+    project = before(OLDEST, {})
+    (project.path / MOVED).write_text("mine\n")
+    with (project.path / ".gitignore").open("a") as text:
+        text.write(f"/{MOVED}\n")
+    project.run("git", "rm", "--quiet", "--cached", MOVED)
+    (project.path / "benchmarks").rename(project.path / "elsewhere")
+    (project.path / "benchmarks").symlink_to("elsewhere")
+    foreign, kernel = project.path / CONTESTED, project.path / KERNEL
+    foreign.write_bytes("# grün\n".encode("latin-1") + foreign.read_bytes())
+    project.commit("Work")
+    moved = {path: path.read_bytes() for path in (project.path / "elsewhere").iterdir()}
+    project.run("git", "sparse-checkout", "set", "--no-cone", "/*", f"!/{KERNEL}")
+    assert not kernel.exists()
+
+    update(project, "--data=feature=[jobs]")
+    assert [path for path, text in moved.items() if path.read_bytes() != text]
+    assert not (project.path / MOVED).exists() or (project.path / MOVED).read_text() != "mine\n"
+    assert foreign.read_bytes().startswith(b"# grn\n")
+    assert not (project.path / "src/app/jobs").exists()
+    assert kernel.exists()
+    project.run("git", "add", "--all")
+    assert f" M {KERNEL}" in project.run("git", "status", "--porcelain").splitlines()
+    project.run("sh", "-ec", undoing())
+    project.run(*re.findall(r"`(git sparse-checkout \w+)`", PAGE)[0].split())
+    assert kernel.exists()
+    assert project.run("git", "status", "--porcelain") == ""
+
+
+@pytest.mark.deep
+def test_a_recopy_writes_all_but_what_there_is_of_the_slices_of_features(project: Callable[..., Project]) -> None:
+    service = project()
+    rendered = contents(service)
+    gone = "src/app/search/__init__.py"
+    kept = str(OF_THE_EXAMPLE)
+    for path in ("README.md", "CHANGELOG.md", "src/app/users/service.py", KERNEL, kept):
+        (service.path / path).write_text("mine\n")
+    (service.path / gone).unlink()
+    service.commit("Work")
+    service.run(COPIER, "recopy", "--defaults", "--overwrite", "--quiet")
+    assert contents(service) == rendered | {kept: b"mine\n"}
 
 
 @pytest.mark.deep
