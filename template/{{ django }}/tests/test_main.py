@@ -1,7 +1,10 @@
 """How the parts are wired together."""
 
 import io
+import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -205,3 +208,14 @@ def test_a_revision_is_written_for_every_slice(database_url: str, monkeypatch: p
 
 def test_migrating_twice_changes_nothing(committed_database: str) -> None:
     command_line.main(["migrate"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["serve", "migrate", "dev"])
+def test_a_mistake_in_the_settings_is_one_sentence(command: str) -> None:
+    environment = os.environ | {"DATABASE_URL": "postgresql://u:hunter2@h/d?patience=10"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "app", command], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert ended.stderr == 'DATABASE_URL is not usable: invalid URI query parameter: "patience"\n'

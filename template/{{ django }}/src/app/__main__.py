@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sys
+from importlib import import_module
 
 from app.runtime import PythonTooOldError, check_version
 
@@ -48,6 +49,8 @@ def main(arguments: list[str] | None = None) -> None:
         check_version()
         if options.run is not health:
             ensure_database()
+            # Whoever asks Django for them first would hide the sentence of a mistake in many of its own.
+            import_module(os.environ["DJANGO_SETTINGS_MODULE"])
         options.run(options)
     except (ConfigError, EmbeddedServerError, ProbeError, PythonTooOldError, SliceError) as error:
         sys.exit(f"{error}")

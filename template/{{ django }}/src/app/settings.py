@@ -86,7 +86,7 @@ def database(settings: Settings) -> dict[str, Any]:
     try:
         options: dict[str, Any] = conninfo_to_dict(settings.database_url or "")
     except ProgrammingError as error:
-        raise ConfigError(f"DATABASE_URL is not usable: {error}") from None
+        raise ConfigError(f"DATABASE_URL is not usable: {str(error).strip()}") from None
     milliseconds = int(settings.database_timeout_seconds * 1000)
     limits = f"-c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout={milliseconds}"
     return {
