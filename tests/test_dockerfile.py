@@ -100,6 +100,7 @@ class TestCompose:
         if worker := services.get("worker"):
             assert worker["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
             assert (*worker["entrypoint"], *worker["command"]) == ("python", "-m", "app.jobs", "work")
+            assert worker["healthcheck"] == {"disable": True}, "the image's asks whether it serves"
         for name in ("database", "service"):
             assert services[name]["healthcheck"]["test"][0] == "CMD"
 

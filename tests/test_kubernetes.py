@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +248,24 @@ def test_hosts_are_those_of_the_route(production: list[Manifest]) -> None:
     [caller] = policy["spec"]["ingress"][0]["from"]
     [gateway] = of_kind(production, "HTTPRoute")["spec"]["parentRefs"]
     assert caller["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": gateway["namespace"]}
+
+
+def test_the_gateway_is_a_proxy_that_is_trusted(production: list[Manifest]) -> None:
+    """Or all callers would share one limit, and the administration of Django take no form."""
+    assert ip_network(of_kind(production, "ConfigMap")["data"]["TRUSTED_PROXIES"]).is_private
+
+
+def test_the_overlays_outlive_another_name(
+    render: Callable[..., Project], service: Project, overlay: str, tmp_path: Path
+) -> None:
+    """They are the user's, and the base is the template's."""
+    renamed = shutil.copytree(render(**WITH, project_slug="another").path / "deploy", tmp_path / "deploy")
+    shutil.rmtree(renamed / "overlays")
+    shutil.copytree(service.path / "deploy/overlays", renamed / "overlays")
+    manifests = list(yaml.safe_load_all(built(tmp_path, overlay)))
+    assert {container["image"] for container in containers(manifests)} == {
+        container["image"] for container in containers(list(yaml.safe_load_all(built(service.path, overlay))))
+    }
 
 
 def test_a_rollout_has_no_gap(service: Project, manifests: list[Manifest]) -> None:

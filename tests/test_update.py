@@ -433,17 +433,21 @@ def test_an_update_and_a_file_are_taken_back_as_the_page_says(
     assert contents(project) == as_it_was | {KERNEL: rendered.encode()}
 
 
+def in_a_repository(project: Project, folder: Path, beside: str) -> tuple[Project, Project]:
+    """A repository, and the project in a folder of it with a file beside; nothing is committed yet."""
+    shutil.rmtree(project.path / ".git")
+    whole = Project(folder / "repository")
+    whole.path.mkdir()
+    (whole.path / beside).write_text("of both\n")
+    return whole, Project(project.path.rename(whole.path / "service"))
+
+
 @pytest.mark.deep
 def test_a_project_in_a_folder_of_a_repository_is_updated_alone(
     before: Callable[[str, Answers], Project], render: Callable[..., Project], tmp_path: Path
 ) -> None:
     """Patterns are anchored at the project, paths of git at the repository."""
-    alone = before(OLDEST, {})
-    shutil.rmtree(alone.path / ".git")
-    whole = Project(tmp_path / "repository")
-    whole.path.mkdir()
-    (whole.path / "README.md").write_text("of both\n")
-    service = Project(alone.path.rename(whole.path / "service"))
+    whole, service = in_a_repository(before(OLDEST, {}), tmp_path, "README.md")
     edited = Edited(service)
     edited.edit()
     whole.commit("Work")
@@ -458,12 +462,7 @@ def test_what_is_taken_back_is_all_of_the_update_and_nothing_beside_the_project(
     before: Callable[[str, Answers], Project], tmp_path: Path
 ) -> None:
     """Not a merge, not work beside the project, which Copier does not look at; but conflicts and what was staged."""
-    alone = before(OLDEST, {})
-    shutil.rmtree(alone.path / ".git")
-    whole = Project(tmp_path / "repository")
-    whole.path.mkdir()
-    (whole.path / "beside.txt").write_text("before\n")
-    service = Project(alone.path.rename(whole.path / "service"))
+    whole, service = in_a_repository(before(OLDEST, {}), tmp_path, "beside.txt")
     (service.path / ADDED).write_text("mine\n")
     whole.commit("Work")
     whole.run("git", "switch", "--quiet", "--create", "other")

@@ -128,7 +128,7 @@ async def test_length_that_is_no_length(async_client: httpx2.AsyncClient, length
 
 @pytest.mark.parametrize(("host", "status"), [("test", 404), ("TEST:8000", 404), ("evil.example", 400), ("", 400)])
 async def test_only_known_hosts_are_answered(make_client: MakeClient, host: str, status: int) -> None:
-    async with make_client(**PRODUCTION) as client:
+    async with make_client(**PRODUCTION | {"allowed_hosts": "Test"}) as client:
         assert_problem(await client.get("/nothing", headers={"Host": host}), status)
 
 
@@ -159,6 +159,20 @@ async def test_no_origin_is_allowed_unless_listed(async_client: httpx2.AsyncClie
     assert listed.headers["access-control-allow-origin"] == ORIGIN
     assert "access-control-allow-origin" not in other.headers
     assert "access-control-allow-credentials" not in listed.headers
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(FileNotFoundError("/no/such/file"), 500), (ConnectionRefusedError("by PostgreSQL"), 503)]
+)
+async def test_only_a_connection_that_fails_is_a_matter_of_the_database(
+    async_client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
+) -> None:
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(UserService, "create", fail)
+    account = {"name": "Ada", "email": "ada@example.com", "password": "engine no. 1"}
+    assert_problem(await async_client.post("/users", json=account), status)
 
 
 async def test_a_browser_may_read_what_is_refused(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,7 +124,7 @@ def test_who_waits_for_a_hash_leaves_connections_to_others(
     other_database(database_pool_size=1)
     with ThreadPoolExecutor(1) as thread:
         waiting = thread.submit(committing_client.post, **sent)
-        hashing.wait(30)
+        assert hashing.wait(30)
         try:
             assert committing_client.get("/health/ready").status_code == 200
         finally:

@@ -1,5 +1,6 @@
 """The shell and Django's own commands, as one process of production."""
 
+import json
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ from support import production_environment
 
 MANAGE = Path(__file__).parents[1] / "manage.py"
 TYPED = """
+import logging
 import httpx2
 from django.apps import apps
 from django.conf import settings
@@ -21,6 +23,7 @@ from django.core.management import call_command
 from django.templatetags.static import static
 from app.wsgi import create_application
 
+logging.getLogger("of.a.library").warning("as production logs")
 print("user:", User.objects.filter(id__lt=0).first())
 print("models:", sorted(model.__name__ for model in apps.get_models() if globals().get(model.__name__) is model))
 call_command("check", deploy=True, fail_level="WARNING")
@@ -47,6 +50,7 @@ def test_shell_knows_every_model_and_production_is_ready(database_url: str, tmp_
     assert done.returncode == 0, done.stderr
     told = done.stdout.splitlines()
     assert "user: None" in told
+    assert [json.loads(line)["logger"] for line in told if "as production logs" in line] == ["of.a.library"]
     assert f"models: {sorted(model.__name__ for model in apps.get_models())}" in told
     [sheet] = [line for line in told if line.startswith("sheet: ")]
     assert re.fullmatch(r"sheet: 200 /static/admin/css/base\.[0-9a-f]{12}\.css max-age=\d{9}, public, immutable", sheet)

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,10 +32,6 @@ def probe(settings: Settings, app: FastAPI) -> FastAPI:
         db.add(User(name="Lost", email="lost@example.com", subject="lost"))
         await db.flush()
         raise RuntimeError("secret of the server")
-
-    @probe.get("/missing-file")
-    async def missing_file() -> None:
-        Path("/no/such/file").read_bytes()  # noqa: ASYNC240
 
     @probe.get("/slow")
     async def slow(db: ReadingDb) -> None:
@@ -115,11 +110,6 @@ async def test_a_database_that_does_not_answer_is_a_503(probe: FastAPI, settings
         assert_problem(await client.get("/users/export", headers=admin), 503)
         assert_problem(await client.get("/health/ready"), 503)
         assert (await client.get("/health/live")).status_code == 200
-
-
-async def test_a_file_that_is_missing_is_no_matter_of_the_database(probe: FastAPI) -> None:
-    async with client_of(probe) as client:
-        assert_problem(await client.get("/missing-file"), 500)
 
 
 async def test_a_connection_that_the_server_has_ended_is_not_used(settings: Settings) -> None:
@@ -214,7 +204,7 @@ async def test_who_waits_for_a_hash_leaves_connections_to_others(
     committing_app.state.database = Database.connect(settings.model_copy(update={"database_pool_size": 1}))
     async with client_of(committing_app) as client:
         waiting = asyncio.create_task(client.post(**sent))
-        await asyncio.to_thread(hashing.wait, 30)
+        assert await asyncio.to_thread(hashing.wait, 30)
         try:
             assert (await client.get("/health/ready")).status_code == 200
         finally:

@@ -57,6 +57,7 @@ def test_a_token_used_again_ends_also_what_is_refreshed_just_now(
             while not waiting and time.monotonic() < deadline:
                 cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
                 [waiting] = cursor.fetchone()
+            assert waiting
         assert third
         assert_problem(again.result(), 401)
         assert_problem(refresh(third.refresh_token), 401)

@@ -33,3 +33,9 @@ async def enqueue(committed_database: str) -> AsyncIterator[Callable[..., Awaita
 
     yield enqueue
     await sync_to_async(connections.close_all)()
+
+
+@pytest.fixture
+def cleanups() -> dict[str, float]:
+    """What is thrown away at night, and the second of the day."""
+    return {"cleanup.refresh_tokens": 11_820, "cleanup.sessions": 11_820}

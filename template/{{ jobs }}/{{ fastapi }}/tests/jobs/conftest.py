@@ -29,3 +29,9 @@ def enqueue(committing_app: FastAPI) -> Callable[..., Awaitable[list[int]]]:
             return [await enqueue_in(session, what, **arguments) for what, arguments in jobs]
 
     return enqueue
+
+
+@pytest.fixture
+def cleanups() -> dict[str, float]:
+    """What is thrown away at night, and the second of the day."""
+    return {"cleanup.refresh_tokens": 11_820}
