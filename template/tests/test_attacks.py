@@ -91,6 +91,7 @@ def schemas(document: dict[str, Any], part: Any) -> Iterator[dict[str, Any]]:
 # Who may call what
 
 
+@pytest.mark.slow
 async def test_only_what_is_declared_is_open(async_client: httpx2.AsyncClient, routes: list[Route]) -> None:
     answered = {route.name: await async_client.request(route.method, route.url()) for route in routes}
     refused = {name for name, response in answered.items() if response.status_code == 401}
@@ -137,6 +138,7 @@ async def test_nobody_is_there_from_the_beginning(async_client: httpx2.AsyncClie
     assert [user["email"] for user in users["items"]] == ["admin@example.com"], "the one that this test has made"
 
 
+@pytest.mark.slow
 async def test_no_route_takes_another_method(async_client: httpx2.AsyncClient, routes: list[Route]) -> None:
     for path in {route.path for route in routes}:
         known = {route.method for route in routes if route.path == path}
@@ -206,6 +208,7 @@ async def test_no_body_makes_the_service_fail(async_client: httpx2.AsyncClient, 
         assert_problem(response, response.status_code)
 
 
+@pytest.mark.slow
 async def test_no_text_is_more_than_a_text(
     async_client: httpx2.AsyncClient, routes: list[Route], admin: Headers
 ) -> None:
@@ -230,6 +233,7 @@ async def test_no_answer_holds_a_secret_of_a_user(document: dict[str, Any], rout
             assert not told, route.name
 
 
+@pytest.mark.slow
 async def test_every_answer_says_what_it_is_and_keeps_nothing_with_the_caller(
     async_client: httpx2.AsyncClient, routes: list[Route], admin: Headers
 ) -> None:
@@ -290,6 +294,7 @@ async def test_an_unknown_address_costs_the_same_work(
     assert assert_problem(answers[0], 401) == assert_problem(answers[1], 401)
 
 
+@pytest.mark.slow
 async def test_two_processes_count_together_where_they_share_a_redis(
     make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -133,10 +133,12 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_TIMEOUT_SECONDS", "1")
 
 
+@pytest.mark.slow
 def test_wait_returns_when_the_tables_are_up_to_date(database_url: str) -> None:
     main(["wait", "--seconds", "0"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "sentence"),
     [
@@ -154,6 +156,7 @@ def test_wait_says_what_it_waited_for(
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
+@pytest.mark.slow
 def test_user_is_made_and_promoted(
     committed_database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

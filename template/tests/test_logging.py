@@ -181,6 +181,7 @@ async def test_people_read_a_status_as_its_figure(make_client: MakeClient, capsy
     assert "status=201" in capsys.readouterr().out.split()
 
 
+@pytest.mark.slow
 async def test_no_secret_and_nobody_reaches_the_log(
     lines: Lines,
     make_client: MakeClient,

@@ -186,6 +186,7 @@ def sentry(settings: Settings, collector: Collector) -> Iterator[Any]:
     sentry_sdk.init(default_integrations=False, auto_enabling_integrations=False)
 
 
+@pytest.mark.slow
 async def test_errors_are_reported_without_personal_data(
     async_client: httpx2.AsyncClient, collector: Collector, sentry: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

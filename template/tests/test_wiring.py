@@ -1,10 +1,12 @@
 """What the parts do together, whatever the framework."""
 
 import httpx2
+import pytest
 
 from support import MakeClient, UserFactory, assert_problem
 
 
+@pytest.mark.slow
 async def test_nothing_is_served_without_a_token_that_asks_for_one(async_client: httpx2.AsyncClient) -> None:
     document = (await async_client.get("/openapi.json")).json()
     guarded = [
@@ -18,6 +20,7 @@ async def test_nothing_is_served_without_a_token_that_asks_for_one(async_client:
         assert_problem(await async_client.request(method, path.replace("{", "").replace("}", "")), 401)
 
 
+@pytest.mark.slow
 async def test_limits_hold_while_redis_is_down(make_client: MakeClient, user_factory: UserFactory) -> None:
     await user_factory(email="ada@example.com")
     form = {"username": "ada@example.com", "password": "wrong password"}

@@ -13,6 +13,7 @@ from app import settings as settings_module
 from support import PRODUCTION, MakeClient, UserFactory, assert_problem
 
 
+@pytest.mark.slow
 async def test_an_administrator_looks_after_every_slice(
     async_client: httpx2.AsyncClient, user_factory: UserFactory
 ) -> None:

@@ -49,6 +49,7 @@ async def test_an_error_undoes_everything_and_tells_nothing(async_client: httpx2
     assert await users_named("Lost") == 0
 
 
+@pytest.mark.slow
 def test_a_commit_that_fails_is_never_a_success(committing_client: httpx2.Client) -> None:
     # A constraint that is only checked at the commit, after the view has returned.
     with connection.cursor() as cursor:
@@ -79,12 +80,14 @@ def at_once(client: httpx2.Client, *bodies: dict[str, Any]) -> list[httpx2.Respo
         return list(threads.map(lambda body: client.post("/users", json=body), bodies))
 
 
+@pytest.mark.slow
 def test_each_request_has_a_session_of_its_own(committing_client: httpx2.Client) -> None:
     responses = at_once(committing_client, *(ADA | {"email": f"{number}@example.com"} for number in range(8)))
     assert {response.status_code for response in responses} == {201}
     assert len({response.json()["id"] for response in responses}) == 8
 
 
+@pytest.mark.slow
 def test_one_address_registered_twice_at_once(committing_client: httpx2.Client) -> None:
     responses = at_once(committing_client, *([ADA] * 4))
     assert sorted(response.status_code for response in responses) == [201, 409, 409, 409]
@@ -100,6 +103,7 @@ def other_database(settings: Settings) -> Iterator[Callable[..., None]]:
 LOG_IN = {"url": "/auth/token", "data": {"username": ADA["email"], "password": ADA["password"]}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sent", "waits"),
     [

@@ -76,6 +76,7 @@ def test_other_servers_find_the_application(database_url: str) -> None:
         _ = wsgi.nothing
 
 
+@pytest.mark.slow
 async def test_a_dependency_that_hangs_is_not_waited_for(
     async_client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,6 +207,7 @@ def test_a_revision_is_written_for_every_slice(database_url: str, monkeypatch: p
     assert options == {"name": "notes_and_more"}
 
 
+@pytest.mark.slow
 def test_migrating_twice_changes_nothing(committed_database: str) -> None:
     command_line.main(["migrate"])
 

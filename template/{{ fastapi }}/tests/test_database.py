@@ -57,6 +57,7 @@ async def test_an_error_undoes_everything_and_tells_nothing(probe: FastAPI, db_s
     assert await users_named(db_session, "Lost") == 0
 
 
+@pytest.mark.slow
 async def test_a_commit_that_fails_is_never_a_success(committing_app: FastAPI) -> None:
     # A constraint that is only checked at the commit, after the handler has returned.
     deferred = "ALTER TABLE users ADD CONSTRAINT probe UNIQUE (name) DEFERRABLE INITIALLY DEFERRED"
@@ -86,6 +87,7 @@ async def test_a_refused_request_leaves_the_session_good(
     assert await users_named(db_session, "Ada") == 0
 
 
+@pytest.mark.slow
 async def test_each_request_has_a_session_of_its_own(committing_app: FastAPI) -> None:
     async with client_of(committing_app) as client:
         bodies = [ADA | {"email": f"{number}@example.com"} for number in range(8)]
@@ -94,6 +96,7 @@ async def test_each_request_has_a_session_of_its_own(committing_app: FastAPI) ->
     assert len({response.json()["id"] for response in responses}) == 8
 
 
+@pytest.mark.slow
 async def test_one_address_registered_twice_at_once(committing_app: FastAPI) -> None:
     async with client_of(committing_app) as client:
         responses = await asyncio.gather(*(client.post("/users", json=ADA) for _ in range(4)))
@@ -112,6 +115,7 @@ async def test_a_database_that_does_not_answer_is_a_503(probe: FastAPI, settings
         assert (await client.get("/health/live")).status_code == 200
 
 
+@pytest.mark.slow
 async def test_a_connection_that_the_server_has_ended_is_not_used(settings: Settings) -> None:
     database, other = Database.connect(settings), Database.connect(settings)
     await database.check()
@@ -184,6 +188,7 @@ async def test_a_server_that_is_not_found_is_a_503(
 LOG_IN = {"url": "/auth/token", "data": {"username": ADA["email"], "password": ADA["password"]}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sent", "waits"),
     [

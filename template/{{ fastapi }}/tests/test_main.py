@@ -81,6 +81,7 @@ async def test_the_service_starts_although_the_database_is_down(
     assert "database unavailable" in [line["event"] for line in lines]
 
 
+@pytest.mark.slow
 async def test_a_dependency_that_hangs_is_not_waited_for(
     app: FastAPI, async_client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

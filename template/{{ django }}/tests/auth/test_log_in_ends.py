@@ -4,6 +4,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
+import pytest
 from django.db import connection, transaction
 
 from app.auth.models import RefreshToken
@@ -38,6 +39,7 @@ async def test_with_a_user_its_log_ins_end(async_client: httpx2.AsyncClient, use
     assert_problem(await async_client.post("/auth/refresh", json={"refresh_token": tokens["refresh_token"]}), 401)
 
 
+@pytest.mark.slow
 def test_a_token_used_again_ends_also_what_is_refreshed_just_now(
     committing_client: httpx2.Client, settings: Settings
 ) -> None:

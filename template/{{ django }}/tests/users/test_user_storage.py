@@ -69,5 +69,6 @@ async def test_password_that_django_sets_is_one_of_the_service(
     assert (await async_client.post("/auth/token", data=form)).status_code == 200
 
 
+@pytest.mark.slow
 def test_what_django_hashes_itself_is_argon2id_too() -> None:
     assert make_password(PASSWORD).startswith("argon2$argon2id$")

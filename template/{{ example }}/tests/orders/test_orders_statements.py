@@ -12,6 +12,7 @@ async def user(user_factory: UserFactory, sign_in: SignIn) -> Headers:
     return sign_in(await user_factory())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 5])
 async def test_statements_do_not_grow_with_orders_and_lines(
     async_client: httpx2.AsyncClient, admin: Headers, user: Headers, statements: list[str], number: int

@@ -49,6 +49,7 @@ FOUND: dict[str, set[int]] = {
 }
 
 
+@pytest.mark.slow
 async def test_every_word_begins_a_word_of_the_name(async_client: httpx2.AsyncClient, admin: Headers) -> None:
     for name in NAMES:
         await make_product(async_client, admin, name=name)
@@ -71,6 +72,7 @@ async def test_what_is_found_is_the_product(async_client: httpx2.AsyncClient, ad
     }
 
 
+@pytest.mark.slow
 async def test_every_character_is_only_itself(async_client: httpx2.AsyncClient, admin: Headers) -> None:
     await make_product(async_client, admin, name=f"a{string.punctuation}b")
     for character in string.punctuation:
@@ -80,6 +82,7 @@ async def test_every_character_is_only_itself(async_client: httpx2.AsyncClient, 
     assert page["total"] == 1
 
 
+@pytest.mark.slow
 async def test_the_links_lead_through_all_pages(async_client: httpx2.AsyncClient, admin: Headers) -> None:
     for number in range(41):
         await make_product(async_client, admin, name=f"Bolt & Nut #{number:02}")
@@ -97,6 +100,7 @@ async def test_the_links_lead_through_all_pages(async_client: httpx2.AsyncClient
     assert names == [f"Bolt & Nut #{number:02}" for number in range(41)]
 
 
+@pytest.mark.slow
 async def test_a_full_last_page_has_no_next(async_client: httpx2.AsyncClient, admin: Headers) -> None:
     for number in range(20):
         await make_product(async_client, admin, name=f"Bolt {number}")

@@ -129,6 +129,7 @@ async def test_everything_in_order(
     assert response.json() == {"items": supplier.products()}
 
 
+@pytest.mark.slow
 async def test_as_many_pages_at_once_as_are_allowed_and_no_more(
     async_client: httpx2.AsyncClient, admin: Headers, supplier: Supplier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,6 +245,7 @@ async def test_nonsense_is_neither_believed_nor_asked_for_again(
     assert supplier.asked == [1, 2]
 
 
+@pytest.mark.slow
 async def test_the_first_failure_ends_it(async_client: httpx2.AsyncClient, admin: Headers, supplier: Supplier) -> None:
     supplier.total = 100 * over_http.MAX_PAGES
     supplier.always = dict.fromkeys(range(2, over_http.MAX_PAGES + 1), status(404))

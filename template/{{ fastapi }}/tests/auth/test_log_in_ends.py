@@ -3,6 +3,7 @@
 import asyncio
 
 import httpx2
+import pytest
 from fastapi import FastAPI
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -40,6 +41,7 @@ async def test_with_a_user_its_log_ins_end(
     assert_problem(await async_client.post("/auth/refresh", json={"refresh_token": tokens["refresh_token"]}), 401)
 
 
+@pytest.mark.slow
 async def test_a_token_used_again_ends_also_what_is_refreshed_just_now(committing_app: FastAPI) -> None:
     state = committing_app.state
     transport = httpx2.ASGITransport(committing_app)

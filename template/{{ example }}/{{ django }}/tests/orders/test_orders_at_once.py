@@ -15,6 +15,8 @@ from app.products.models import Product
 from app.users.models import User
 from support import Headers, SignIn
 
+pytestmark = pytest.mark.slow
+
 Lines = Iterable[tuple[int, int]]
 
 

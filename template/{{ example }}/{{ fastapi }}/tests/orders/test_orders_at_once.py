@@ -15,6 +15,8 @@ from app.users.models import User
 from shop import place_order, stock_of
 from support import Headers, SignIn
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def user(committing_app: FastAPI, sign_in: SignIn) -> Headers:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Integer, cast, func, literal, select, update
-from sqlalchemy.dialects.postgresql import TSQUERY
+from sqlalchemy import BigInteger, Integer, cast, column, func, literal, select, update
+from sqlalchemy.dialects.postgresql import JSONB, TSQUERY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.pagination import Paginator
@@ -55,9 +55,11 @@ class ProductRepository:
 
     async def take(self, quantities: Mapping[int, int]) -> dict[int, Decimal]:
         """Take these quantities from the stock of each product that has enough; returns the prices of those."""
-        # Two arrays make one statement for orders of any length, which is put together and prepared once.
-        ids, numbers = literal(list(quantities), ARRAY(BigInteger)), literal(list(quantities.values()), ARRAY(Integer))
-        wanted = func.unnest(ids, numbers).table_valued("id", "quantity").render_derived(name="wanted")
+        # One parameter makes one statement for orders of any length, which is put together and prepared once. Not of
+        # arrays: what an array is of, asyncpg asks the server on each new connection, which takes longer than an order.
+        lines = literal([{"id": key, "quantity": quantity} for key, quantity in quantities.items()], JSONB)
+        columns = (column("id", BigInteger), column("quantity", Integer))
+        wanted = func.jsonb_to_recordset(lines).table_valued(*columns).render_derived(name="wanted", with_types=True)
         taken = await self.session.execute(
             update(Product)
             .where(Product.id == wanted.c.id, Product.stock >= wanted.c.quantity)
