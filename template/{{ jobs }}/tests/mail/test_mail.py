@@ -2,6 +2,7 @@
 
 import datetime
 import logging
+import smtplib
 import socket
 import ssl
 from collections.abc import Callable, Iterator, MutableMapping
@@ -33,6 +34,14 @@ class Inbox:
     def __init__(self) -> None:
         self.letters: list[EmailMessage] = []
         self.recipients: list[str] = []
+        self.answers = {"RCPT": "250 OK", "DATA": "250 OK"}
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if self.answers["RCPT"].startswith("2"):
+            envelope.rcpt_tos.append(address)
+        return self.answers["RCPT"]
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         assert isinstance(envelope.content, bytes)
@@ -40,7 +49,7 @@ class Inbox:
         assert isinstance(letter, EmailMessage)
         self.letters.append(letter)
         self.recipients += envelope.rcpt_tos
-        return "250 OK"
+        return self.answers["DATA"]
 
 
 type Serve = Callable[..., tuple[Inbox, str]]
@@ -139,6 +148,21 @@ def test_an_address_that_the_server_cannot_take_is_refused_for_good(serve: Serve
         send(welcome_letter("Jörg", "jörg@example.com"), settings(f"smtp://{server}"))
     assert isinstance(refused.value, PermanentError)
     assert inbox.letters == []
+
+
+@pytest.mark.parametrize("command", ["RCPT", "DATA"])
+@pytest.mark.parametrize(("code", "kind"), [(550, UndeliverableError), (451, smtplib.SMTPException)])
+def test_only_what_the_server_refuses_for_good_is_not_tried_again(
+    serve: Serve, command: str, code: int, kind: type[Exception]
+) -> None:
+    inbox, server = serve()
+    inbox.answers[command] = f"{code} not for ada@example.com"
+    with pytest.raises(kind) as refused:
+        send(welcome_letter("Ada", "ada@example.com"), settings(f"smtp://{server}"))
+    assert isinstance(refused.value, PermanentError) is (code == 550)
+    if code == 550:
+        assert str(refused.value) == "localhost refuses the letter for good, with 550."
+        assert refused.value.__suppress_context__, "what the server said names the address"
 
 
 def test_without_a_server_development_logs_a_letter(lines: list[MutableMapping[str, Any]]) -> None:

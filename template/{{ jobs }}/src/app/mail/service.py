@@ -17,6 +17,9 @@ from app.mail.settings import Settings
 SECONDS = 10.0
 """Longest time that the SMTP server may keep silent."""
 
+PERMANENT = 500
+"""From here on, a code of the SMTP server is its last word (RFC 5321, 4.2.1)."""
+
 log = structlog.get_logger()
 
 
@@ -25,7 +28,7 @@ class UnsafeServerError(Exception):
 
 
 class UndeliverableError(PermanentError):
-    """The SMTP server offers no SMTPUTF8, and the address needs it."""
+    """The SMTP server refuses the letter for good, or offers no SMTPUTF8 where the address needs it."""
 
 
 def welcome_letter(name: str, email: str) -> EmailMessage:
@@ -73,3 +76,12 @@ def send(letter: EmailMessage, settings: Settings) -> None:
             server.send_message(letter)
         except smtplib.SMTPNotSupportedError as error:
             raise UndeliverableError(f"{url.hostname} takes addresses of ASCII alone: no SMTPUTF8.") from error
+        except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError) as error:
+            if isinstance(error, smtplib.SMTPRecipientsRefused):
+                code = min(code for code, _ in error.recipients.values())
+            else:
+                code = error.smtp_code
+            if code < PERMANENT:
+                raise
+            # Without what the server says besides: it may name the address, and this is logged.
+            raise UndeliverableError(f"{url.hostname} refuses the letter for good, with {code}.") from None
