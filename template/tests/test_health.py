@@ -1,6 +1,7 @@
 """`/health`, from the outside."""
 
 import httpx2
+import pytest
 
 from support import MakeClient, assert_problem
 
@@ -15,6 +16,7 @@ async def test_ready(async_client: httpx2.AsyncClient) -> None:
     assert (response.status_code, response.json()) == (200, {"status": "ok", "checks": ["database"]})
 
 
+@pytest.mark.slow
 async def test_not_ready_says_what_does_not_answer(make_client: MakeClient) -> None:
     async with make_client(redis_url="redis://127.0.0.1:9") as client:
         problem = assert_problem(await client.get("/health/ready"), 503)
