@@ -312,6 +312,27 @@ async def test_a_job_that_was_rescued_meanwhile_is_left_to_who_has_it(
     assert sql("SELECT status::text FROM procrastinate_jobs WHERE id = %s", identity) == [{"status": "doing"}]
 
 
+@pytest.mark.parametrize("method", ["retry_job", "finish_job"])
+async def test_of_two_rescues_at_once_the_slower_goes_on(
+    enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    [identity] = await enqueue((note, {"text": "begun"}))
+    attempts = MOST_ATTEMPTS if method == "finish_job" else 0
+    sql("UPDATE procrastinate_jobs SET status = 'doing', attempts = %s WHERE id = %s", attempts, identity)
+    rescued = getattr(JobManager, method)
+
+    async def rescued_already(manager: JobManager, job: Job, *arguments: Any, **options: Any) -> None:
+        if job.id == identity:
+            sql("UPDATE procrastinate_jobs SET status = 'succeeded' WHERE id = %s", identity)
+        await rescued(manager, job, *arguments, **options)
+
+    monkeypatch.setattr(JobManager, method, rescued_already)
+    await enqueue((queue.tasks["jobs.rescue"], {"timestamp": 0}))
+    lines = await do_all_jobs()
+    assert {(line["task"], line["done"]) for line in lines if line["event"] == "job"} == {("jobs.rescue", True)}
+    assert not [line for line in lines if line["event"] == "job rescued"]
+
+
 async def test_old_jobs_are_forgotten(enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs) -> None:
     identities = await enqueue((note, {"text": "old"}), (fail, {}), (note, {"text": "new"}))
     await do_all_jobs()

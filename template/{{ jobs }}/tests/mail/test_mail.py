@@ -59,8 +59,8 @@ type Serve = Callable[..., tuple[Inbox, str]]
 def serve() -> Iterator[Serve]:
     """Starts an SMTP server; gives its inbox and where it listens."""
     started: list[Controller] = []
-    # Its thread would still say that a connection is lost when the output of the test is closed.
-    logging.getLogger("mail.log").setLevel(logging.WARNING)
+    # Its thread would still say that a connection is lost, or cut off, when the output of the test is closed.
+    logging.getLogger("mail.log").setLevel(logging.CRITICAL)
 
     def serve(**options: Any) -> tuple[Inbox, str]:
         inbox = Inbox()

@@ -2,7 +2,9 @@
 
 import structlog
 from procrastinate import JobContext
-from procrastinate.jobs import Status
+from procrastinate.exceptions import ConnectorException
+from procrastinate.jobs import Job, Status
+from procrastinate.manager import JobManager
 
 from app.jobs.backend import queue
 
@@ -21,14 +23,24 @@ async def rescue(context: JobContext, timestamp: int) -> None:
     """Give back what a worker had begun that is no more: killed, out of memory, cut off."""
     manager = context.app.job_manager
     for job in await manager.get_stalled_jobs():
-        begun = await manager.list_jobs_async(id=job.id, status="doing")
-        if job.worker_id not in [now.worker_id for now in begun]:
-            continue  # another rescue was faster, and by now a worker that lives may have begun it
-        if job.attempts < MOST_ATTEMPTS:
-            await manager.retry_job(job)
-        else:
-            await manager.finish_job(job, Status.FAILED, delete_job=False)
+        if not await _stalled(manager, job):
+            continue
+        try:
+            if job.attempts < MOST_ATTEMPTS:
+                await manager.retry_job(job)
+            else:
+                await manager.finish_job(job, Status.FAILED, delete_job=False)
+        except ConnectorException:
+            if await _stalled(manager, job):
+                raise
+            continue
         log.warning("job rescued", task=job.task_name, job_id=job.id, attempts=job.attempts)
+
+
+async def _stalled(manager: JobManager, job: Job) -> bool:
+    # Another rescue may have been faster, and by now a worker that lives may have begun it.
+    begun = await manager.list_jobs_async(id=job.id, status="doing")
+    return job.worker_id in [now.worker_id for now in begun]
 
 
 @queue.periodic(cron="43 3 * * *")
