@@ -33,8 +33,8 @@ async def rescue(context: JobContext, timestamp: int) -> None:
         except ConnectorException:
             if await _stalled(manager, job):
                 raise
-            continue
-        log.warning("job rescued", task=job.task_name, job_id=job.id, attempts=job.attempts)
+        else:
+            log.warning("job rescued", task=job.task_name, job_id=job.id, attempts=job.attempts)
 
 
 async def _stalled(manager: JobManager, job: Job) -> bool:
