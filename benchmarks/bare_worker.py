@@ -1,4 +1,4 @@
-"""Procrastinate without a service: what `jobs.py` compares with."""
+"""A bare Procrastinate worker, for comparison in `jobs.py`."""
 
 import logging
 import os
@@ -11,7 +11,7 @@ app = App(connector=PsycopgConnector(conninfo=os.environ["DATABASE_URL"], min_si
 
 @app.task(name="bench.nothing")
 async def nothing() -> None:
-    """Do nothing."""
+    pass
 
 
 if __name__ == "__main__":

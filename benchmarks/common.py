@@ -1,4 +1,4 @@
-"""What the benchmarks share: a render with everything on, processes in a clean environment, and a table."""
+"""Shared by the benchmarks: a render with everything on, processes in a clean environment, and a table."""
 
 import os
 import shutil
@@ -11,10 +11,10 @@ from pathlib import Path
 import yaml
 
 PROJECT = Path(__file__).parents[1]
-UV = os.environ.get("UV", "uv")  # `uv run` says where it is
+UV = os.environ.get("UV", "uv")  # `uv run` sets UV
 
-# An interpreter that writes no bytecode compiles everything at each start: Copier takes three times as long then. And
-# what belongs to this project's own environment must not lead a tool away from the render's.
+# Without bytecode files, Copier takes three times as long. Variables of this project's environment lead
+# tools of the render to the wrong environment.
 ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
@@ -23,7 +23,7 @@ ENVIRONMENT = {
 
 
 def run(*command: str | Path, folder: Path = PROJECT) -> str:
-    """The output of a command. When it fails, so does the benchmark, with what the command said."""
+    """Run a command and return its output. If it fails, the benchmark fails with that output."""
     done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(map(str, command))} failed:\n{done.stdout}{done.stderr}")
@@ -31,14 +31,14 @@ def run(*command: str | Path, folder: Path = PROJECT) -> str:
 
 
 def commit(folder: Path) -> None:
-    """Make a git repository of `folder`, with everything in it committed."""
+    """Make a git repository of `folder` and commit everything."""
     run("git", "init", "--quiet", folder)
     run("git", "-C", folder, "add", "--all", "--force")
     run("git", "-C", folder, "-c", "user.name=bench", "-c", "user.email=", "commit", "--quiet", "--message=All")
 
 
 def copy_template(folder: Path) -> None:
-    """Put this template, as it stands in the working tree, into a git repository of its own."""
+    """Copy the working tree of this template into a new git repository."""
     for name in run("git", "ls-files", "--cached", "--others", "--exclude-standard").splitlines():
         if (source := PROJECT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -47,13 +47,13 @@ def copy_template(folder: Path) -> None:
 
 
 def copier(template: Path, folder: Path, *options: str) -> list[str]:
-    """The command that renders `template`."""
-    program = shutil.which("copier") or sys.exit("copier is missing: run this by `uv run python benchmarks/…`")
+    """Return the command that renders `template`."""
+    program = shutil.which("copier") or sys.exit("Missing program copier: run `uv run python benchmarks/…`.")
     return [program, "copy", "--quiet", "--vcs-ref=HEAD", "--defaults", *options, str(template), str(folder)]
 
 
 def everything() -> list[str]:
-    """The options that switch all features on."""
+    """Return the options that switch on all features."""
     questions = yaml.safe_load((PROJECT / "copier.yml").read_text("utf-8"))
     return [f"--data=features={list(questions['features']['choices'].values())}"]
 
@@ -63,13 +63,13 @@ def median(values: Sequence[float]) -> float:
 
 
 def spread(values: Sequence[float], form: str = "{:.2f}") -> str:
-    """The median, and between which values the rest lies: how noisy the machine was."""
+    """Return the median with the lowest and highest value, which show how noisy the machine was."""
     low, high = form.format(min(values)), form.format(max(values))
     return f"{form.format(median(values))} ({low}-{high})"
 
 
 def table(*rows: Sequence[str]) -> None:
-    """Print rows in columns; the first row names them."""
+    """Print rows in columns, after a row of names."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for number, row in enumerate(rows):
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,10 +1,10 @@
-"""Rows a second and memory of a rendered service's pipeline on each engine, beside the engine alone.
+"""Rows per second and memory of a service's pipeline on each engine, compared with the engine alone.
 
     uv run python benchmarks/data.py [--rows 10000000] [--rounds 3] [--engines polars,duckdb] [--service FOLDER]
 
-Both sides compute the same sales from the same Parquet files, in turns, each in a process of its own whose start and
-imports are part of it; that they agree is checked. Memory is what all processes of a side hold together at the most,
-looked at every 50 ms. At the end, the pipeline's statistic beside the same in plain Python.
+Both sides compute the same sales from the same Parquet files, alternately, each in a process whose start and imports
+count. Their results are compared. Memory is the maximum of all processes of a side together, read every 50 ms. At the
+end, the pipeline's statistic is compared with plain Python.
 """
 
 import argparse
@@ -26,7 +26,7 @@ import sys
 from datetime import date, timedelta
 from pathlib import Path
 import polars as pl
-from app.pipeline.sample import sample
+from app.sales.sample import sample
 folder, files, orders = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 rows = 0
 for number in range(files):
@@ -40,7 +40,7 @@ print(rows)
 STATISTIC = """
 import random, statistics, time
 import numpy as np
-from app.pipeline.statistics import bootstrap_mean
+from app.core.pipeline import bootstrap_mean
 draws = random.Random(0)
 values = [draws.randrange(10_000) for _ in range(10_000)]
 started = time.perf_counter()
@@ -52,7 +52,7 @@ print((time.perf_counter() - middle) / (middle - started))
 
 
 class Run(NamedTuple):
-    """What one process took: seconds from its start to its end, and MiB at the most."""
+    """Seconds of one process from start to end, and its maximum MiB."""
 
     seconds: float
     memory: float
@@ -67,10 +67,10 @@ def main() -> None:
     parser.add_argument("--engines", default=",".join(ENGINES), help="comma-separated")
     parser.add_argument("--service", type=Path, help="a rendered service with data and all groups, not a fresh one")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as room:
-        service = options.service or render(Path(room))
-        python, folder = service / ".venv/bin/python", Path(room) / "rows"
-        # An order has 2 events, or a little less.
+    with tempfile.TemporaryDirectory() as parent:
+        service = options.service or render(Path(parent))
+        python, folder = service / ".venv/bin/python", Path(parent) / "rows"
+        # An order has about two events.
         rows = int(run(python, "-c", SAMPLE, folder, str(FILES), str(options.rows // 30), folder=service))
         found = []
         for engine in options.engines.split(","):
@@ -79,7 +79,7 @@ def main() -> None:
                 for side, runs in sides.items():
                     runs.append(measure(service, python, engine, side, str(folder)))
             if len({tuple(run.sums) for runs in sides.values() for run in runs}) != 1:
-                sys.exit(f"{engine} does not compute the same with and without the service.")
+                sys.exit(f"Different results of {engine} with and without the service.")
             ours, alone = sides.values()
             found.append(
                 (
@@ -121,7 +121,7 @@ def measure(service: Path, *command: str | Path) -> Run:
 
 
 def resident(session: int) -> float:
-    """What the processes of a session hold together, in MiB."""
+    """Return the resident memory of all processes of a session in MiB."""
     pages = 0
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -133,12 +133,12 @@ def resident(session: int) -> float:
     return pages / 256
 
 
-def render(room: Path) -> Path:
-    """A service with the pipeline and every engine, installed."""
-    copy_template(room / "template")
-    run(*copier(room / "template", room / "service", "--data=features=[data]"))
-    run("uv", "sync", "--quiet", "--all-groups", folder=room / "service")
-    return room / "service"
+def render(parent: Path) -> Path:
+    """Render and install a service with the pipeline and all engines."""
+    copy_template(parent / "template")
+    run(*copier(parent / "template", parent / "service", "--data=features=[data]"))
+    run("uv", "sync", "--quiet", "--all-groups", folder=parent / "service")
+    return parent / "service"
 
 
 if __name__ == "__main__":

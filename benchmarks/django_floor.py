@@ -1,7 +1,7 @@
-"""The floor that a Django service is measured against: the least that Django needs for the same answers.
+"""The baseline of a Django service: the minimum that Django needs for the same responses.
 
-No middleware, no token, no log; a persistent connection for each thread of the server, and the same table. Served by
-the service's own Python, by whichever WSGI server is compared with.
+No middleware, token or log; a persistent connection for each server thread, and the same table. Runs with the service's
+own Python, on the compared WSGI server.
 """
 
 import os
@@ -38,10 +38,14 @@ django.setup()
 
 class User(models.Model):  # noqa: DJ008
     name = models.TextField()
-    email = models.TextField()
-    password_hash = models.TextField(null=True)  # noqa: DJ001 -- as the service has it
+    email = models.TextField(null=True)  # noqa: DJ001 -- as in the service
+    password = models.TextField()
+    last_login = models.DateTimeField(null=True)
+    issuer = models.TextField(null=True)  # noqa: DJ001
     subject = models.TextField(null=True)  # noqa: DJ001
-    is_admin = models.BooleanField()
+    is_active = models.BooleanField()
+    is_staff = models.BooleanField()
+    is_admin = models.BooleanField(db_column="is_superuser")
     created_at = models.DateTimeField()
 
     class Meta:

@@ -1,9 +1,9 @@
-"""One engine, once, in a process of its own: run by data.py with the Python of a rendered service.
+"""Runs one engine once, in its own process: started by data.py with the Python of a rendered service.
 
     python engine_rates.py ENGINE service|alone FOLDER
 
-prints the seconds and the sums of what was computed, as JSON. `alone` is the transform of `app.pipeline.transform`
-written straight in the engine, as its own pages would have it.
+Prints the seconds and the computed sums as JSON. `alone` is the transform of `app.sales.transform`, written directly
+for the engine, as its documentation recommends.
 """
 
 import json
@@ -19,9 +19,9 @@ SUMS = ["orders", "paid", "returned", "revenue"]
 
 
 def service(engine: str, folder: Path) -> list[int]:
-    engines, transform = (import_module(f"app.pipeline.{name}") for name in ("engines", "transform"))
-    with engines.engine(engine) as scan:
-        sales = engines.collect(transform.daily_sales(scan(folder / "orders"), scan(folder / "events")))
+    core, transform = import_module("app.core.pipeline"), import_module("app.sales.transform")
+    with core.open_engine(engine) as scan:
+        sales = core.collect(transform.daily_sales(scan(folder / "orders"), scan(folder / "events")))
     return list(sales.select(SUMS).sum().row(0))
 
 
@@ -69,7 +69,7 @@ def dask(folder: Path) -> list[int]:
 
 
 def _by_columns(orders: Any, events: Any) -> list[int]:
-    """What pandas and Dask write alike."""
+    """The transform of pandas and Dask."""
     kinds = {kind: (events.kind == kind).astype("int64") for kind in ("paid", "returned")}
     outcomes = events.assign(**kinds).groupby("order_id")[["paid", "returned"]].max()
     known = orders.merge(outcomes, how="left", left_on="id", right_index=True)

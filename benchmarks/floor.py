@@ -1,6 +1,6 @@
-"""The floor that a service is measured against: the least that FastAPI and SQLAlchemy need for the same answers.
+"""The baseline of a FastAPI service: the minimum that FastAPI and SQLAlchemy need for the same responses.
 
-No middleware, no token, no log; the same server, pool and table. Run by the service's own Python.
+No middleware, token or log; the same server, pool and table. Runs with the service's own Python.
 """
 
 import os
@@ -34,10 +34,13 @@ class User(Base):
 
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     name: Mapped[str] = mapped_column(Text)
-    email: Mapped[str] = mapped_column(Text)
-    password_hash: Mapped[str | None] = mapped_column(Text)
+    email: Mapped[str | None] = mapped_column(Text)
+    password: Mapped[str | None] = mapped_column(Text)
+    last_login: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    issuer: Mapped[str | None] = mapped_column(Text)
     subject: Mapped[str | None] = mapped_column(Text)
-    is_admin: Mapped[bool]
+    is_active: Mapped[bool]
+    is_admin: Mapped[bool] = mapped_column("is_superuser")
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
@@ -46,7 +49,7 @@ class UserResponse(BaseModel):
 
     id: int
     name: str
-    email: str
+    email: str | None
     is_admin: bool
     created_at: datetime
 
@@ -61,7 +64,7 @@ async def live() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@app.get("/users/{user_id}", response_model=UserResponse)
+@app.get("/api/v1/users/{user_id}", response_model=UserResponse)
 async def get_user(user_id: int, db: Annotated[AsyncSession, Depends(get_db)]) -> User:
     user = await db.get(User, user_id)
     if user is None:

@@ -1,4 +1,4 @@
-"""The rates of `jobs.py`, as JSON. Run by the service's own Python, in the service's folder."""
+"""Measures the rates for `jobs.py` and prints them as JSON. Runs with the service's Python, in its folder."""
 
 import json
 import os
@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 import psycopg
-from app.embedded import start
+
+from app.core.database.embedded import start
 
 TASK = "bench.nothing"
 CONCURRENCY = 10
@@ -23,13 +24,13 @@ SECONDS = """
     JOIN procrastinate_jobs ON job_id = procrastinate_jobs.id WHERE task_name = %s AND type IN ('started', 'succeeded')
 """
 SIDES = {
-    "service": [sys.executable, "-m", "app.jobs", "work"],
+    "service": [sys.executable, "-m", "app", "worker"],
     "alone": [sys.executable, str(Path(__file__).with_name("bare_worker.py"))],
 }
 
 
 def rate(connection: psycopg.Connection, command: list[str], workers: int, jobs: int) -> float:
-    """Jobs a second that so many processes do."""
+    """Return the jobs per second of this number of processes."""
     connection.execute("TRUNCATE procrastinate_jobs, procrastinate_workers, procrastinate_periodic_defers CASCADE")
     connection.execute(ENQUEUE, [TASK, jobs])
     processes = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(workers)]
@@ -47,7 +48,7 @@ def rate(connection: psycopg.Connection, command: list[str], workers: int, jobs:
 
 
 def main() -> None:
-    """Print the rates of both sides, which take turns."""
+    """Print the rates of both sides, measured alternately."""
     rounds, jobs = map(int, sys.argv[1:])
     url = start("bench")
     os.environ |= {"DATABASE_URL": url, "WORKER_CONCURRENCY": str(CONCURRENCY), "LOG_FORMAT": "json"}

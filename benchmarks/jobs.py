@@ -1,10 +1,10 @@
-"""Jobs a second of a rendered service's workers, beside Procrastinate alone, on the same database.
+"""Jobs per second of a service's workers, compared with Procrastinate alone, on the same database.
 
     uv run python benchmarks/jobs.py [--framework django] [--rounds 3] [--jobs 2000] [--service FOLDER]
 
-The task does nothing, so what is measured is the queue. Both sides take turns in one run, with one and with four worker
-processes that do ten jobs at a time each. The jobs are there before the first worker starts, and the clock runs from
-the first job that was begun to the last one that ended, as the queue's own events tell.
+The task does nothing, so this measures the queue. Both sides alternate in one run, with one and with four worker
+processes, each with ten concurrent jobs. The jobs exist before the first worker starts. The time runs from the start of
+the first job to the end of the last, by the events of the queue.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from common import ENVIRONMENT, copier, copy_template, run, spread, table
 HERE = Path(__file__).parent
 TASK = '''"""A job that does nothing."""
 
-from app.jobs import queue
+from app.core.jobs import queue
 
 
 @queue.task(name="bench.nothing")
@@ -36,8 +36,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2000)
     parser.add_argument("--service", type=Path, help="a rendered, installed service with jobs, instead of a fresh one")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as room:
-        folder = options.service or render(Path(room), options.framework)
+    with tempfile.TemporaryDirectory() as parent:
+        folder = options.service or render(Path(parent), options.framework)
         command = [folder / ".venv/bin/python", HERE / "job_rates.py", str(options.rounds), str(options.jobs)]
         added = folder / "src/app/bench"
         added.mkdir()
@@ -62,11 +62,11 @@ def main() -> None:
     table(("workers", f"{options.framework}, jobs a second", "Procrastinate alone", "ratio"), *rows)
 
 
-def render(room: Path, framework: str) -> Path:
-    """A service with jobs, installed."""
-    copy_template(room / "template")
-    folder = room / "service"
-    run(*copier(room / "template", folder, f"--data=framework={framework}", "--data=features=[jobs]"))
+def render(parent: Path, framework: str) -> Path:
+    """Render and install a service with jobs."""
+    copy_template(parent / "template")
+    folder = parent / "service"
+    run(*copier(parent / "template", folder, f"--data=framework={framework}", "--data=features=[jobs]"))
     run("uv", "sync", "--quiet", folder=folder)
     return folder
 

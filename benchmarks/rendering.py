@@ -1,9 +1,9 @@
-"""How long a render takes beside Copier's own cost, and how long from nothing to green.
+"""Time of a render compared with Copier's own cost, and time from nothing to green tests.
 
     uv run python benchmarks/rendering.py [--rounds 10] [--no-green]
 
-Both templates are rendered in turn, as whole processes. The other template holds what this one renders, file by file,
-as plain files without a question: what Copier costs whatever a template does.
+Both templates are rendered alternately, as whole processes. The other template contains the rendered files as plain
+files, without questions: the minimum cost of Copier.
 """
 
 import argparse
@@ -25,19 +25,19 @@ def wall(*command: str, folder: Path) -> float:
     return time.perf_counter() - started
 
 
-def render_both(room: Path, rounds: int) -> list[list[str]]:
-    """Render this template and the plain one in turn."""
-    template, plain, rendered = room / "template", room / "plain", room / "rendered"
+def render_both(folder: Path, rounds: int) -> list[list[str]]:
+    """Render this template and the plain one alternately."""
+    template, plain, rendered = folder / "template", folder / "plain", folder / "rendered"
     copy_template(template)
-    run(*copier(template, rendered, *everything()), folder=room)
+    run(*copier(template, rendered, *everything()), folder=folder)
     shutil.copytree(rendered, plain / "template")
     (plain / "copier.yml").write_text("_subdirectory: template\n", "utf-8")
     commit(plain)
     ours: list[float] = []
     floor: list[float] = []
     for number in range(rounds):
-        ours.append(wall(*copier(template, room / f"ours-{number}", *everything()), folder=room))
-        floor.append(wall(*copier(plain, room / f"plain-{number}"), folder=room))
+        ours.append(wall(*copier(template, folder / f"ours-{number}", *everything()), folder=folder))
+        floor.append(wall(*copier(plain, folder / f"plain-{number}"), folder=folder))
     files = sum(path.is_file() for path in rendered.rglob("*"))
     ratios = [one / other for one, other in zip(ours, floor, strict=True)]
     return [
@@ -48,15 +48,15 @@ def render_both(room: Path, rounds: int) -> list[list[str]]:
     ]
 
 
-def nothing_to_green(room: Path, framework: str) -> list[list[str]]:
-    """Render the default answers, install and test; before that, once to warm the caches of packages.
+def nothing_to_green(folder: Path, framework: str) -> list[list[str]]:
+    """Render the default answers, install and test, after one run that fills the package caches.
 
-    The install asks no registry: whether what is cached is still the newest takes as long as the network does.
+    The installation does not ask the registry, because that time depends on the network.
     """
-    template = room / "template"
+    template = folder / "template"
     for name, asking in (("warm", ()), ("green", ("--offline",))):
-        folder = room / f"{framework}-{name}"
-        steps = {"render": wall(*copier(template, folder, f"--data=framework={framework}"), folder=room)}
+        folder = folder / f"{framework}-{name}"
+        steps = {"render": wall(*copier(template, folder, f"--data=framework={framework}"), folder=folder)}
         steps["install"] = wall(UV, "sync", "--quiet", *asking, folder=folder)
     steps["tests"], passed, state = tested(folder, "poe", "test")
     again, _, again_state = tested(folder, "poe", "test")
@@ -71,7 +71,7 @@ def nothing_to_green(room: Path, framework: str) -> list[list[str]]:
 
 
 def tested(folder: Path, *command: str) -> tuple[float, str, str]:
-    """How long the tests take, how many pass, and whether all do."""
+    """Return the seconds of the tests, how many passed, and whether all did."""
     started = time.perf_counter()
     tests = subprocess.run(
         [UV, "run", *command], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False

@@ -1,12 +1,11 @@
-"""What a rendered service costs beside a bare application of its framework, on the same database.
+"""Cost of a rendered service compared with a bare application of its framework, on the same database.
 
     uv run python benchmarks/serving.py [--framework django] [--rounds 5] [--seconds 4] [--servers] [--service FOLDER]
 
-Renders the service with everything on, installs it as production does, and starts both as one serving process each,
-with a PostgreSQL that the service's development dependencies bring along. Where there are two cores, the servers have
-one for themselves; wrk and PostgreSQL share the rest. Runs take turns, and each ratio is that of two runs side by side,
-so a machine that is busy with something else shows in the spread and less in the ratio. What it hardly changes is the
-time that a core worked for a request: it stands beside the rates. Linux only; needs wrk.
+Renders the service with everything on, installs it as in production, and starts both as one process each, with an
+embedded PostgreSQL. With two cores, the servers have one core for themselves; wrk and PostgreSQL share the others. Runs
+alternate, and each ratio is of two adjacent runs, so that other load changes the spread more than the ratio. The CPU
+time of a request, printed beside the rates, depends little on other load. Linux only; needs wrk.
 """
 
 import argparse
@@ -48,7 +47,7 @@ def pinned(cores: Sequence[int], *command: str | Path) -> list[str]:
 
 
 class Floor(NamedTuple):
-    """What is asked for, which bare application answers it too, and at how many times its rate at least."""
+    """A request, the bare application that also answers it, and the minimum ratio of their rates."""
 
     path: str
     command: tuple[str | Path, ...]
@@ -56,7 +55,7 @@ class Floor(NamedTuple):
 
 
 class Framework(NamedTuple):
-    """How a service of this framework is measured. Commands are programs of its own environment."""
+    """How to measure a service of this framework. The commands are programs of its own environment."""
 
     floors: tuple[Floor, ...]
     bare_import: str
@@ -64,7 +63,7 @@ class Framework(NamedTuple):
     other: str
     other_command: tuple[str, ...]
     needs: tuple[str, ...]
-    """What only the benchmark installs."""
+    """Packages that only the benchmark installs."""
 
 
 FASTAPI_FLOOR = ("python", HERE / "floor.py")
@@ -72,7 +71,7 @@ GRANIAN = ("granian", "--interface=wsgi", f"--blocking-threads={5 * POOL_SIZE + 
 GUNICORN = ("gunicorn", "--workers=1", "--no-control-socket", "--log-level=warning")
 FRAMEWORKS = {
     "fastapi": Framework(
-        floors=(Floor("/health/live", FASTAPI_FLOOR, 0.75), Floor("/users/1", FASTAPI_FLOOR, 1.0)),
+        floors=(Floor("/health/live", FASTAPI_FLOOR, 0.75), Floor("/api/v1/users/1", FASTAPI_FLOOR, 1.0)),
         bare_import="import fastapi, sqlalchemy.ext.asyncio",
         server="uvicorn",
         other="granian",
@@ -85,19 +84,24 @@ FRAMEWORKS = {
     "django": Framework(
         floors=(
             Floor("/health/live", (*GRANIAN, "django_floor:application"), 0.7),
-            Floor("/users/1", (*GUNICORN, "--worker-class=sync", "django_floor:application"), 1.0),
+            Floor("/api/v1/users/1", (*GUNICORN, "--worker-class=sync", "django_floor:application"), 1.0),
         ),
         bare_import="import django.core.wsgi, django.db.models, psycopg",
         server="granian",
         other="gunicorn gthread",
-        other_command=(*GUNICORN, "--worker-class=gthread", f"--threads={POOL_SIZE}", "app.wsgi:application"),
+        other_command=(
+            *GUNICORN,
+            "--worker-class=gthread",
+            f"--threads={POOL_SIZE}",
+            "app.core.http.application:application",
+        ),
         needs=("gunicorn",),
     ),
 }
 
 
 class Server(NamedTuple):
-    """A process that serves, and how long it took from its start to its first 200."""
+    """A serving process, and the seconds from its start to its first 200."""
 
     process: subprocess.Popen[bytes]
     port: int
@@ -124,29 +128,29 @@ class Server(NamedTuple):
             process.wait()
 
     def resident(self) -> int:
-        """Resident memory in bytes of all its processes; what they share counts once."""
+        """Return the resident memory of all its processes in bytes; shared memory counts once."""
         maps = [Path(f"/proc/{pid}/smaps_rollup").read_text("ascii") for pid in self.processes()]
         own = [_kilobytes(text, "Private_Clean") + _kilobytes(text, "Private_Dirty") for text in maps]
         return (sum(own) + max(_kilobytes(text, "Rss") - mine for text, mine in zip(maps, own, strict=True))) * 1024
 
     def peak(self) -> int:
-        """How much all its processes had at most since `forget_peak`, each counted whole."""
+        """Return the maximum memory of all its processes since `forget_peak`; shared memory counts for each."""
         status = [Path(f"/proc/{pid}/status").read_text("ascii") for pid in self.processes()]
         return sum(_kilobytes(text, "VmHWM") for text in status) * 1024
 
     def forget_peak(self) -> int:
-        """Start anew with what they have now, and return it."""
+        """Reset the maximum to the current memory, and return it."""
         for pid in self.processes():
             Path(f"/proc/{pid}/clear_refs").write_text("5", "ascii")
         return self.peak()
 
     def worked(self) -> float:
-        """Seconds of a core that its processes took so far."""
+        """Return the CPU seconds of its processes."""
         status = [Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split() for pid in self.processes()]
         return sum(int(fields[11]) + int(fields[12]) for fields in status) / os.sysconf("SC_CLK_TCK")
 
     def processes(self) -> list[int]:
-        """The one that was started and its children: granian and gunicorn watch over the one that serves."""
+        """Return the started process and its children: granian and gunicorn supervise the serving process."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text("ascii")
         return [self.process.pid, *map(int, children.split())]
 
@@ -177,13 +181,13 @@ def request(
 
 
 class Load(NamedTuple):
-    """What wrk measured."""
+    """A measurement of wrk."""
 
     rate: float
     p50: float
     p99: float
     work: float
-    """Of the server's processes, milliseconds of a core for a request."""
+    """CPU milliseconds of the server's processes for a request."""
 
     @classmethod
     def put(cls, server: Server, path: str, seconds: int, token: str = "") -> Self:
@@ -209,14 +213,14 @@ def _milliseconds(said: str, percent: int) -> float:
 
 
 class Service:
-    """A rendered service in a folder, installed twice: as production has it, and with what brings PostgreSQL along."""
+    """A rendered service, installed twice: as in production, and with the embedded PostgreSQL."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.framework = FRAMEWORKS["django" if (folder / "manage.py").exists() else "fastapi"]
         self.production = folder / ".venv-production" / "bin"
         run(UV, "sync", "--quiet", folder=folder)
-        # Bytecode is compiled when an image is built, not when a container starts.
+        # Compiled as in an image: not when a container starts.
         self._uv("sync", "--quiet", "--no-dev", "--compile-bytecode")
         python = str(self.production / "python")
         self._uv("pip", "install", "--quiet", "--python", python, "--compile-bytecode", *self.framework.needs)
@@ -233,11 +237,11 @@ class Service:
         }
 
     @classmethod
-    def render(cls, room: Path, framework: str) -> Self:
-        copy_template(room / "template")
+    def render(cls, parent: Path, framework: str) -> Self:
+        copy_template(parent / "template")
         options = [*everything(), f"--data=framework={framework}"]
-        run(*copier(room / "template", room / "service", *options), folder=room)
-        return cls(room / "service")
+        run(*copier(parent / "template", parent / "service", *options), folder=parent)
+        return cls(parent / "service")
 
     def _uv(self, *arguments: str) -> None:
         environment = ENVIRONMENT | {"UV_PROJECT_ENVIRONMENT": str(self.production.parent)}
@@ -245,7 +249,7 @@ class Service:
 
     @contextmanager
     def database(self) -> Iterator[Callable[[str], None]]:
-        """PostgreSQL with migrated, empty tables; gives what runs a statement there."""
+        """Start PostgreSQL with migrated, empty tables. Yield a function that runs a statement there."""
         command = pinned(CLIENTS, self.folder / ".venv/bin/python", HERE / "postgres.py")
         with subprocess.Popen(
             command, cwd=self.folder, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -275,7 +279,7 @@ class Service:
         )
 
     def serving(self, *, by: Sequence[str | Path] = ("python", "-m", "app", "serve")) -> Running:
-        """The service, by the command of production or another."""
+        """Start the service, with the production command or another."""
         program, *arguments = by
         return Server.started(self.folder, self.environment, self.production / program, *arguments)
 
@@ -286,7 +290,7 @@ class Service:
 def log_in(server: Server) -> str:
     form = urlencode({"username": ADMIN, "password": PASSWORD})
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    status, body = request(server.port, "POST", "/auth/token", form, headers)
+    status, body = request(server.port, "POST", "/api/v1/auth/token", form, headers)
     if status != 200:
         sys.exit(f"the log-in answers {status}: {body.decode()}")
     token: str = json.loads(body)["access_token"]
@@ -296,11 +300,11 @@ def log_in(server: Server) -> str:
 def compare(
     floor: Floor, ours: Server, theirs: Server, names: tuple[str, str], options: argparse.Namespace
 ) -> list[list[str]]:
-    """The same request to both, in turn."""
+    """Send the same request to both, alternately."""
     path, target = floor.path, f">= {floor.target}" if floor.target else ""
     token = log_in(ours)
     for server in (ours, theirs):
-        Load.put(server, path, 1, token)  # connects the pool and warms the caches
+        Load.put(server, path, 1, token)  # warm-up: pool and caches
     pairs = [
         [Load.put(server, path, options.seconds, token) for server in (theirs, ours)] for _ in range(options.rounds)
     ]
@@ -326,14 +330,14 @@ def _latencies(loads: Sequence[Load]) -> str:
 
 def add_users(execute: Callable[[str], None]) -> None:
     execute(
-        "INSERT INTO users (name, email, password_hash)"
+        "INSERT INTO users (name, email, password)"
         " SELECT 'User ' || n, 'user' || n || '@example.com', 'none' FROM generate_series(1, 1000000) AS n"
     )
     execute("VACUUM ANALYZE users")
 
 
 def export(server: Server) -> list[list[str]]:
-    """A million users out of a process that has just answered its first requests."""
+    """Export a million users from a process that has answered only its first requests."""
     token = log_in(server)
     before = server.forget_peak()
     started = time.perf_counter()
@@ -344,7 +348,7 @@ def export(server: Server) -> list[list[str]]:
         seconds = time.perf_counter() - started
         peak = server.peak()
     if lines != EXPORTED + 1:
-        sys.exit(f"the export ended after {lines} of {EXPORTED + 1} users")
+        sys.exit(f"The export ended after {lines} of {EXPORTED + 1} users.")
     return [
         [f"export of {EXPORTED:,} users, first byte", f"{first_byte * 1000:.0f} ms", "<= 100"],
         ["  memory grows by", f"{(peak - before) / MEBIBYTE:.1f} MiB", "< 40"],
@@ -355,12 +359,12 @@ def export(server: Server) -> list[list[str]]:
 @contextmanager
 def exporting(server: Server, token: str) -> Iterator[http.client.HTTPResponse]:
     with closing(http.client.HTTPConnection("127.0.0.1", server.port)) as connection:
-        connection.request("GET", "/users/export", headers={"Authorization": f"Bearer {token}"})
+        connection.request("GET", "/api/v1/users/export", headers={"Authorization": f"Bearer {token}"})
         yield connection.getresponse()
 
 
 def rest(response: http.client.HTTPResponse) -> int:
-    """How many lines come until the end, or until the server breaks off."""
+    """Count the lines until the end, or until the server closes the connection."""
     lines = 0
     try:
         while chunk := response.read1(MEBIBYTE):
@@ -371,7 +375,7 @@ def rest(response: http.client.HTTPResponse) -> int:
 
 
 def stop(server: Server) -> list[list[str]]:
-    """SIGTERM in the midst of an export."""
+    """Send SIGTERM during an export."""
     with exporting(server, log_in(server)) as response:
         lines = response.read(MEBIBYTE).count(b"\n")
         server.process.terminate()
@@ -385,7 +389,7 @@ def stop(server: Server) -> list[list[str]]:
 
 
 def wait(server: Server, execute: Callable[[str], None]) -> list[list[str]]:
-    """Twice as many readers of a locked table as the service has connections, and a probe meanwhile."""
+    """Start twice as many readers of a locked table as the service has connections, and a probe."""
     token = log_in(server)
     answered: list[tuple[int, float]] = []
 
@@ -396,7 +400,7 @@ def wait(server: Server, execute: Callable[[str], None]) -> list[list[str]]:
 
     lock = f"BEGIN; LOCK TABLE users; SELECT pg_sleep({4 * TIMEOUT}); COMMIT"
     threads = [threading.Thread(target=execute, args=(lock,))]
-    threads += [threading.Thread(target=lambda: answered.append(ask("/users/1"))) for _ in range(2 * POOL_SIZE)]
+    threads += [threading.Thread(target=lambda: answered.append(ask("/api/v1/users/1"))) for _ in range(2 * POOL_SIZE)]
     for thread in threads:
         thread.start()
         time.sleep(0.5 if thread is threads[0] else 0)
@@ -413,7 +417,7 @@ def wait(server: Server, execute: Callable[[str], None]) -> list[list[str]]:
 
 
 def starts(service: Service, rounds: int) -> list[list[str]]:
-    """Starts of the service, of the bare application and of a bare import in turn."""
+    """Start the service, the bare application and a bare import alternately."""
     ours: list[float] = []
     bare: list[float] = []
     imports: list[float] = []
@@ -431,7 +435,7 @@ def starts(service: Service, rounds: int) -> list[list[str]]:
             with running as server:
                 seconds.append(server.seconds)
                 sizes.append(server.resident() / MEBIBYTE)
-    del ours[0], bare[0], imports[0]  # the first read everything from the disk
+    del ours[0], bare[0], imports[0]  # the first start reads from the disk
     ratios = [one / other for one, other in zip(ours, bare, strict=True)]
     return [
         ["start to first 200", f"{spread(ours)} s", "<= 1.0"],
@@ -457,7 +461,7 @@ def measure(service: Service, options: argparse.Namespace) -> Iterator[list[str]
 
 
 def servers(service: Service, options: argparse.Namespace) -> Iterator[list[str]]:
-    """The server that the service has beside another, and what else is asked of either."""
+    """Compare the service's server with another one."""
     framework = service.framework
     names = framework.other, framework.server
     commands: dict[str, dict[str, Sequence[str | Path]]] = {framework.other: {"by": framework.other_command}}
@@ -487,10 +491,10 @@ def main() -> None:
     parser.add_argument("--service", type=Path, help="a rendered service, instead of a fresh render")
     options = parser.parse_args()
     if not shutil.which("wrk"):
-        sys.exit("wrk is missing; install it, for example by: apt-get install wrk")
-    with tempfile.TemporaryDirectory(prefix="bench-") as room:
+        sys.exit("Missing program wrk: install it, for example with `apt-get install wrk`.")
+    with tempfile.TemporaryDirectory(prefix="bench-") as parent:
         service = (
-            Service(options.service.resolve()) if options.service else Service.render(Path(room), options.framework)
+            Service(options.service.resolve()) if options.service else Service.render(Path(parent), options.framework)
         )
         rows = (servers if options.servers else measure)(service, options)
         table(["what", "median (lowest-highest)", "target"], *rows)

@@ -1,4 +1,4 @@
-"""The template as it stands in the working tree, what is rendered from it, and what is installed."""
+"""Fixtures: the template from the working tree, its renders, and installed renders."""
 
 import os
 import shutil
@@ -10,6 +10,7 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,7 +26,7 @@ POETRY_EXPORT = "poetry-plugin-export==1.10.1"
 POETRY_MIRROR = "poetry-plugin-pypi-mirror==0.6.5"
 PIPX = "pipx==1.18.4"
 
-# All that a service of production must be told besides its database, whatever it holds.
+# The settings that production requires besides the database, with any feature.
 PRODUCTION = {
     "ENVIRONMENT": "production",
     "SECRET_KEY": "Zm9yIHRoZSB0ZXN0cywgYW5kIG9ubHkgZm9yIHRoZW0",
@@ -37,9 +38,9 @@ PRODUCTION = {
 
 
 def once(named: Mapping[str, Mapping[str, str]], *, quick: Container[str] | None = None) -> list[Any]:
-    """Answers as parameters of a fixture, such that one worker renders and installs them for all tests of them.
+    """Parametrize a fixture by answers, so that one worker renders and installs each set for all its tests.
 
-    With `quick`, the tests of all others are deep.
+    With `quick`, the tests of all other sets are deep.
     """
     found = []
     for name, answers in named.items():
@@ -51,23 +52,23 @@ def once(named: Mapping[str, Mapping[str, str]], *, quick: Container[str] | None
 
 
 def working_tree(folder: str = ".") -> list[Path]:
-    """The files that git knows or would add."""
+    """Return the files that git tracks or would add."""
     listed = ("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", "--", folder)
     names = subprocess.run(listed, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.split("\0")
     return [Path(name) for name in names if name and (REPOSITORY / name).exists()]
 
 
 def find_uv() -> Path:
-    """The program itself: a shim in front of it may not work in the folders that the tests make."""
+    """Return uv itself: a shim before it on the PATH may not work in temporary folders."""
     uv = os.environ.get("UV") or shutil.which("uv")
     assert uv, "The tests need uv: run them with `uv run pytest`."
     return Path(uv)
 
 
 def clean_environment() -> dict[str, str]:
-    """What a new terminal has: nothing of this test run, no settings of the developer, an identity for git.
+    """Return the environment of a new terminal, with an identity for git and without variables of this run.
 
-    Nothing says that a pipeline is running either: tools colour what they print there, and tests read it.
+    Variables of CI are removed too, because tools colour their output there.
     """
     of_this_run = ("GIT_", "PYTEST_", "PYTHON", "VIRTUAL_ENV")
     of_pipelines = {"CI", "GITHUB_ACTIONS", "GITLAB_CI", "CLICOLOR_FORCE", "FORCE_COLOR", "NO_COLOR"}
@@ -89,14 +90,14 @@ def clean_environment() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Project:
-    """A folder, and the commands that are run in it as a person would."""
+    """A folder, and commands that run in it."""
 
     path: Path
     environment: Mapping[str, str] = field(default_factory=clean_environment)
     manager: str = "uv"
 
     def run(self, *command: str | Path, fails: bool = False) -> str:
-        """All that the command printed; whether it fails is checked."""
+        """Run a command and return its output. Assert that it succeeds, or fails with `fails=True`."""
         done = subprocess.run(
             command,
             cwd=self.path,
@@ -113,11 +114,11 @@ class Project:
         return done.stdout
 
     def run_inside(self, *command: str, fails: bool = False) -> str:
-        """The same in the environment that the package manager made, as in `uv run` and `poetry run`."""
+        """Run a command in the environment of the package manager, as with `uv run` and `poetry run`."""
         return self.run(self.manager, "run", *command, fails=fails)
 
     def python(self) -> Path:
-        """That of the environment: it is the same process that a signal reaches."""
+        """Return the interpreter itself, so that a signal reaches the right process."""
         return Path(self.run_inside("python", "-c", "import sys; print(sys.executable)").splitlines()[-1])
 
     def commit(self, message: str = "Change") -> None:
@@ -129,7 +130,7 @@ class Project:
         return tomllib.loads((self.path / name).read_text())
 
     def files(self) -> set[Path]:
-        """The paths that were rendered, not what was made of them since."""
+        """Return the paths of all files, without `.git`."""
         return {
             path.relative_to(self.path) for path in self.path.rglob("*") if path.is_file() and ".git" not in path.parts
         }
@@ -140,9 +141,9 @@ def data(answers: Answers) -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Name each test's group where pytest-xdist's scheduler reads it.
+    """Write the group of each test where the scheduler of pytest-xdist reads it.
 
-    pytest-xdist 3.8 writes it to `_nodeid`, which pytest 9.2 does not read: every worker installed every profile.
+    pytest-xdist 3.8 writes it to `_nodeid`, which pytest 9.2 does not read: every worker would install every profile.
     """
     if getattr(config.option, "loadgroup", False):
         for item in items:
@@ -153,7 +154,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", autouse=True)
 def copier_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Not the developer's, which may hold answers and trust."""
+    """Hide the developer's settings of Copier, which may contain answers and trust."""
     settings = tmp_path_factory.mktemp("copier") / "settings.yml"
     settings.write_text("trust: []\n")
     with pytest.MonkeyPatch.context() as patch:
@@ -163,21 +164,21 @@ def copier_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that all workers of this run have in common."""
+    """Return the folder that all workers of this run share."""
     own = tmp_path_factory.getbasetemp()
     return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @contextmanager
 def made_once(folder: Path) -> Iterator[bool]:
-    """Whether the folder is still to be made. Workers that want it too wait until it is."""
+    """Yield whether the folder must still be made. Other workers wait until it is."""
     with FileLock(folder.with_name(f"{folder.name}.lock")):
         yield not folder.exists()
 
 
 @pytest.fixture(scope="session")
 def template(shared: Path) -> Path:
-    """A repository with one release, made of what is in the working tree and not ignored."""
+    """Return a git repository with one release of the working tree."""
     folder = shared / "template"
     with made_once(folder) as wanted:
         if wanted:
@@ -196,7 +197,7 @@ def release(template: Path, tag: str) -> None:
 
 @pytest.fixture(scope="session")
 def render(template: Path, shared: Path) -> Callable[..., Project]:
-    """Renders through the command line as README.md does, each set of answers once: not to be changed by a test."""
+    """Render each set of answers once, with the command line. Tests must not change the result."""
 
     def render(**answers: str) -> Project:
         given = sorted(without_defaults(answers).items())
@@ -213,7 +214,7 @@ def render(template: Path, shared: Path) -> Callable[..., Project]:
 
 @pytest.fixture
 def project(render: Callable[..., Project], tmp_path: Path) -> Callable[..., Project]:
-    """A render to be changed: a copy of its own, under git."""
+    """Copy a render into a new git repository, which the test can change."""
 
     def project(**answers: str) -> Project:
         copy = Project(tmp_path / "project")
@@ -226,9 +227,9 @@ def project(render: Callable[..., Project], tmp_path: Path) -> Callable[..., Pro
 
 @pytest.fixture(scope="session")
 def poetry(workshop: Path) -> dict[str, str]:
-    """The environment of a Poetry, and what its tasks take besides, that only these tests use.
+    """Install Poetry and the tools of its tasks, and return their environment.
 
-    By itself it asks its index in a way that mirrors and proxies do not answer; the plugin makes it ask as pip does.
+    Poetry's own requests to an index fail behind mirrors and proxies; the plugin makes the requests of pip.
     """
     tools = workshop / "poetry"
     tools.mkdir()
@@ -250,21 +251,26 @@ def poetry(workshop: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def workshop() -> Iterator[Path]:
-    """A folder for what runs. Not pytest's own: it takes that one's permissions away from others, at each start of any
-    pytest, and where root runs the tests, the embedded PostgreSQL is another user."""
+    """Yield a folder for processes.
+
+    pytest's own temporary folder does not work: each start of pytest removes the permissions of other users, and the
+    embedded PostgreSQL runs as another user if root runs the tests.
+    """
     with TemporaryDirectory(prefix="moai-") as folder:
+        Path(folder).chmod(0o755)
         yield Path(folder)
 
 
 @pytest.fixture(scope="session")
 def installed(render: Callable[..., Project], request: pytest.FixtureRequest, workshop: Path) -> Callable[..., Project]:
-    """Renders, puts under git and installs, each set of answers once. What mypy knows of packages is known to all."""
+    """Render, commit and install each set of answers once. All share the cache of mypy."""
     done: dict[frozenset[tuple[str, str]], Project] = {}
+    numbers = count()
 
     def installed(**answers: str) -> Project:
         key = frozenset(without_defaults(answers).items())
         if key not in done:
-            path = workshop / str(len(done)) / "my-service"
+            path = workshop / str(next(numbers)) / "my-service"
             shutil.copytree(render(**answers).path, path)
             manager = answers.get("package_manager", "uv")
             environment = request.getfixturevalue("poetry") if manager == "poetry" else clean_environment()
@@ -280,6 +286,6 @@ def installed(render: Callable[..., Project], request: pytest.FixtureRequest, wo
 
 @pytest.fixture(params=once(PROFILES))
 def service(installed: Callable[..., Project], request: pytest.FixtureRequest) -> Project:
-    """An installed render of each profile."""
+    """Return an installed render of each profile."""
     answers: Answers = request.param
     return installed(**answers)

@@ -1,4 +1,4 @@
-"""What a rendered file says, as whoever reads it understands it. A mistake of its syntax is raised."""
+"""Parsers of rendered files by suffix. Each raises an error for invalid syntax."""
 
 import ast
 import json
@@ -33,7 +33,7 @@ def read_shell(text: str) -> object:
 
 
 def read_markdown(text: str) -> object:
-    """Its blocks, and in each what stands as text, code, link … one after the other."""
+    """Return the blocks with their text, code and links in order."""
 
     def said(token: Token) -> object:
         runs = groupby(token.children or [], key=lambda child: child.type)
@@ -47,12 +47,13 @@ READERS: dict[str, Callable[[str], object]] = {
     ".json": json.loads,
     ".md": read_markdown,
     ".py": ast.parse,
+    ".py-tpl": ast.parse,  # of Django's `startapp`; the placeholders are in text
     ".sh": read_shell,
     ".toml": tomllib.loads,
     ".yaml": lambda text: list(yaml.safe_load_all(text)),
     ".yml": lambda text: list(yaml.safe_load_all(text)),
     "Dockerfile": read_dockerfile,
-    # Read by people, or line by line.
+    # Text for people, or without a parser.
     ".dockerignore": str,
     ".editorconfig": str,
     ".env": str,

@@ -1,5 +1,7 @@
-"""What copier.yml asks, and the sets of answers that the tests render: all from copier.yml itself, so that a question
-or a choice that comes later is covered without anyone remembering."""
+"""The questions of copier.yml, and the answers that the tests render.
+
+All of it is read from copier.yml, so that new questions and choices are covered automatically.
+"""
 
 import re
 from collections.abc import Mapping
@@ -19,7 +21,7 @@ QUESTIONS: dict[str, dict[str, Any]] = {
 }
 TEXTS = [name for name, question in QUESTIONS.items() if "when" not in question and "choices" not in question]
 
-# One for each free text, accepted everywhere, and hard on the file that swallows it.
+# A valid answer to each free text that breaks a file without escaping.
 HOSTILE = {
     "project_name": 'it\'s "{{ 7*7 }}" \\ `$(id)` # [e](f) ]]> 👩‍👩‍👧',
     "project_slug": "a-name-of-as-many-characters-as-it-may-0",
@@ -29,7 +31,7 @@ HOSTILE = {
 }
 
 type Answers = Mapping[str, str]
-type Levels = dict[str, str]  # of each factor: a choice, an option that is on or off, texts that are hostile or not
+type Levels = dict[str, str]  # the level of each factor: a choice, on or off, default or hostile
 
 
 def choices(question: str) -> list[str]:
@@ -38,7 +40,7 @@ def choices(question: str) -> list[str]:
 
 
 def factors() -> dict[str, list[str]]:
-    """All that can be answered, the default first: a choice, each option of several, a text or a hostile one."""
+    """Return each choice with its levels, the default first. A multiple choice has one factor for each option."""
     found: dict[str, list[str]] = {}
     for name, question in QUESTIONS.items():
         if question.get("multiselect"):
@@ -52,19 +54,19 @@ def factors() -> dict[str, list[str]]:
 
 
 def typed(options: list[str]) -> str:
-    """Several options, as a person types them behind `--data`."""
+    """Return options in the syntax of `--data`."""
     return f"[{', '.join(options)}]"
 
 
 def without_defaults(answers: Answers) -> Answers:
-    """The same render with fewer words, so that it is made once."""
+    """Return the answers that differ from the defaults, so that equal renders are made once."""
     defaults = {name: question["default"] for name, question in QUESTIONS.items() if "choices" in question}
     shown = {name: typed(default) if isinstance(default, list) else default for name, default in defaults.items()}
     return dict(answers.items() - shown.items())
 
 
 def answers(levels: Levels) -> Answers:
-    """What is typed to get these levels."""
+    """Return the answers that produce these levels."""
     given: dict[str, str] = {}
     for name, question in QUESTIONS.items():
         if question.get("multiselect"):
@@ -77,15 +79,15 @@ def answers(levels: Levels) -> Answers:
 
 
 def label(levels: Levels) -> str:
-    """What is chosen, on and hostile, as a name."""
+    """Return the chosen levels as a name."""
     words = {"on": "{}", "off": "", "default": "", "hostile": "hostile-{}"}
     named = [words.get(level, level).format(re.split(r"[._]", factor)[-1]) for factor, level in levels.items()]
     return "-".join(filter(None, named))
 
 
 def pairs(factors: dict[str, list[str]], *promised: Levels) -> list[Levels]:
-    """A covering array, the smallest of many: each pair of levels of each two factors stands in a row, and so does what
-    is promised. The first row holds what comes first."""
+    """A covering array: each pair of levels of any two factors is in a row, and so is each promised row. The first row
+    has the first level of each factor. Of 50 arrays, the one with the fewest rows."""
     first = {factor: levels[0] for factor, levels in factors.items()}
     more = [some for some in promised if not some.items() <= first.items()]
     fewest = prod(sorted(map(len, factors.values()))[-2:])
@@ -108,15 +110,15 @@ def holds_python(option: str) -> bool:
 FACTORS = factors()
 DEFAULTS = {factor: levels[0] for factor, levels in FACTORS.items()}
 
-# Rendered and read: each pair of all answers, and whatever differs from the defaults in one choice.
+# Rendered and read: each pair of answers, and each single change of the defaults.
 ROWS = pairs(FACTORS)
 FLIPS = [DEFAULTS | {factor: level} for factor in FACTORS if factor not in TEXTS for level in FACTORS[factor][1:]]
 RENDERS = {label(levels): levels for levels in [*ROWS, *FLIPS]}
-# Of these, what a quick run of the tests looks at.
+# The subset for the quick tests.
 QUICK = {label(DEFAULTS | {name: level}) for name in ("framework", "package_manager") for level in FACTORS[name]}
 
-# Installed and run: each pair of what changes code or dependencies, and FastAPI with all that it always had. What else
-# can be chosen takes turns, but for a Python that may not be there.
+# Installed and run: each pair of choices that change code or dependencies, and PROMISED. Other choices take turns,
+# except the Python version, which may not be installed.
 RUN = {
     "framework": FACTORS["framework"],
     "package_manager": FACTORS["package_manager"],
@@ -139,7 +141,7 @@ PROFILES: dict[str, Answers] = {
 
 
 def profile(**chosen: str) -> str:
-    """The name of the first profile that answers so."""
+    """Return the name of the first profile with these answers."""
     defaults = {name: QUESTIONS[name]["default"] for name in chosen}
     return next(name for name, given in PROFILES.items() if chosen.items() <= {**defaults, **given}.items())
 
@@ -148,7 +150,7 @@ BARE: Answers = {"features": typed([])}
 
 
 def engines() -> dict[str, Answers]:
-    """A profile of each framework, the one that chooses least besides: where only the framework makes a difference."""
+    """Return one profile of each framework, with as few other choices as possible."""
 
     def choosing(profile: tuple[str, Answers]) -> tuple[bool, int]:
         _, given = profile

@@ -1,4 +1,4 @@
-"""Two processes of a service as production serves them, attacked over HTTP: what only the server or Redis can hold."""
+"""Attacks over HTTP on two production processes: controls that need the real server or Redis."""
 
 import json
 import re
@@ -19,13 +19,19 @@ from test_contract import Live, free_port, problem, serve, stop
 pytestmark = pytest.mark.deep
 
 SETTINGS = PRODUCTION | {"REGISTRATION_RATE": "3/hour", "LOGIN_RATE": "2/hour"}
-DATABASE = "from app.embedded import ensure_database; import os; ensure_database(); print(os.environ['DATABASE_URL'])"
-NOBODY = {"name": "Ada", "email": "nobody", "password": "engine no. 1"}
+DATABASE = """
+import os
+from app.core.database.embedded import ensure_database
+
+ensure_database()
+print(os.environ["DATABASE_URL"])
+"""
+INVALID_USER = {"name": "Ada", "email": "no address", "password": "engine no. 1"}
 
 
 @dataclass
 class Redis:
-    """A Redis that keeps nothing, on a port of its own."""
+    """A Redis without persistence, on a free port."""
 
     port: int = field(default_factory=free_port)
 
@@ -54,7 +60,7 @@ class Redis:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two processes that share a database and a Redis. The second stands behind a proxy on this machine."""
+    """Two processes with one database and one Redis. The second is behind a proxy on this machine."""
 
     first: Live
     second: Live
@@ -71,7 +77,7 @@ def pair(installed: Callable[..., Project], request: pytest.FixtureRequest) -> I
             running.callback(stop, live)
             return live
 
-        started("dev")  # migrates, and keeps the embedded database up
+        started("dev")  # migrates and keeps the embedded database running
         url = project.run_inside("python", "-c", DATABASE).strip().splitlines()[-1]
         redis = Redis()
         redis.start()
@@ -81,43 +87,45 @@ def pair(installed: Callable[..., Project], request: pytest.FixtureRequest) -> I
 
 
 def register(live: Live, *, forwarded: str | None = None, **headers: str) -> int:
-    """The status of a registration that is refused anyway, by its limit or by its body."""
+    """Return the status of a registration that fails, because of its limit or its body."""
     if forwarded:
         headers["X-Forwarded-For"] = forwarded
-    return live.client.post("/users", json=NOBODY, headers=headers).status_code
+    return live.client.post("/api/v1/users", json=INVALID_USER, headers=headers).status_code
 
 
-def test_all_processes_count_together_and_go_on_without_redis(pair: Pair) -> None:
+def test_rate_limits_are_shared_and_survive_redis(pair: Pair) -> None:
     turns = [register(live) for live in (pair.first, pair.second, pair.first, pair.second, pair.first)]
     assert turns == [422, 422, 422, 429, 429]
     form = {"username": "ada@example.com", "password": "wrong password"}
-    answers = [live.client.post("/auth/token", data=form) for live in (pair.first, pair.second, pair.second)]
+    answers = [live.client.post("/api/v1/auth/token", data=form) for live in (pair.first, pair.second, pair.second)]
     assert [answer.status_code for answer in answers] == [401, 401, 429]
     assert int(answers[-1].headers["retry-after"]) > 60
 
     pair.redis.stop()
-    assert [register(pair.first) for _ in range(4)] == [422, 422, 422, 429], "each for itself, but never without limit"
+    assert [register(pair.first) for _ in range(4)] == [422, 422, 422, 429], (
+        "each process counts alone, but still limits"
+    )
     assert "redis" in problem(pair.first.client.get("/health/ready"), 503)["detail"]
     pair.redis.start()
-    # A first try of each may find its old connection broken, and count for itself once more.
+    # Each process may find its connection to Redis broken and count the first request alone.
     turns = [register(live) for _ in range(4) for live in (pair.second, pair.first)]
     assert turns[-1] == turns[-2] == 429
     assert turns.count(422) in {3, 4}
     assert pair.first.client.get("/health/ready").json()["checks"] == ["database", "redis"]
 
 
-def test_only_a_trusted_proxy_says_who_calls(pair: Pair) -> None:
+def test_forwarded_headers_need_a_trusted_proxy(pair: Pair) -> None:
     while register(pair.first) != 429:
         pass
     for name in ("X-Forwarded-For", "X_Forwarded_For", "X-Real-IP", "Forwarded"):
         assert register(pair.first, **{name: "203.0.113.1"}) == 429
-    # Behind the proxy: what it appends counts, not what its caller has made up before it.
+    # Behind the proxy: the address that the proxy appends counts, not the addresses before it.
     turns = [register(pair.second, forwarded=f"198.51.100.{number}, 203.0.113.7") for number in range(4)]
     assert turns == [422, 422, 422, 429]
     assert register(pair.second, forwarded="203.0.113.7", X_Forwarded_For="198.51.100.9") == 429
     assert register(pair.second, forwarded="203.0.113.8") == 422
     turns = [register(pair.second, forwarded=f"2001:db8::{number:x}") for number in range(1, 5)]
-    assert turns == [422, 422, 422, 429], "one /64 network, one caller"
+    assert turns == [422, 422, 422, 429], "a /64 network is one client"
 
 
 INNER = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -125,7 +133,7 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
 
 
 def message(headers: bytes, body: bytes) -> bytes:
-    return b"POST /auth/refresh HTTP/1.1\r\nHost: 127.0.0.1\r\n" + headers + b"\r\n" + body
+    return b"POST /api/v1/auth/refresh HTTP/1.1\r\nHost: 127.0.0.1\r\n" + headers + b"\r\n" + body
 
 
 @pytest.mark.parametrize(
@@ -161,7 +169,7 @@ def message(headers: bytes, body: bytes) -> bytes:
         "TLS",
     ],
 )
-def test_no_second_request_hides_in_the_first(pair: Pair, sent: bytes) -> None:
+def test_request_smuggling_is_refused(pair: Pair, sent: bytes) -> None:
     for live in (pair.first, pair.second):
         with socket.create_connection(("127.0.0.1", live.client.base_url.port or 0), timeout=5) as connection:
             received = b""
@@ -178,8 +186,8 @@ def test_no_second_request_hides_in_the_first(pair: Pair, sent: bytes) -> None:
         assert live.client.get("/health/live").status_code == 200
 
 
-def test_answers_tell_nothing_of_the_server(pair: Pair) -> None:
-    for path in ("/health/live", "/nothing", "/users", "/.git/config", "/admin/login/"):
+def test_responses_do_not_name_the_server(pair: Pair) -> None:
+    for path in ("/health/live", "/nothing", "/api/v1/users", "/.git/config", "/admin/login/"):
         response = pair.first.client.get(path)
         assert not {"x-powered-by", "via"} & response.headers.keys()
         assert not re.search(r"\d", response.headers.get("server", "")), "a name without a version"
@@ -189,15 +197,15 @@ def test_answers_tell_nothing_of_the_server(pair: Pair) -> None:
             assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
 
 
-def test_the_log_says_what_was_sent_in_one_line_each(pair: Pair) -> None:
+def test_log_injection_stays_on_one_line(pair: Pair) -> None:
     before = len(lines(pair.first))
     forged = pair.first.client.get(
         "/nothing/%0d%0a%7b%22forged%22:1%7d%e2%80%a8", headers={"X-Request-ID": "forged-\tid-1234"}
     )
-    refused = pair.first.client.get("/users/me", headers={"Authorization": "Bearer hunter2-hunter2"})
+    refused = pair.first.client.get("/api/v1/users/me", headers={"Authorization": "Bearer hunter2-hunter2"})
     sent = sorted(response.headers["x-request-id"] for response in (forged, refused))
     deadline = time.monotonic() + 30
-    # A request's line comes after its answer, so lines of earlier requests may stand among these.
+    # A request is logged after its response, so lines of earlier requests can appear here.
     while len(of_these := [name for line in lines(pair.first)[before:] for name in sent if name in line]) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -208,6 +216,6 @@ def test_the_log_says_what_was_sent_in_one_line_each(pair: Pair) -> None:
 
 
 def lines(live: Live) -> list[str]:
-    """What the service has printed up to now. Read beside it: it writes at the end of the same open file."""
+    """Return the output of the service until now. The service appends to the same open file."""
     descriptor = Path(f"/proc/self/fd/{live.output.fileno()}")
     return descriptor.read_text().splitlines()

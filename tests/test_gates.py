@@ -1,4 +1,4 @@
-"""Each gate of a rendered repository fires: with a fault planted it is red, names the fault, and is green without."""
+"""Each gate of a render fails with a planted fault, reports the fault, and passes without it."""
 
 import re
 import shlex
@@ -24,7 +24,7 @@ def service(installed: Callable[..., Project], request: pytest.FixtureRequest) -
 
 @contextmanager
 def planted(service: Project, files: Mapping[str, str | bytes]) -> Iterator[None]:
-    """The service with these files more, which git knows."""
+    """Add these files to the service and to git."""
     try:
         for name, content in files.items():
             path = service.path / name
@@ -39,7 +39,7 @@ def planted(service: Project, files: Mapping[str, str | bytes]) -> Iterator[None
 
 
 def gates(service: Project) -> list[str]:
-    """The commands of `poe check`."""
+    """Return the commands of `poe check`."""
     tasks = service.toml()["tool"]["poe"]["tasks"]
     return [step["cmd"] for step in tasks["check"]["sequence"]]
 
@@ -62,10 +62,28 @@ FAULTS: dict[str, list[tuple[dict[str, str], str]]] = {
     ],
     "lint-imports": [
         (
-            {"src/app/users/planted.py": f"{MODULE}\nimport app.auth.service\n"},
-            r"app\.users\.planted imports app\.auth\.service",
+            {
+                "src/app/core/planted.py": f"{MODULE}\nimport app.planted\n",
+                "src/app/planted/__init__.py": MODULE,
+            },
+            r"app\.core\.planted -> app\.planted",
         ),
-        ({"src/app/planted.py": f"{MODULE}\nimport app.users\n"}, r"app\.planted imports app\.users"),
+        (
+            {
+                "src/app/planted/__init__.py": MODULE,
+                "src/app/planted/service.py": f"{MODULE}\nimport app.core.accounts.sessions\n",
+            },
+            r"app\.planted\.service -> app\.core\.accounts\.sessions",
+        ),
+        (
+            {
+                "src/app/planted/__init__.py": MODULE,
+                "src/app/planted/service.py": MODULE,
+                "src/app/other/__init__.py": MODULE,
+                "src/app/other/service.py": f"{MODULE}\nimport app.planted.service\n",
+            },
+            r"app\.other\.service -> app\.planted\.service",
+        ),
         (
             {
                 "src/app/planted/__init__.py": MODULE,
@@ -75,30 +93,30 @@ FAULTS: dict[str, list[tuple[dict[str, str], str]]] = {
             r"app\.planted\.service -> app\.planted\.routes",
         ),
     ],
-    "pytest --cov": [],  # below
+    "pytest --cov": [],  # tested separately below
 }
 
 
-def test_each_gate_of_the_check_is_tried(service: Project) -> None:
+def test_faults_cover_each_gate(service: Project) -> None:
     assert gates(service) == list(FAULTS)
 
 
 @pytest.mark.parametrize("gate", [gate for gate, faults in FAULTS.items() if faults])
-def test_a_fault_is_named(service: Project, gate: str) -> None:
+def test_planted_fault_is_reported(service: Project, gate: str) -> None:
     for files, message in FAULTS[gate]:
         with planted(service, files):
             assert re.search(message, service.run_inside(*shlex.split(gate), fails=True))
     service.run_inside(*shlex.split(gate))
 
 
-def test_the_check_is_red_when_a_gate_is(service: Project) -> None:
+def test_check_fails_if_a_gate_fails(service: Project) -> None:
     for files, message in FAULTS["ruff format --check"]:
         with planted(service, files):
             assert re.search(message, service.run_inside("poe", "check", fails=True))
 
 
-def test_a_failing_test_and_a_warning_are_named(service: Project) -> None:
-    """In one run, in which another passes. The slow one fails where everything is run, and only there."""
+def test_failure_and_warning_are_reported(service: Project) -> None:
+    """In one run with a passing test. The slow test runs only in `poe check`."""
     tests = """
         import warnings
 
@@ -134,17 +152,19 @@ def test_a_failing_test_and_a_warning_are_named(service: Project) -> None:
         assert "1 passed" in said
 
 
-def test_a_model_without_its_migration_is_named(service: Project) -> None:
-    """The slice of the README, before its last step."""
+def test_missing_migration_is_reported(service: Project) -> None:
+    """With the slice of the README, before its last step."""
     with planted(service, slice_of_the_readme(service)):
-        check = ("pytest", "--numprocesses=0", "tests/test_migrations.py", "-k", "test_models_and_migrations_agree")
+        check = ("pytest", "--numprocesses=0", "tests/core/database", "-k", "test_models_and_migrations_agree")
         said = service.run_inside(*check, fails=True)
-    assert re.search(r"^FAILED tests/test_migrations\.py::test_models_and_migrations_agree", said, re.MULTILINE)
+    assert re.search(
+        r"^FAILED tests/core/database/test_migrations\.py::test_models_and_migrations_agree", said, re.MULTILINE
+    )
     assert "notes" in said
 
 
-def test_code_that_no_test_reaches_is_named(service: Project) -> None:
-    """By the gate's own command and configuration, which are shown one module only, for the sake of time."""
+def test_uncovered_code_is_reported(service: Project) -> None:
+    """With the gate's own command and configuration, but one test module, to save time."""
     module = f"""{MODULE}
 
 def size(number: int) -> str:
@@ -155,17 +175,23 @@ def size(number: int) -> str:
     return "small"
 """
     test = "from app.planted import size\n\n\ndef test_size() -> None:\n    assert size(1) == 'small'\n"
-    gate = shlex.split("pytest --cov".replace("--cov", "--cov=app.planted"))
-    with planted(service, {"src/app/planted.py": module, "tests/test_planted.py": test}):
-        said = service.run_inside(*gate, "tests/test_planted.py", fails=True)
+    configuration = (service.path / "pyproject.toml").read_text()
+    of_one_module = configuration.replace('source_pkgs = ["app"]', 'source_pkgs = ["app.planted"]').replace(
+        'source_dirs = ["src/app"]', "source_dirs = []"
+    )
+    assert of_one_module.count('"app.planted"') == of_one_module.count("source_dirs = []") == 1
+    gate = ("pytest", "--cov", "--cov-config=planted.toml", "tests/test_planted.py")
+    files = {"src/app/planted.py": module, "tests/test_planted.py": test, "planted.toml": of_one_module}
+    with planted(service, files):
+        said = service.run_inside(*gate, fails=True)
         assert re.search(r"^src/app/planted\.py .* 6-8", said, re.MULTILINE)
         assert re.search(r"Required test coverage of \d+(\.\d+)?% not reached", said)
         (service.path / "tests/test_planted.py").write_text(f"{test}    assert size(10) == 'three'\n")
-        assert "Required test coverage of" in service.run_inside(*gate, "tests/test_planted.py")
+        assert "Required test coverage of" in service.run_inside(*gate)
 
 
 def secrets() -> list[str]:
-    """One of each kind. Made here, or they would be found in this file."""
+    """Return one secret of each kind, made here so that this file contains none."""
     key = RANDOM[:16].upper()
     return [
         f"AKIA{key}",
@@ -206,7 +232,7 @@ def hooks(service: Project) -> list[dict[str, Any]]:
     return [hook for repository in repositories for hook in repository["hooks"]]
 
 
-def test_each_hook_names_what_it_refuses(service: Project) -> None:
+def test_git_hooks_report_planted_faults(service: Project) -> None:
     names = [hook.get("alias", hook["id"]) for hook in hooks(service)]
     assert names == list(OFFENCES)
     files = {path: content for offence in OFFENCES.values() for path, content in offence.items()}
@@ -221,7 +247,20 @@ def test_each_hook_names_what_it_refuses(service: Project) -> None:
     service.run_inside("prek", "run", "--all-files")
 
 
-def test_a_commit_with_a_secret_is_refused(service: Project) -> None:
+def test_git_hooks_accept_a_large_lock(service: Project) -> None:
+    lock = service.path / f"{service.manager}.lock"
+    before = lock.read_bytes()
+    lock.write_bytes(before + b"# a package\n" * 60_000)
+    try:
+        service.run("git", "add", "--force", lock.name)
+        said = service.run_inside("prek", "run", "check-added-large-files", "--files", lock.name)
+    finally:
+        service.run("git", "reset", "--quiet", lock.name)
+        lock.write_bytes(before)
+    assert "Failed" not in said
+
+
+def test_commit_with_a_secret_is_refused(service: Project) -> None:
     service.run_inside("prek", "install")
     before = service.run("git", "rev-parse", "HEAD")
     try:

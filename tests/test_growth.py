@@ -1,5 +1,6 @@
-"""A service that grows as its README says: a slice of its own, and a feature of the template that is added later."""
+"""A service grows as its README describes: first an own slice, then a feature of the template."""
 
+import ast
 import json
 import re
 import shutil
@@ -27,7 +28,7 @@ STEP = re.compile(
     ]
 )
 def service(render: Callable[..., Project], workshop: Path, request: pytest.FixtureRequest) -> Iterator[Project]:
-    """A service of each framework without the example, with its environment."""
+    """Yield a service of each framework without features, with its environment."""
     path = workshop / "growing" / "my-service"
     shutil.copytree(render(**BARE, framework=request.param).path, path)
     types = {"MYPY_CACHE_DIR": str(workshop / f"types-{request.param}")}
@@ -39,7 +40,7 @@ def service(render: Callable[..., Project], workshop: Path, request: pytest.Fixt
 
 
 def slice_of_the_readme(service: Project) -> dict[str, str]:
-    """The files that it says to write."""
+    """Return the files that the README tells the reader to write."""
     readme = (service.path / "README.md").read_text()
     section = readme[readme.index("## Add a slice") :]
     files = {step["path"]: textwrap.dedent(step["code"]) for step in STEP.finditer(section)}
@@ -47,7 +48,7 @@ def slice_of_the_readme(service: Project) -> dict[str, str]:
     return files
 
 
-def test_a_slice_of_ones_own_and_then_more_of_the_template(service: Project) -> None:
+def test_own_slice_survives_added_features(service: Project) -> None:
     for name, code in slice_of_the_readme(service).items():
         path = service.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +60,7 @@ def test_a_slice_of_ones_own_and_then_more_of_the_template(service: Project) -> 
 
     service.run(COPIER, "update", "--defaults", "--quiet", f"--data=features={json.dumps(FEATURES)}")
     service.run("uv", "sync")
-    # The tables of development have the notes already; those of the tests are made from nothing.
+    # The development database already has the notes; the test database is new.
     service.run_inside("poe", "migrate")
     service.run_inside("poe", "check")
     service.run("git", "diff", "--exit-code", "--", "src/app/notes", "tests/notes")
@@ -67,27 +68,29 @@ def test_a_slice_of_ones_own_and_then_more_of_the_template(service: Project) -> 
 
     framework = yaml.safe_load((service.path / ".copier-answers.yml").read_text())["framework"]
     if framework == "fastapi":
-        # A column of one's own in a table of the template's: its migration comes after the table's, from nothing too.
+        # An own column in a table of the template: its migration follows that of the table, also on an empty database.
         models = service.path / "src/app/orders/models.py"
         models.write_text(models.read_text().replace("    paid_at:", "    note: Mapped[str | None]\n    paid_at:"))
         service.run_inside("poe", "revision", "a note on orders")
-        service.run_inside("pytest", "-q", "tests/test_migrations.py", "tests/orders")
+        assert list(models.parent.glob("migrations/orders_0002_a_note_on_orders.py"))
+        service.run_inside("pytest", "-q", "tests/core/database/test_migrations.py", "tests/orders")
         service.run("git", "reset", "--quiet", "--hard")
         service.run("git", "clean", "--quiet", "--force", "src")
 
-    # Without the tables of what goes, as the page says; the notes stay.
+    # First keep the tables of the removed features, then drop them as the page describes; the notes stay.
     without_features(service)
+    said = service.run_inside("poe", "-q", "migrate")
+    assert "Traceback" not in said
     if framework == "fastapi":
-        said = service.run_inside("poe", "-q", "migrate", fails=True)
-        assert "Traceback" not in said
-        sentence = said.splitlines()[-1]
-        assert sentence.startswith("The migrations do not fit the database: Can't locate revision identified by ")
+        line = said.splitlines()[-1]
+        gone = "core_jobs, core_outbox, orders, payments, products, profiles, sales"
+        assert line == f"Deleted slices, whose tables stay until they are dropped: {gone}"
     service.run("git", "reset", "--quiet", "--hard")
     for command in dropping(service, framework):
         service.run_inside(*command)
     without_features(service)
     service.run_inside("poe", "migrate")
-    service.run_inside("pytest", "-q", "tests/test_migrations.py", "tests/notes")
+    service.run_inside("pytest", "-q", "tests/core/database/test_migrations.py", "tests/notes")
 
 
 def without_features(service: Project) -> None:
@@ -96,23 +99,20 @@ def without_features(service: Project) -> None:
 
 
 def dropping(service: Project, framework: str) -> Iterator[list[str]]:
-    """What docs/updating.md says of the tables of each feature."""
+    """Yield the commands of docs/updating.md that drop the tables of all features."""
     page = (service.path / "docs/updating.md").read_text()
-    rows = re.findall(r"^\| `(\w+)` \| `(.+?)` \| `(.+?)`(.*) \|$", page, re.MULTILINE)
-    assert {name for name, *_ in rows} == set(FEATURES) - {"kubernetes"}
-    for _, alembic, manage, applications in rows:
-        if framework == "fastapi":
-            yield alembic.split()
-        elif "APP" in manage:
-            yield from (manage.replace("APP", name).split() for name in re.findall(r"`(\w+)`", applications))
-        else:
-            yield manage.split()
+    rows = re.findall(r"^\| `(\w+)` \| ((?:`\w+`(?:, )?)+) \|$", page, re.MULTILINE)
+    assert {name for name, _ in rows} == set(FEATURES) - {"kubernetes"}
+    command = "alembic downgrade SLICE@base" if framework == "fastapi" else "python manage.py migrate SLICE zero"
+    assert f"`{command}`" in page
+    for _, slices in rows:
+        yield from (command.replace("SLICE", name).split() for name in re.findall(r"\w+", slices))
 
 
-def test_the_package_manager_changes_and_changes_back(
+def test_package_manager_changes_both_ways(
     render: Callable[..., Project], poetry: dict[str, str], workshop: Path
 ) -> None:
-    """By what docs/updating.md says is to be done after the update."""
+    """With the commands of docs/updating.md."""
     path = workshop / "changing" / "my-service"
     shutil.copytree(render(**BARE).path, path)
     service = Project(path, poetry)
@@ -126,12 +126,12 @@ def test_the_package_manager_changes_and_changes_back(
         [line] = re.findall(rf"^rm -rf .*{manager} sync$", page, re.MULTILINE)
         service.run("bash", "-ec", line)
         service.run(*proof.split())
-        assert " passed" in service.run(manager, "run", "pytest", "tests/test_health.py")
+        assert " passed" in service.run(manager, "run", "pytest", "tests/core/http/test_health.py")
         service.commit(f"Change to {manager}")
     shutil.rmtree(path.parent)
 
 
-def test_a_mistake_in_a_slice_is_one_sentence_at_the_start(service: Project) -> None:
+def test_broken_slice_is_one_sentence_at_start(service: Project) -> None:
     notes = service.path / "src/app/notes"
     notes.mkdir()
     (notes / "__init__.py").touch()
@@ -140,3 +140,13 @@ def test_a_mistake_in_a_slice_is_one_sentence_at_the_start(service: Project) -> 
     (line,) = [line for line in printed.splitlines() if "notes" in line]
     assert line.startswith("The slice 'notes' does not load: ModuleNotFoundError: No module named 'app.nothing'")
     assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize("framework", choices("framework"))
+def test_first_endpoint_takes_at_most_18_concepts(render: Callable[..., Project], framework: str) -> None:
+    """Counts the names of core in the slice of the README without its tests, and the router."""
+    files = slice_of_the_readme(render(framework=framework))
+    trees = [ast.parse(code) for path, code in files.items() if path.startswith("src/")]
+    imports = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    concepts = {alias.name for node in imports if node.module == "app.core" for alias in node.names} | {"router"}
+    assert 10 <= len(concepts) <= 18, sorted(concepts)

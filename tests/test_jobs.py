@@ -1,4 +1,4 @@
-"""Workers of installed renders while what they depend on fails: every job is done, whatever dies."""
+"""Workers of installed renders while their dependencies fail: every job is done."""
 
 import logging
 import os
@@ -16,11 +16,11 @@ from test_faults import Database, wait_for
 
 pytestmark = pytest.mark.deep
 
-log = logging.getLogger(__name__)  # `pytest --log-cli-level=info` shows the figures
+log = logging.getLogger(__name__)  # `pytest --log-cli-level=info` shows the measurements
 
 JOBS = 40
 PATIENCE = 120.0
-"""For all jobs; the rest of a retry's back-off and a busy machine included."""
+"""Time limit for all jobs, with the back-off of retries and a busy machine."""
 
 TASK = '''"""Jobs that can be counted."""
 
@@ -29,7 +29,7 @@ import os
 
 import psycopg
 
-from app.jobs import BACKOFF, queue
+from app.core.jobs import BACKOFF, queue
 
 
 @queue.task(name="counted.note", retry=BACKOFF)
@@ -49,7 +49,7 @@ ENQUEUE = """
 
 
 class Workers:
-    """A service with one more slice, its database, and the workers that were started."""
+    """A service with one more slice, its database, and the started workers."""
 
     def __init__(self, project: Project, folder: Path) -> None:
         shutil.copytree(project.path / "src", folder / "src")
@@ -80,10 +80,10 @@ class Workers:
         self.sql(ENQUEUE.format(task=task, count=count, arguments=arguments, more=more))
 
     def start(self) -> subprocess.Popen[bytes]:
-        """A worker that has registered itself."""
+        """Start a worker and wait until it has registered itself."""
         before = self.sql("SELECT count(*) FROM procrastinate_workers")
         process = subprocess.Popen(
-            (self.python, "-m", "app.jobs", "work"),
+            (self.python, "-m", "app", "worker"),
             cwd=self.folder,
             env=self.environment,
             stdout=self.log,
@@ -95,7 +95,7 @@ class Workers:
 
     def count(self, status: str, more: str = "true") -> int:
         where = f"task_name = 'counted.note' AND status = '{status}' AND {more}"
-        return int(self.sql(f"SELECT count(*) FROM procrastinate_jobs WHERE {where}"))  # noqa: S608 -- of this file
+        return int(self.sql(f"SELECT count(*) FROM procrastinate_jobs WHERE {where}"))  # noqa: S608 -- a constant of this file
 
     def close(self) -> None:
         for process in self.processes:
@@ -106,7 +106,7 @@ class Workers:
 
 
 def with_jobs() -> dict[str, Answers]:
-    """A profile of each framework."""
+    """Return a profile of each framework."""
     found: dict[str, tuple[str, Answers]] = {}
     for name, answers in PROFILES.items():
         if "jobs" in answers.get("features", ""):
@@ -121,14 +121,14 @@ def workers(installed: Callable[..., Project], request: pytest.FixtureRequest, w
     workers = Workers(installed(**request.param), folder)
     yield workers
     workers.close()
-    log.debug((folder / "workers.log").read_text())  # which pytest shows when the test fails
+    log.debug((folder / "workers.log").read_text())  # pytest shows it if the test fails
 
 
-def test_both_frameworks_have_workers() -> None:
+def test_both_frameworks_are_covered() -> None:
     assert {given.get("framework", "fastapi") for given in with_jobs().values()} == {*choices("framework")}
 
 
-def test_no_job_is_lost_whatever_dies(workers: Workers) -> None:
+def test_no_job_is_lost_after_crashes(workers: Workers) -> None:
     workers.run("app", "migrate")
     workers.sql("CREATE TABLE attempts (key int); CREATE TABLE effects (key int PRIMARY KEY)")
     killed = workers.start()
@@ -145,9 +145,9 @@ def test_no_job_is_lost_whatever_dies(workers: Workers) -> None:
     workers.database.act("stop")
     time.sleep(2)
     workers.database.act("start")
-    assert survivor.poll() is None, "a database that is gone ended the worker"
+    assert survivor.poll() is None, "the worker must survive a lost database"
 
-    # Half a minute without a heartbeat, at once; `jobs.rescue` comes by itself once a minute.
+    # Without the wait of 30 s for a missing heartbeat; `jobs.retry_stalled` itself runs once a minute.
     silence = "UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 minute' WHERE id = "
     workers.sql(silence + number)
     rescues = 0
@@ -155,7 +155,7 @@ def test_no_job_is_lost_whatever_dies(workers: Workers) -> None:
     def all_done() -> bool:
         nonlocal rescues
         if time.monotonic() - started > rescues * 5:
-            workers.enqueue("jobs.rescue", 1, '{"timestamp": 0}')
+            workers.enqueue("jobs.retry_stalled", 1, '{"timestamp": 0}')
             rescues += 1
         return workers.count("succeeded") == JOBS
 
@@ -170,4 +170,4 @@ def test_no_job_is_lost_whatever_dies(workers: Workers) -> None:
     wait_for(lambda: workers.count("doing") > 0)
     survivor.terminate()
     assert survivor.wait(timeout=60) == os.EX_OK
-    assert workers.count("doing") == 0, "a job under way was not finished"
+    assert workers.count("doing") == 0, "a running job must finish"

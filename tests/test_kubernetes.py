@@ -1,4 +1,4 @@
-"""The manifests of the feature `kubernetes`: built by Kustomize, valid, safe, and true to the service they start."""
+"""Manifests of the feature `kubernetes`: built by Kustomize, valid, restricted, and consistent with the service."""
 
 import ast
 import json
@@ -20,7 +20,7 @@ type Manifest = dict[str, Any]
 
 OVERLAYS = ["development", "production"]
 CHECKOV = "checkov==3.3.30"
-UNKNOWN = {"HTTPRoute"}  # of the Gateway API, whose schemas do not come with those of Kubernetes
+UNKNOWN = {"HTTPRoute"}  # kinds of the Gateway API, which the Kubernetes schemas lack
 
 WITH = {"features": "[example,kubernetes]"}
 WITH_WORKERS = {"framework": "django", "features": "[example,kubernetes,jobs]"}
@@ -33,7 +33,7 @@ def service(render: Callable[..., Project], request: pytest.FixtureRequest) -> P
 
 @cache
 def built(service: Path, overlay: str) -> str:
-    """As `kubectl apply -k` builds it."""
+    """Return the manifests that `kubectl apply -k` applies."""
     assert shutil.which("kubectl"), (
         "The tests of the manifests need kubectl: install Debian's package kubectl (of trixie or later) or"
         " https://kubernetes.io/docs/tasks/tools/."
@@ -63,7 +63,7 @@ def of_kind(manifests: list[Manifest], kind: str) -> Manifest:
 
 
 def workers(manifests: list[Manifest]) -> list[Manifest]:
-    """The Deployment of the feature `jobs`, if it is on."""
+    """Return the Deployment of the feature `jobs`, if it is on."""
     return [manifest for manifest in manifests if manifest["metadata"]["name"] == "worker"]
 
 
@@ -90,7 +90,7 @@ def classes(path: Path) -> Iterator[ast.ClassDef]:
 
 
 def variables(service: Project) -> dict[str, str]:
-    """Each variable that a settings class of the service reads, with what is said of it."""
+    """Return the variables of all settings classes with their descriptions."""
     found = {}
     for path in (service.path / "src/app").rglob("*.py"):
         if path.name in {"config.py", "settings.py"}:
@@ -102,7 +102,7 @@ def variables(service: Project) -> dict[str, str]:
     return found
 
 
-def test_off_there_is_no_file_and_no_sentence(render: Callable[..., Project]) -> None:
+def test_without_kubernetes_no_file_mentions_it(render: Callable[..., Project]) -> None:
     without = render()
     for path in without.files():
         assert path.parts[0] != "deploy"
@@ -112,7 +112,7 @@ def test_off_there_is_no_file_and_no_sentence(render: Callable[..., Project]) ->
             assert not re.search("kubernetes|kubectl|kustomize", text, re.IGNORECASE), path
 
 
-def test_every_manifest_is_valid(service: Project, overlay: str, tmp_path: Path) -> None:
+def test_manifests_match_their_schemas(service: Project, overlay: str, tmp_path: Path) -> None:
     (tmp_path / "built.yaml").write_text(built(service.path, overlay))
     output = Project(tmp_path).run(TOOLS / "kubernetes-validate", "--strict", "built.yaml")
     kinds = [manifest["kind"] for manifest in yaml.safe_load_all(built(service.path, overlay))]
@@ -124,7 +124,7 @@ def test_every_manifest_is_valid(service: Project, overlay: str, tmp_path: Path)
     ("path", "value"),
     [(("spec", "replica"), 2), (("spec", "template", "spec", "containers", 0, "ports", 0, "containerPort"), "http")],
 )
-def test_a_manifest_that_is_not_valid_is_noticed(
+def test_invalid_manifest_is_found(
     production: list[Manifest], tmp_path: Path, path: tuple[str | int, ...], value: object
 ) -> None:
     manifest = part = of_kind(production, "Deployment")
@@ -135,7 +135,7 @@ def test_a_manifest_that_is_not_valid_is_noticed(
     Project(tmp_path).run(TOOLS / "kubernetes-validate", "--strict", "wrong.yaml", fails=True)
 
 
-def test_the_route_has_the_fields_of_its_api(production: list[Manifest]) -> None:
+def test_http_route_matches_its_schema(production: list[Manifest]) -> None:
     """By hand: see UNKNOWN."""
     route = of_kind(production, "HTTPRoute")
     assert route["apiVersion"] == "gateway.networking.k8s.io/v1"
@@ -148,7 +148,7 @@ def test_the_route_has_the_fields_of_its_api(production: list[Manifest]) -> None
     assert (backend["name"], backend["port"]) == ("api", of_kind(production, "Service")["spec"]["ports"][0]["port"])
 
 
-def test_every_selector_finds_its_pods_and_no_others(manifests: list[Manifest]) -> None:
+def test_selectors_match_only_their_pods(manifests: list[Manifest]) -> None:
     labels = {pod["spec"]["containers"][0]["name"]: pod["metadata"]["labels"] for pod in pods(manifests)}
     everybody = {"api", "migrate", *(manifest["metadata"]["name"] for manifest in workers(manifests))}
     assert labels.keys() == everybody
@@ -170,12 +170,12 @@ def test_every_selector_finds_its_pods_and_no_others(manifests: list[Manifest]) 
     assert selected == {"deny": everybody, "from-gateway": {"api"}, "to-dependencies": everybody}
 
 
-def test_only_what_is_named_goes_in_or_out(manifests: list[Manifest]) -> None:
+def test_network_policies_deny_by_default(manifests: list[Manifest]) -> None:
     policies = {
         manifest["metadata"]["name"]: manifest["spec"] for manifest in manifests if manifest["kind"] == "NetworkPolicy"
     }
     for spec in policies.values():
-        del spec["podSelector"]  # see above
+        del spec["podSelector"]  # see UNKNOWN
     assert policies.pop("deny") == {"policyTypes": ["Ingress", "Egress"]}
     [entrance] = policies.pop("from-gateway")["ingress"]
     assert (len(entrance["from"]), entrance["ports"]) == (1, [{"port": "http"}])
@@ -184,7 +184,7 @@ def test_only_what_is_named_goes_in_or_out(manifests: list[Manifest]) -> None:
     assert policies == {}
 
 
-def test_there_are_as_many_as_are_needed_and_enough_of_them_stay(production: list[Manifest]) -> None:
+def test_replicas_and_disruption_budget(production: list[Manifest]) -> None:
     deployment, budget = of_kind(production, "Deployment"), of_kind(production, "PodDisruptionBudget")["spec"]
     assert budget["maxUnavailable"] == 1
     assert budget["selector"]["matchLabels"].items() <= deployment["spec"]["selector"]["matchLabels"].items()
@@ -192,10 +192,10 @@ def test_there_are_as_many_as_are_needed_and_enough_of_them_stay(production: lis
     target = scaler["scaleTargetRef"]
     assert (target["kind"], target["name"]) == ("Deployment", deployment["metadata"]["name"])
     assert 1 < scaler["minReplicas"] < scaler["maxReplicas"]
-    assert "replicas" not in deployment["spec"], "each apply would undo what the autoscaler did"
+    assert "replicas" not in deployment["spec"], "each apply would undo the autoscaler"
 
 
-def test_ports_are_one(service: Project, manifests: list[Manifest]) -> None:
+def test_ports_agree(service: Project, manifests: list[Manifest]) -> None:
     [port] = api(manifests)["ports"]
     settings = of_kind(manifests, "ConfigMap")["data"]
     exposed = re.findall(r"^EXPOSE (\d+)$", (service.path / "Dockerfile").read_text(), re.MULTILINE)
@@ -207,21 +207,23 @@ def test_ports_are_one(service: Project, manifests: list[Manifest]) -> None:
     assert policy["spec"]["ingress"][0]["ports"] == [{"port": port["name"]}]
 
 
-def test_probes_ask_routes_of_the_service(service: Project, manifests: list[Manifest]) -> None:
-    code = (service.path / "src/app/health.py").read_text()
+def test_probes_request_existing_routes(service: Project, manifests: list[Manifest]) -> None:
+    code = (service.path / "src/app/core/http/health.py").read_text()
     prefix = "".join(re.findall(r'APIRouter\(prefix="([^"]+)"', code))
     routes = {prefix + path for path in re.findall(r'^@\w+\.get\("([^"]+)"', code, re.MULTILINE)}
     asked = {
         name: api(manifests)[name]["httpGet"]["path"] for name in ("startupProbe", "livenessProbe", "readinessProbe")
     }
     assert {*asked.values()} == routes == {"/health/live", "/health/ready"}
-    assert asked["livenessProbe"] == asked["startupProbe"] == "/health/live", "the database would end the service"
-    # The probe waits longer than the service does for its dependencies.
+    assert asked["livenessProbe"] == asked["startupProbe"] == "/health/live", (
+        "a lost database must not restart the service"
+    )
+    # The probe waits longer than the service waits for its dependencies.
     seconds = float(*re.findall(r"^SECONDS = ([\d.]+)$", code, re.MULTILINE))
     assert api(manifests)["readinessProbe"]["timeoutSeconds"] > seconds
 
 
-def test_the_environment_is_what_the_settings_read(service: Project, manifests: list[Manifest], overlay: str) -> None:
+def test_environment_matches_the_settings(service: Project, manifests: list[Manifest], overlay: str) -> None:
     known = variables(service)
     settings = of_kind(manifests, "ConfigMap")
     assert settings["data"].keys() <= known.keys()
@@ -236,12 +238,11 @@ def test_the_environment_is_what_the_settings_read(service: Project, manifests: 
     required = {name for name, said in known.items() if "required in production" in said}
     page = (service.path / "docs/kubernetes.md").read_text()
     named = set(re.findall(r"--from-literal=(\w+)=", page)) | set(re.findall(r"`(\w+)`", page)) & known.keys()
-    mail = {"SMTP_URL", "MAIL_FROM"} if workers(manifests) else set()
-    assert required == {"DATABASE_URL", "SECRET_KEY", "PAYMENTS_SECRET", *mail}
+    assert required == {"DATABASE_URL", "SECRET_KEY", "PAYMENTS_SECRET", "SMTP_URL", "MAIL_FROM"}
     assert required <= named
 
 
-def test_hosts_are_those_of_the_route(production: list[Manifest]) -> None:
+def test_allowed_hosts_match_the_route(production: list[Manifest]) -> None:
     hosts = of_kind(production, "ConfigMap")["data"]["ALLOWED_HOSTS"]
     assert hosts.split(",") == of_kind(production, "HTTPRoute")["spec"]["hostnames"]
     [policy] = [manifest for manifest in production if manifest["metadata"]["name"] == "from-gateway"]
@@ -250,15 +251,15 @@ def test_hosts_are_those_of_the_route(production: list[Manifest]) -> None:
     assert caller["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": gateway["namespace"]}
 
 
-def test_the_gateway_is_a_proxy_that_is_trusted(production: list[Manifest]) -> None:
-    """Or all callers would share one limit, and the administration of Django take no form."""
+def test_gateway_is_a_trusted_proxy(production: list[Manifest]) -> None:
+    """Otherwise all clients would share one rate limit, and Django's admin would refuse forms."""
     assert ip_network(of_kind(production, "ConfigMap")["data"]["TRUSTED_PROXIES"]).is_private
 
 
-def test_the_overlays_outlive_another_name(
+def test_overlays_survive_a_rename(
     render: Callable[..., Project], service: Project, overlay: str, tmp_path: Path
 ) -> None:
-    """They are the user's, and the base is the template's."""
+    """The overlays are the user's, and the base is the template's."""
     renamed = shutil.copytree(render(**WITH, project_slug="another").path / "deploy", tmp_path / "deploy")
     shutil.rmtree(renamed / "overlays")
     shutil.copytree(service.path / "deploy/overlays", renamed / "overlays")
@@ -268,19 +269,19 @@ def test_the_overlays_outlive_another_name(
     }
 
 
-def test_a_rollout_has_no_gap(service: Project, manifests: list[Manifest]) -> None:
+def test_rollout_has_no_downtime(service: Project, manifests: list[Manifest]) -> None:
     deployment = of_kind(manifests, "Deployment")["spec"]
     assert deployment["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
     drain = float(of_kind(manifests, "ConfigMap")["data"]["DRAIN_SECONDS"])
     ending = deployment["template"]["spec"]["terminationGracePeriodSeconds"]
-    code = "".join(path.read_text() for path in (service.path / "src/app").glob("*.py"))
+    code = "".join(path.read_text() for path in (service.path / "src/app/core").rglob("*.py"))
     [finishing] = {*map(float, re.findall(r"(?:timeout_graceful_shutdown|workers_kill_timeout)=(\d+)", code))}
     before = api(manifests)["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert before >= 5
     assert ending > before + drain + finishing
 
 
-def test_each_release_migrates_before_it_serves(service: Project, manifests: list[Manifest], overlay: str) -> None:
+def test_release_migrates_before_it_serves(service: Project, manifests: list[Manifest], overlay: str) -> None:
     job, deployment = of_kind(manifests, "Job"), of_kind(manifests, "Deployment")
     images = {container["image"] for container in containers(manifests)}
     [image] = images
@@ -291,17 +292,17 @@ def test_each_release_migrates_before_it_serves(service: Project, manifests: lis
     )
     [migrate] = job["spec"]["template"]["spec"]["containers"]
     [waiting] = deployment["spec"]["template"]["spec"]["initContainers"]
-    commands = (service.path / "src/app/__main__.py").read_text()
+    commands = (service.path / "src/app/core/cli/main.py").read_text()
     for arguments in (migrate["args"], waiting["args"], api(manifests)["args"]):
-        assert f'commands.add_parser("{arguments[0]}"' in commands
+        assert f'add_parser("{arguments[0]}"' in commands
     assert waiting["args"][:2] == ["wait", "--seconds"]
     assert int(waiting["args"][2]) >= job["spec"]["activeDeadlineSeconds"]
     assert deployment["spec"]["progressDeadlineSeconds"] > int(waiting["args"][2])
-    # In development a tag stays the same, so the Job must go for the next apply to bring it again.
+    # A development tag stays the same, so the next apply can create the Job only after its deletion.
     assert (job["spec"]["ttlSecondsAfterFinished"] == 0) == (overlay == "development")
 
 
-def test_every_pod_is_restricted(service: Project, manifests: list[Manifest]) -> None:
+def test_pods_are_restricted(service: Project, manifests: list[Manifest]) -> None:
     assert of_kind(manifests, "Namespace")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     namespaces = {manifest["metadata"].get("namespace") for manifest in manifests if manifest["kind"] != "Namespace"}
     assert namespaces == {of_kind(manifests, "Namespace")["metadata"]["name"]}
@@ -324,23 +325,23 @@ def test_every_pod_is_restricted(service: Project, manifests: list[Manifest]) ->
         assert container["resources"]["limits"].keys() >= {"memory"}
 
 
-def test_workers_come_after_the_migrations_and_finish_what_they_do(service: Project, manifests: list[Manifest]) -> None:
-    assert bool(workers(manifests)) == (service.path / "src/app/jobs").exists()
+def test_workers_wait_for_migrations_and_finish_jobs(service: Project, manifests: list[Manifest]) -> None:
+    assert bool(workers(manifests)) == (service.path / "src/app/core/jobs").exists()
     for worker in workers(manifests):
         pod = worker["spec"]["template"]["spec"]
         [container], [waiting] = pod["containers"], pod["initContainers"]
-        assert container["command"] == ["python", "-m", "app.jobs", "work"]
-        assert 'commands.add_parser("work"' in (service.path / "src/app/jobs/__main__.py").read_text()
+        assert container["args"] == ["worker"]
+        assert 'commands.add_parser("worker"' in (service.path / "src/app/core/jobs/commands.py").read_text()
         assert (
             waiting["args"] == of_kind(manifests, "Deployment")["spec"]["template"]["spec"]["initContainers"][0]["args"]
         )
         assert worker["spec"]["progressDeadlineSeconds"] > int(waiting["args"][-1])
-        settings = (service.path / "src/app/jobs/settings.py").read_text()
+        settings = (service.path / "src/app/core/jobs/settings.py").read_text()
         [grace] = map(float, re.findall(r"worker_grace_seconds: float = Field\(\s*default=(\d+)", settings))
         assert pod["terminationGracePeriodSeconds"] > grace
 
 
-def test_checkov_finds_nothing_but_what_has_its_reason(render: Callable[..., Project], tmp_path: Path) -> None:
+def test_checkov_findings_have_a_reason(render: Callable[..., Project], tmp_path: Path) -> None:
     service = render(**WITH_WORKERS)
     (tmp_path / ".checkov.yaml").write_bytes((service.path / "deploy/.checkov.yaml").read_bytes())
     shutil.copy(service.path / "Dockerfile", tmp_path)

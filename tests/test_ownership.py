@@ -1,4 +1,4 @@
-"""Each rendered file has one owner, and what was released stays: so no update takes a file from its user."""
+"""Each rendered file has one owner, and released files stay, so no update takes a file from its user."""
 
 import copy
 import re
@@ -22,14 +22,14 @@ FILES = [path.relative_to("template") for path in working_tree("template")]
 
 
 def test_every_path_has_one_owner() -> None:
-    """And no rule about it is dead."""
+    """Each rule about owners matches a path."""
     paths = Promises.released().every_path() | NOW.every_path()
     assert matching(NOW.yours, paths) & matching(NOW.brought, paths) == set()
     assert [pattern for pattern in [*NOW.yours, *NOW.brought] if not matching([pattern], paths)] == []
 
 
-def test_what_is_yours_is_always_there_or_brought_by_a_feature() -> None:
-    """An update could never bring the first with a new answer, and would bring the second back."""
+def test_user_files_are_in_every_render() -> None:
+    """An update could not render a user's file later, and would render a deleted one again."""
     always: dict[object, set[frozenset[str]]] = {}
     for chosen in NOW.every_choice(sorted(NOW.deciding())):
         paths = NOW.rendered(chosen)
@@ -38,8 +38,8 @@ def test_what_is_yours_is_always_there_or_brought_by_a_feature() -> None:
     assert [len(different) for different in always.values()] == [1] * len(choices(QUESTIONS["framework"]))
 
 
-def test_what_a_feature_brought_is_left_alone_while_it_is_on() -> None:
-    """The two lists in copier.yml say the same, feature by feature."""
+def test_feature_files_of_the_user_are_excluded() -> None:
+    """Both lists in copier.yml are equal for each feature."""
     kept = {feature: set(excluded(CONFIGURATION, [feature], "/my_copy.d")) - {*NOW.yours} for feature in FEATURES}
     assert set().union(*kept.values()) == set(NOW.brought)
     for chosen in NOW.every_choice(sorted(NOW.deciding())):
@@ -47,22 +47,46 @@ def test_what_a_feature_brought_is_left_alone_while_it_is_on() -> None:
             assert feature in str(chosen["features"]) or not matching(kept[feature], NOW.rendered(chosen)), feature
 
 
+# The template's files in src/app and tests.
+OF_THE_TEMPLATE = (
+    "/src/app/core",
+    "/src/app/__init__.py",
+    "/src/app/__main__.py",
+    "/src/app/wsgi.py",
+    "/tests/core",
+    "/tests/conftest.py",
+)
+
+
+def test_all_but_core_is_the_users() -> None:
+    """In src/app and tests, so that fixes reach every service and updates change nothing else there."""
+    paths = {path for path in NOW.every_path() if path.startswith(("src/app/", "tests/"))}
+    core = matching(OF_THE_TEMPLATE, paths)
+    assert matching([*NOW.yours, *NOW.brought], paths) == paths - core
+
+
 @pytest.mark.deep
 @pytest.mark.parametrize("answers", once(PROFILES))
-def test_the_render_says_what_is_yours(render: Callable[..., Project], answers: Answers) -> None:
+def test_contributing_lists_the_owners(render: Callable[..., Project], answers: Answers) -> None:
     project = render(**answers)
     text = (project.path / "CONTRIBUTING.md").read_text()
-    rows = re.findall(r"^\| you\b.*$", text, re.MULTILINE)
-    said = {f"/{path}" for row in rows for path in re.findall(r"`([^`]+)`", row)}
+    rows = dict(re.findall(r"^\| (the template|you|neither) \| (.+) \| .+ \|$", text, re.MULTILINE))
+    assert rows.keys() == {"the template", "you", "neither"}
+    said = {owner: {f"/{path}" for path in re.findall(r"`([^`]+)`", row)} for owner, row in rows.items()}
+    assert {"/src/app", "/tests"} <= said["you"]
     paths = {str(path) for path in project.files()}
-    assert said == {pattern for pattern in [*NOW.yours, *NOW.brought] if matching([pattern], paths)}
+    outside = {path for path in paths if not path.startswith(("src/app/", "tests/"))}
+    assert matching(said["you"], outside) == matching([*NOW.yours, *NOW.brought], outside)
+    assert {path for path in OF_THE_TEMPLATE if matching([path], paths)} <= said["the template"] | {
+        "/src/app/__init__.py"
+    }
 
 
-def test_what_was_released_is_still_promised() -> None:
+def test_released_promises_are_kept() -> None:
     assert Promises.released().broken_by(NOW) == []
 
 
-def test_each_release_was_written_down() -> None:
+def test_each_release_is_recorded() -> None:
     for tag in real_releases():
         assert Promises.of_tag(Project(REPOSITORY), tag) | Promises.released() == Promises.released(), tag
 
@@ -91,34 +115,34 @@ def _move(configuration: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (_narrow, "Offer MIT as license again"),
-        (_retype, "Give python_version its type back"),
-        (_drop, "Ask author_email again"),
-        (_take_over, "Leave /README.md to its owner"),
-        (_move, "Put /.python-versions into _exclude of copier.yml: an update would delete it."),
+        (_narrow, "Missing choice MIT of license: "),
+        (_retype, "Changed type of python_version: "),
+        (_drop, "Missing question author_email: "),
+        (_take_over, "Changed owner of /README.md: "),
+        (_move, "Path /.python-versions is not rendered: add it to _exclude of copier.yml, or an update deletes it."),
     ],
 )
-def test_a_broken_promise_is_told(change: Callable[[dict[str, Any]], None], sentence: str) -> None:
+def test_broken_promise_is_reported(change: Callable[[dict[str, Any]], None], sentence: str) -> None:
     configuration = copy.deepcopy(CONFIGURATION)
     change(configuration)
     assert sentence in "\n".join(NOW.broken_by(Promises.of(configuration, FILES)))
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("path", ["src/app/retry.py", "{{ example }}/src/app/products/schemas.py"])
-def test_a_path_that_is_gone_is_told_until_it_is_excluded(path: str) -> None:
-    """Also one that is yours, in a feature: the renders beside the project hold it."""
+@pytest.mark.parametrize("path", ["src/app/core/retries.py", "{{ example }}/src/app/products/schemas.py"])
+def test_removed_path_is_reported_unless_excluded(path: str) -> None:
+    """Also a user's path of a feature: the renders beside the project contain it."""
     fewer = [file for file in FILES if file != Path(path)]
     gone = re.sub(r"^\{\{ \w+ \}\}", "", path).removeprefix("/")
     assert NOW.broken_by(Promises.of(CONFIGURATION, fewer)) == [
-        f"Put /{gone} into _exclude of copier.yml: an update would delete it."
+        f"Path /{gone} is not rendered: add it to _exclude of copier.yml, or an update deletes it."
     ]
     kept = CONFIGURATION | {"_exclude": [*CONFIGURATION["_exclude"], f"/{gone}"]}
     assert NOW.broken_by(Promises.of(kept, fewer)) == []
 
 
 @pytest.mark.deep
-def test_a_renamed_question_is_one_that_reads_the_old() -> None:
+def test_renamed_question_reads_the_old_answer() -> None:
     configuration = copy.deepcopy(CONFIGURATION)
     question = configuration.pop("package_manager")
     configuration["manager"] = question | {"default": "{{ package_manager | default('uv') }}"}
@@ -127,20 +151,20 @@ def test_a_renamed_question_is_one_that_reads_the_old() -> None:
     assert NOW.broken_by(Promises.of(configuration, FILES)) == []
 
 
-def test_the_version_is_that_of_the_newest_entry() -> None:
+def test_version_matches_the_changelog() -> None:
     version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
     written = [heading.split()[0] for heading in changelog() if heading != "Unreleased"]
     assert [version, *written[1:]] == written or not written
 
 
 @pytest.mark.deep
-def test_a_release_is_written_down(template: Path, tmp_path: Path) -> None:
+def test_release_script_records_a_release(template: Path, tmp_path: Path) -> None:
     clone = Project(shutil.copytree(template, tmp_path / "template"))
     changes = clone.path / "CHANGELOG.md"
     changes.write_text("# Changelog\n\n## Unreleased\n\n- More.\n\n## 0.9.0 (2026-01-01)\n\n- Something.\n")
     release = (sys.executable, "tests/release.py")
-    assert clone.run(*release, "1.0", fails=True) == "Type a version like 1.2.0, not 1.0.\n"
-    assert clone.run(*release, "0.9.0", fails=True) == "Type a version above 0.9.0.\n"
+    assert clone.run(*release, "1.0", fails=True) == "Invalid version 1.0: use a version like 1.2.0.\n"
+    assert clone.run(*release, "0.9.0", fails=True) == "Version 0.9.0 is too low: the newest release is 0.9.0.\n"
 
     assert clone.run(*release, "0.10.0") == ""
     assert re.search(r"^## 0\.10\.0 \(\d{4}-\d\d-\d\d\)\n\n- More\.\n\n## 0\.9\.0", changes.read_text(), re.MULTILINE)
@@ -151,15 +175,18 @@ def test_a_release_is_written_down(template: Path, tmp_path: Path) -> None:
     clone.run("git", "tag", "v0.10.0")
     assert Promises.of_tag(clone, "v0.10.0") == NOW
 
-    assert "Write what changes into CHANGELOG.md first" in clone.run(*release, "0.11.0", fails=True)
+    assert "Missing changes in CHANGELOG.md" in clone.run(*release, "0.11.0", fails=True)
     changes.write_text(changes.read_text().replace("## ", "## Unreleased\n\n- Less.\n\n## ", 1))
-    module = clone.path / "template/src/app/retry.py"
+    module = clone.path / "template/src/app/core/retries.py"
     module.rename(module.with_name("again.py"))
-    assert clone.run(*release, "0.11.0", fails=True).startswith("Put /src/app/retry.py into _exclude")
+    assert clone.run(*release, "0.11.0", fails=True).startswith("Path /src/app/core/retries.py is not rendered")
     shutil.copy(module.with_name("again.py"), module)
-    assert clone.run(*release, "0.10.1", fails=True) == "Type 0.11.0: a patch does not bring src/app/again.py.\n"
+    assert clone.run(*release, "0.10.1", fails=True) == "Use 0.11.0: a patch must not add src/app/core/again.py.\n"
+    facade = clone.path / "template/{{ django }}/src/app/core/__init__.py"
+    names = facade.read_text()
+    facade.write_text(names.replace('    "BaseSchema",\n', ""))
+    assert clone.run(*release, "0.11.0", fails=True) == ("Use 1.0.0: core no longer has BaseSchema.\n")
+    facade.write_text(names)
     questionnaire = clone.path / "copier.yml"
-    questionnaire.write_text(re.sub(r'(_min_copier_version): ".+"', r'\1: "9.16.0"', questionnaire.read_text()))
-    assert clone.run(*release, "0.11.0", fails=True).startswith(
-        "Type 1.0.0: it needs Copier 9.16.0, and services have "
-    )
+    questionnaire.write_text(re.sub(r'(_min_copier_version): ".+"', r'\1: "9.20.0"', questionnaire.read_text()))
+    assert clone.run(*release, "0.11.0", fails=True).startswith("Use 1.0.0: the minimum Copier changes from ")

@@ -1,4 +1,4 @@
-"""What is not chosen leaves nothing behind: no file, dependency, variable, task, module, nor a word about it."""
+"""An option that is not chosen leaves no file, dependency, variable, task, module or word."""
 
 import ast
 import re
@@ -13,32 +13,42 @@ from questionnaire import DEFAULTS, FACTORS, RENDERS, TEXTS, Levels, answers
 
 pytestmark = pytest.mark.deep
 
-type Option = tuple[str, str]  # a factor, and its level
+type Option = tuple[str, str]  # a factor and its level
 
-# What an option is called, if that is a word for much else too: only what it brings can tell of it.
+# Names of options that are common words: only the rendered names of the option are searched.
 ORDINARY = {"data", "example", "jobs", "none", "proprietary", "3.13", "3.14"}
 TELLING = {
-    ("features.example", "on"): {"orders", "products", "payments", "supplier"},
-    ("features.jobs", "on"): {"jobs/", "mail/", "cleanup/"},
-    ("features.data", "on"): {"orders", "pipeline/"},
+    ("features.example", "on"): {"orders", "products", "payments", "profiles", "supplier"},
+    ("features.jobs", "on"): {"jobs/"},
+    ("features.data", "on"): {"orders", "pipeline/", "sales/"},
 }
 
-# They speak of what is not chosen: of other terms, of how to choose again, of whose secrets to look for.
+# These files mention unchosen options: other licences, how to change an answer, patterns of secrets.
 SPEAKING = {".copier-answers.yml", ".pre-commit-config.yaml", "LICENSE", "docs/updating.md"}
-# They are one file for all that can be chosen, and look which of it is there.
-SPEAKING |= {".dockerignore", "renovate.json", "scripts/template_update.py", "tests/test_telemetry.py"}
-# Nor is this left over: whose list of passwords it is, a logger, what both frameworks report to.
-NAMED = re.compile(r"Django and SecLists \(MIT\)|uvicorn\.access|(?i:opentelemetry)")
+# These files are the same for all options and check which exist.
+SPEAKING |= {
+    ".dockerignore",
+    "renovate.json",
+    "scripts/template_update.py",
+    "src/app/core/mail/sending.py",
+    "tests/core/accounts/test_registered.py",
+    "tests/core/observability/test_telemetry.py",
+}
+# These are not traces either: the source of the password list, a logger, ignored variables, telemetry of both.
+NAMED = re.compile(
+    r"Django and SecLists \(MIT\)|uvicorn\.access|\.vscode/|websockets=False"
+    r"|\bGRANIAN\|UVICORN\|DJANGO\b|(?i:opentelemetry)"
+)
 
 
 def options() -> list[Option]:
-    """All that can be chosen, and so also not be chosen."""
+    """Return all options, which can also be off."""
     chosen = [(factor, level) for factor in FACTORS if factor not in TEXTS for level in FACTORS[factor]]
     return [(factor, level) for factor, level in chosen if level != "off"]
 
 
 def defined(tree: ast.AST) -> Iterator[str]:
-    """Classes with names that no prose has, the variables of settings, and modules of others."""
+    """Yield distinctive names: classes, variables of settings, and imported packages."""
     for node in ast.walk(tree):
         match node:
             case ast.ClassDef(name=name, body=body):
@@ -54,7 +64,7 @@ def defined(tree: ast.AST) -> Iterator[str]:
 
 
 def brought(project: Project) -> set[tuple[str, str]]:
-    """What a render holds: of which kind, and its name."""
+    """Return the contents of a render as (kind, name)."""
     document = project.toml()
     wanted = [document["project"]["dependencies"], *document["dependency-groups"].values()]
     found = {("dependency", Requirement(line).name) for lines in wanted for line in lines}
@@ -62,7 +72,7 @@ def brought(project: Project) -> set[tuple[str, str]]:
     found |= {("task", f"poe {name}") for name in document["tool"]["poe"]["tasks"]}
     variables = re.findall(r"^#(\w+)=", (project.path / ".env.example").read_text(), re.MULTILINE)
     found |= {("variable", name) for name in variables}
-    # Tests import these by their name alone, as if they were others'.
+    # Tests import these helpers by name, like packages.
     helpers = {path.stem for path in project.files() if str(path.parent) == "tests"}
     for path in project.files():
         places = [path, *path.parents][:-1]
@@ -76,7 +86,7 @@ def brought(project: Project) -> set[tuple[str, str]]:
 
 @pytest.fixture(scope="session")
 def words(render: Callable[..., Project]) -> Callable[[Option], set[str]]:
-    """The words of an option: its name, and the names of what a render has only with it, all else being the same."""
+    """Return the words of an option: its name, and the names that only renders with it contain."""
 
     @cache
     def rendered(option: Option) -> set[tuple[str, str]]:
@@ -99,7 +109,7 @@ def levels(request: pytest.FixtureRequest) -> Levels:
     return row
 
 
-def test_what_is_off_leaves_nothing(
+def test_unchosen_option_leaves_no_trace(
     render: Callable[..., Project], words: Callable[[Option], set[str]], levels: Levels
 ) -> None:
     project = render(**answers(levels))
@@ -113,7 +123,7 @@ def test_what_is_off_leaves_nothing(
             left += [
                 f"{path}: {word} of {off[word]}" for word in off if parts(word) <= said and whole(word).search(text)
             ]
-    assert left == []
+    assert left == [], "\n".join(left)
 
 
 def parts(text: str) -> frozenset[str]:
@@ -122,10 +132,10 @@ def parts(text: str) -> frozenset[str]:
 
 @cache
 def whole(word: str) -> re.Pattern[str]:
-    """Prose writes a plain word as it likes: FastAPI, Poetry."""
+    """Match a whole word. Lower-case words match any case: FastAPI, Poetry."""
     return re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE if word.islower() else re.NOFLAG)
 
 
-def test_each_option_is_told_by_a_word(words: Callable[[Option], set[str]]) -> None:
-    """Or what it leaves behind could not be seen. A version or an absence has none."""
+def test_each_option_has_a_word(words: Callable[[Option], set[str]]) -> None:
+    """Without a word, its traces could not be found. Versions and absences have none."""
     assert {level for factor, level in options() if not words((factor, level))} <= ORDINARY

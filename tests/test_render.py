@@ -1,4 +1,4 @@
-"""What holds for every render, and for the template's files before they are rendered."""
+"""Properties of all renders, and of the template's files before rendering."""
 
 import re
 import shutil
@@ -54,9 +54,12 @@ def template_files() -> list[Path]:
 
 
 def every_set_of_choices() -> Iterator[dict[str, object]]:
-    """Each combination of what may be chosen, with the answers that are computed from it."""
+    """Yield each combination of choices with its computed answers."""
     chosen = {factor: levels for factor, levels in FACTORS.items() if factor not in TEXTS}
-    computed = {name: compiled(question["default"]) for name, question in QUESTIONS.items() if "when" in question}
+    layers = {
+        part[3:-3] for path in template_files() for part in path.parts if part.startswith("{{")
+    } & QUESTIONS.keys()
+    computed = {name: compiled(QUESTIONS[name]["default"]) for name in layers}
     for levels in product(*chosen.values()):
         picked = dict(zip(chosen, levels, strict=True))
         several = {
@@ -68,20 +71,20 @@ def every_set_of_choices() -> Iterator[dict[str, object]]:
         yield given | {name: default.render(given) for name, default in computed.items()}
 
 
-def test_each_pair_of_answers_stands_in_a_row() -> None:
+def test_rows_cover_each_pair_of_answers() -> None:
     for (one, levels), (other, more) in combinations(FACTORS.items(), 2):
         pairs = {(row[one], row[other]) for row in ROWS}
         assert pairs == set(product(levels, more)), (one, other)
     assert all(row in RENDERS.values() for row in [*ROWS, *FLIPS])
 
 
-def test_each_answer_is_taken_as_it_is_meant(rendered: Project, levels: Levels) -> None:
+def test_answers_are_parsed_as_typed(rendered: Project, levels: Levels) -> None:
     stored = yaml.safe_load((rendered.path / ".copier-answers.yml").read_text())
     assert levels_of(stored) == levels
 
 
 def levels_of(stored: Mapping[str, Any]) -> Levels:
-    """Which levels of the factors were answered."""
+    """Return the levels of stored answers."""
     found: Levels = {}
     for factor in FACTORS:
         name, _, option = factor.partition(".")
@@ -94,7 +97,7 @@ def levels_of(stored: Mapping[str, Any]) -> Levels:
     return found
 
 
-def test_python_is_python_before_it_is_rendered() -> None:
+def test_template_python_is_valid() -> None:
     for path in template_files():
         assert not path.name.endswith(".py.jinja"), path
         if path.suffix == ".py":
@@ -104,7 +107,7 @@ def test_python_is_python_before_it_is_rendered() -> None:
 
 
 @pytest.mark.deep
-def test_a_misspelt_answer_stops_the_render(template: Path, tmp_path: Path) -> None:
+def test_misspelt_variable_stops_the_render(template: Path, tmp_path: Path) -> None:
     clone = Project(shutil.copytree(template, tmp_path / "template"))
     (clone.path / "template/README.md.jinja").write_text("# {{ projet_name }}\n")
     clone.commit("Misspell")
@@ -114,7 +117,7 @@ def test_a_misspelt_answer_stops_the_render(template: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.deep
-def test_no_two_layers_render_the_same_path() -> None:
+def test_layers_render_distinct_paths() -> None:
     files = template_files()
     parts = {part for path in files for part in path.parts}
     for chosen in every_set_of_choices():
@@ -127,8 +130,8 @@ def test_no_two_layers_render_the_same_path() -> None:
         assert [path for path, times in rendered.items() if times > 1] == [], chosen
 
 
-def test_nothing_is_left_over(rendered: Project) -> None:
-    """No Jinja, no noise at the ends of lines and files, no empty folder."""
+def test_render_leaves_no_template_syntax(rendered: Project) -> None:
+    """Also no trailing blanks or blank lines, and no empty folders."""
     names = "|".join(map(re.escape, QUESTIONS))
     left = re.compile(rf"\{{%|\{{#|(?<!\$)\{{\{{-? *({names}|_copier|toml|markdown)\b")
     for path in rendered.files():
@@ -139,13 +142,13 @@ def test_nothing_is_left_over(rendered: Project) -> None:
     assert [path for path in rendered.path.rglob("*") if path.is_dir() and not any(path.iterdir())] == []
 
 
-def test_each_file_reads_as_what_it_is(rendered: Project) -> None:
+def test_rendered_files_are_valid(rendered: Project) -> None:
     for path in rendered.files():
         read(path, (rendered.path / path).read_text())
 
 
-def test_nothing_that_is_rendered_is_ignored(rendered: Project, tmp_path: Path) -> None:
-    """Nor is anything that belongs to one machine or one moment: an update would overwrite it."""
+def test_gitignore_matches_no_rendered_file(rendered: Project, tmp_path: Path) -> None:
+    """Also no file of one machine or one moment: an update would overwrite it."""
     elsewhere = Project(tmp_path)
     elsewhere.run("git", "init", "--quiet")
     (tmp_path / ".gitignore").write_bytes((rendered.path / ".gitignore").read_bytes())
@@ -156,7 +159,7 @@ def test_nothing_that_is_rendered_is_ignored(rendered: Project, tmp_path: Path) 
     elsewhere.run("git", "check-ignore", "--no-index", ".env", ".venv/pyvenv.cfg", "src/app/__pycache__/main.pyc")
 
 
-def test_nothing_of_the_templates_author_leaks(rendered: Project) -> None:
+def test_template_author_is_not_in_the_render(rendered: Project) -> None:
     environment = clean_environment()
     registries = r"[p]y[p]i\.org|[p]ythonhosted|[n]pmjs|[d]ebian\.org"
     private = [environment["GIT_AUTHOR_NAME"], environment["GIT_AUTHOR_EMAIL"], str(REPOSITORY), str(Path.home())]
@@ -164,17 +167,24 @@ def test_nothing_of_the_templates_author_leaks(rendered: Project) -> None:
     for path in rendered.files():
         text = (rendered.path / path).read_text()
         assert not leaks.search(text), path
-        if path.name not in {"README.md", ".copier-answers.yml"}:  # they say where the render came from
+        if path.name not in {"README.md", ".copier-answers.yml"}:  # they name the template's source
             assert "moai" not in text.lower(), path
 
 
-def test_ruff_has_nothing_to_change(rendered: Project) -> None:
-    """Or a formatter would turn every update into conflicts."""
+def test_dependencies_are_sorted(rendered: Project) -> None:
+    """`uv add` keeps a sorted list sorted. In an unsorted list it appends, and two additions would conflict."""
+    document = rendered.toml()
+    for lines in (document["project"]["dependencies"], *document["dependency-groups"].values()):
+        assert lines == sorted(lines)
+
+
+def test_ruff_accepts_the_render(rendered: Project) -> None:
+    """Otherwise a formatter would turn every update into conflicts."""
     rendered.run(TOOLS / "ruff", "format", "--no-cache", "--diff")
     rendered.run(TOOLS / "ruff", "check", "--no-cache")
 
 
-# Of the words of each text, without the lines above them that name it and its holder.
+# SHA-256 of the words of each text, without its title and copyright line.
 LICENCES = {
     "Apache-2.0": "0ffddef9e48f8a09aed5caf2d44f7ba1c1be2d9b8e0a6f693b1635b2d5566645",
     "MIT": "fe2a9817987f862eaced948f0468c7f51d2fedfc48c5c505b246a49a3870e9a5",
@@ -182,7 +192,7 @@ LICENCES = {
 }
 
 
-def test_the_licence_is_whole(rendered: Project) -> None:
+def test_licence_text_is_complete(rendered: Project) -> None:
     text = (rendered.path / "LICENSE").read_text()
     given = yaml.safe_load((rendered.path / ".copier-answers.yml").read_text())
     holder, licence = f"Copyright (c) {given['author_name']}", given["license"]
@@ -196,8 +206,8 @@ def test_the_licence_is_whole(rendered: Project) -> None:
 
 
 @pytest.mark.deep
-def test_what_is_never_run_changes_no_code(render: Callable[..., Project]) -> None:
-    """Nor a dependency: what does stands among the factors of the profiles."""
+def test_untested_choices_change_no_code(render: Callable[..., Project]) -> None:
+    """And no dependency: choices that do are factors of the profiles."""
     default = code(render())
     for levels in FLIPS:
         if not any(levels[factor] != DEFAULTS[factor] for factor in RUN):
@@ -205,7 +215,7 @@ def test_what_is_never_run_changes_no_code(render: Callable[..., Project]) -> No
 
 
 def code(project: Project) -> tuple[dict[Path, bytes], object]:
-    """Each module of the service, and all that it depends on; `scripts` are for pipelines, and tested alone."""
+    """Return the service's modules and dependencies, without `scripts`, which have their own tests."""
     document = project.toml()
     files = [path for path in project.files() if path.suffix == ".py" and path.parts[0] != "scripts"]
     modules = {path: (project.path / path).read_bytes() for path in files}

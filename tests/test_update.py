@@ -1,4 +1,4 @@
-"""`copier update`: what the template manages moves, and what is yours stays, from every release on."""
+"""`copier update` from every release: managed files change, and the user's files stay."""
 
 import re
 import shlex
@@ -24,13 +24,16 @@ ANSWERS = ".copier-answers.yml"
 PAGE = (REPOSITORY / "template/docs/updating.md").read_text()
 OF_THE_EXAMPLE = Path("src/app/orders/service.py")
 
-# A past that was made up: the first lacks what came later, the second is as the working tree, with other lines.
+# An invented past: the first release lacks later files; the second is the working tree with other lines.
 OLDEST, BETWEEN, NEWEST = "v0.0.1", "v0.0.2", "v999.0.0"
 LINE = "# before\n"
-LATER = ("src/app/retry.py", "{{ example }}/src/app/products/schemas.py")
+LATER = ("src/app/core/retries.py", "{{ example }}/src/app/products/schemas.py")
 RETIRED = "docs/before.md"
 
-KERNEL, MOVED, ADDED, CONTESTED = "src/app/pagination.py", "src/app/types.py", "src/app/retry.py", "src/app/security.py"
+CORE, MOVED = "src/app/core/http/pagination.py", "src/app/core/types.py"
+ADDED, CONTESTED = "src/app/core/retries.py", "src/app/core/security/tokens.py"
+
+YOURS = (".env.example", "src/app/main.py", "src/app/settings.py", "src/app/urls.py")
 
 type Contents = dict[str, bytes]
 
@@ -42,7 +45,7 @@ def real_releases() -> list[str]:
 
 @pytest.fixture(scope="session")
 def history(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A template with a past: the releases that were made up, and those that there have been."""
+    """Make a template with a past: two invented releases and the real ones."""
     folder = tmp_path_factory.mktemp("history") / "template"
     history = Project(shutil.copytree(template, folder, ignore=shutil.ignore_patterns(".git")))
     questionnaire = folder / "copier.yml"
@@ -72,7 +75,7 @@ def history(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Project
 
 
 def other_lines(template: Path) -> None:
-    """One more at the end of each file that has room for a comment."""
+    """Add a comment at the end of each file that can have comments."""
     for path in (template / "template").rglob("*"):
         if path.is_file() and "answers_file" not in path.name and ".json" not in path.suffixes:
             path.write_text(path.read_text() + LINE)
@@ -82,7 +85,7 @@ def other_lines(template: Path) -> None:
 def rendered_before(
     history: Project, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str, Answers, Path], Project]:
-    """Renders an older release, each once, as a copy to be changed."""
+    """Render each older release once, and return a copy that the test can change."""
     done: dict[tuple[str, frozenset[tuple[str, str]]], Path] = {}
 
     def rendered_before(version: str, answers: Answers, folder: Path) -> Project:
@@ -106,7 +109,7 @@ def before(
 
 
 def contents(project: Project) -> Contents:
-    """All but the answers, which say where the render came from."""
+    """Return all files except the answers, which name the source of the render."""
     return {str(path): (project.path / path).read_bytes() for path in project.files() if str(path) != ANSWERS}
 
 
@@ -116,7 +119,7 @@ def answers_of(project: Project) -> dict[str, object]:
 
 
 def merged(before: Contents, fresh: Contents) -> Contents:
-    """What an update makes of a project that nobody touched."""
+    """Update an unedited project and return its files."""
     yours = matching([*NOW.yours, *NOW.brought, RETIRED], before.keys() | fresh.keys())
     return {path: text for path, text in fresh.items() if path not in yours} | {
         path: text for path, text in before.items() if path in yours
@@ -132,7 +135,7 @@ COMPILED: dict[tuple[Any, ...], Any] = {}
 
 @contextmanager
 def compiled_once() -> Iterator[None]:
-    """Copier compiles each part of each path anew, for each of the three renders of an update: half of its time."""
+    """Make Copier compile each path once. It compiles each in all three renders, half of the time of an update."""
     compile_anew = Environment.compile
 
     def compile_once(environment: Environment, *source: Any) -> Any:
@@ -146,7 +149,7 @@ def compiled_once() -> Iterator[None]:
 
 
 def update_quickly(project: Project, version: str | None = None, answers: Answers | None = None) -> None:
-    """The same, without the start of a program."""
+    """Update without starting a process."""
     with compiled_once():
         run_update(project.path, dict(answers or {}), vcs_ref=version, defaults=True, overwrite=True, quiet=True)
 
@@ -154,7 +157,7 @@ def update_quickly(project: Project, version: str | None = None, answers: Answer
 @pytest.mark.deep
 @pytest.mark.parametrize("version", [OLDEST, *real_releases()])
 @pytest.mark.parametrize("answers", once(PROFILES))
-def test_an_untouched_project_becomes_a_fresh_render(
+def test_unedited_project_equals_a_fresh_render(
     before: Callable[[str, Answers], Project], render: Callable[..., Project], version: str, answers: Answers
 ) -> None:
     project, fresh = before(version, answers), render(**answers)
@@ -166,7 +169,7 @@ def test_an_untouched_project_becomes_a_fresh_render(
 
 
 class Edited:
-    """A project that people worked in, and what must be there after an update."""
+    """A project with edits, and its expected state after an update."""
 
     def __init__(self, project: Project) -> None:
         self.project = project
@@ -178,25 +181,25 @@ class Edited:
         target.write_bytes(text)
 
     def edit(self) -> None:
-        """All but what ends in a conflict."""
+        """Make all edits that do not conflict."""
         self.write("src/app/notes/__init__.py", b'"""Notes."""\n')
         self.write("tests/notes/test_notes.py", b"def test_notes() -> None: ...\n")
         self.write("README.md", b"# Mine\n")
         self.write(".env", b"SECRET=mine\n")
-        for path in (KERNEL, "src/app/users/service.py", *({str(OF_THE_EXAMPLE)} & self.rendered.keys())):
+        for path in {CORE, *YOURS, str(OF_THE_EXAMPLE)} & self.rendered.keys():
             self.write(path, b"# mine\n" + self.rendered[path])
         (self.project.path / MOVED).rename(self.project.path / "src/app/kinds.py")
         (self.project.path / "SECURITY.md").unlink()
-        for folder in ("tests/auth", "src/app/search", "tests/search"):
+        for folder in ("src/app/search", "tests/search"):
             shutil.rmtree(self.project.path / folder, ignore_errors=True)
 
     def expected(self, fresh: Contents) -> Contents:
-        """What people left alone is as in any project, what they deleted is gone, and the rest is as they left it."""
+        """Return the expected files: unedited ones are updated, deleted ones stay deleted, edits stay."""
         now = contents(self.project)
         deleted = self.rendered.keys() - now.keys()
         updated = {path: text for path, text in merged(self.rendered, fresh).items() if path not in deleted}
         touched = {path: text for path, text in now.items() if text != self.rendered.get(path)}
-        return updated | touched | {KERNEL: b"# mine\n" + fresh[KERNEL]}
+        return updated | touched | {CORE: b"# mine\n" + fresh[CORE]}
 
 
 @pytest.fixture(params=once(PROFILES))
@@ -207,14 +210,14 @@ def answers(request: pytest.FixtureRequest) -> Answers:
 
 @pytest.mark.deep
 @pytest.mark.parametrize("version", [OLDEST, *real_releases()])
-def test_what_people_did_stays(
+def test_edits_survive_an_update(
     before: Callable[[str, Answers], Project],
     render: Callable[..., Project],
     answers: Answers,
     version: str,
     request: pytest.FixtureRequest,
 ) -> None:
-    """And only the lines that both changed are a conflict, which the git hooks refuse."""
+    """Only lines that both changed are a conflict, which the git hooks refuse."""
     manager = answers.get("package_manager", "uv")
     project = before(version, answers)
     edited, fresh = Edited(project), contents(render(**answers))
@@ -258,7 +261,7 @@ def test_what_people_did_stays(
 
 
 def refused_by_the_hook(project: Project) -> re.Pattern[str]:
-    """What the git hook looks for; tests/test_service.py runs it."""
+    """Return what the git hook searches for; tests/test_service.py runs the hook."""
     (builtin, *_) = yaml.safe_load((project.path / ".pre-commit-config.yaml").read_text())["repos"]
     (pattern,) = (hook["args"][0] for hook in builtin["hooks"] if hook.get("alias") == "conflict-markers")
     return re.compile(pattern)
@@ -267,7 +270,7 @@ def refused_by_the_hook(project: Project) -> re.Pattern[str]:
 @pytest.mark.deep
 @pytest.mark.parametrize("answers", [{}, {"framework": "django", "package_manager": "poetry"}], ids=str)
 @pytest.mark.parametrize("releases", [[OLDEST, BETWEEN], *filter(None, [real_releases()])], ids=", ".join)
-def test_more_than_one_update_is_one_update(
+def test_several_updates_equal_one(
     rendered_before: Callable[[str, Answers, Path], Project], releases: list[str], answers: Answers, tmp_path: Path
 ) -> None:
     first, *between = releases
@@ -286,14 +289,14 @@ def test_more_than_one_update_is_one_update(
 
 
 def turns() -> Iterator[dict[str, str]]:
-    """Sets of answers that go through each choice of each question that an update may change, and back."""
+    """Return sets of answers that pass through each choice that an update can change, and back."""
     offered: dict[str, list[str]] = {}
     for name, question in QUESTIONS.items():
         if "when" in question or "check_same" in question.get("validator", ""):
             continue
         values = choices(name)
         if question.get("multiselect"):
-            # All and none, then halves, such that any two are told apart.
+            # All, none, then halves, so that any two features differ in one set.
             halves = [
                 [value for i, value in enumerate(values) if i >> bit & 1] for bit in range(len(values).bit_length())
             ]
@@ -326,7 +329,7 @@ def test_changed_answers_equal_a_fresh_render(
         service.commit("Change answers")
 
 
-def test_the_turns_go_through_each_choice() -> None:
+def test_updates_cover_each_choice() -> None:
     fixed = {name for name, question in QUESTIONS.items() if "check_same" in question.get("validator", "")}
     assert fixed == {"framework"}
     for name, question in NOW.questions.items():
@@ -338,7 +341,7 @@ def test_the_turns_go_through_each_choice() -> None:
 
 
 @pytest.mark.deep
-def test_answers_that_some_file_might_swallow_stay(copie: Copie, template: Path, tmp_path: Path) -> None:
+def test_hostile_answers_survive_an_update(copie: Copie, template: Path, tmp_path: Path) -> None:
     answers = {"project_name": '-dash: "{{ 7*7 }}" \\', "author_name": "null", "project_description": "# {% raw %} 'x'"}
     origin = shutil.copytree(template, tmp_path / "origin")
     result = copie.copy(answers, template_dir=origin)
@@ -361,25 +364,21 @@ def under_git(result: Result) -> Project:
     return project
 
 
-def test_a_feature_that_is_added_later_brings_its_files(
-    project: Callable[..., Project], render: Callable[..., Project]
-) -> None:
-    """Beside what you have under the same name."""
+def test_added_feature_renders_its_files(project: Callable[..., Project], render: Callable[..., Project]) -> None:
+    """Next to the user's files of the same names."""
     service = project(**BARE)
     own = service.path / OF_THE_EXAMPLE
     own.parent.mkdir()
     own.write_text("mine\n")
     service.commit("Add my own orders")
-    update(service, "--quiet", "--data=features=[example]")
+    update(service, "--quiet", "--data=features=[example, vscode]")
     assert service.files() == render().files()
     assert own.read_text() == "mine\n"
     assert (own.parent / "models.py").read_bytes() == (render().path / OF_THE_EXAMPLE.parent / "models.py").read_bytes()
 
 
 @pytest.mark.deep
-def test_a_feature_that_is_dropped_says_so_and_gives_back(
-    project: Callable[..., Project], render: Callable[..., Project]
-) -> None:
+def test_removed_feature_files_can_be_restored(project: Callable[..., Project], render: Callable[..., Project]) -> None:
     service = project()
     edited, mine = service.path / OF_THE_EXAMPLE, service.path / OF_THE_EXAMPLE.with_name("mine.py")
     edited.write_text(f"{edited.read_text()}# mine\n")
@@ -388,7 +387,7 @@ def test_a_feature_that_is_dropped_says_so_and_gives_back(
     assert "+# mine\n" in service.run(*command("git log -p"))
 
     message = update(service, "--data=features=[]")
-    said = "A feature that you switch off takes its files away, with what you changed in them."
+    said = "Switching a feature off deletes its files, including your edits."
     assert said in message[: message.index("template version")]
     bare = render(**BARE).files()
     assert service.files() - bare == {mine.relative_to(service.path)}
@@ -403,7 +402,7 @@ def test_a_feature_that_is_dropped_says_so_and_gives_back(
 
 
 def command(start: str) -> list[str]:
-    """The one line of docs/updating.md that starts so, without its comment."""
+    """Return the only line of docs/updating.md that starts like this, without its comment."""
     (line,) = (line for line in PAGE.splitlines() if line.strip().startswith(start))
     return shlex.split(line, comments=True)
 
@@ -414,27 +413,27 @@ def undoing() -> str:
 
 
 @pytest.mark.deep
-def test_an_update_and_a_file_are_taken_back_as_the_page_says(
+def test_documented_undo_of_update_and_file(
     before: Callable[[str, Answers], Project],
 ) -> None:
     project = before(OLDEST, {})
-    changed = project.path / KERNEL
+    changed = project.path / CORE
     rendered = changed.read_text()
     changed.write_text("broken\n")
     project.commit("Break it")
     as_it_was = contents(project)
 
     update(project, "--conflict=rej")
-    assert f"?? {KERNEL}.rej" in project.run("git", "status", "--porcelain").splitlines(), "git does not hide the edit"
+    assert f"?? {CORE}.rej" in project.run("git", "status", "--porcelain").splitlines(), "git does not hide the edit"
     project.run("sh", "-ec", undoing())
     assert contents(project) == as_it_was
 
     project.run(COPIER, *command("uvx copier recopy")[2:])
-    assert contents(project) == as_it_was | {KERNEL: rendered.encode()}
+    assert contents(project) == as_it_was | {CORE: rendered.encode()}
 
 
 def in_a_repository(project: Project, folder: Path, beside: str) -> tuple[Project, Project]:
-    """A repository, and the project in a folder of it with a file beside; nothing is committed yet."""
+    """Make a repository with the project in a folder and another file; nothing is committed yet."""
     shutil.rmtree(project.path / ".git")
     whole = Project(folder / "repository")
     whole.path.mkdir()
@@ -443,10 +442,10 @@ def in_a_repository(project: Project, folder: Path, beside: str) -> tuple[Projec
 
 
 @pytest.mark.deep
-def test_a_project_in_a_folder_of_a_repository_is_updated_alone(
+def test_monorepo_update_changes_one_project(
     before: Callable[[str, Answers], Project], render: Callable[..., Project], tmp_path: Path
 ) -> None:
-    """Patterns are anchored at the project, paths of git at the repository."""
+    """Patterns are relative to the project, paths of git to the repository."""
     whole, service = in_a_repository(before(OLDEST, {}), tmp_path, "README.md")
     edited = Edited(service)
     edited.edit()
@@ -458,10 +457,8 @@ def test_a_project_in_a_folder_of_a_repository_is_updated_alone(
 
 
 @pytest.mark.deep
-def test_what_is_taken_back_is_all_of_the_update_and_nothing_beside_the_project(
-    before: Callable[[str, Answers], Project], tmp_path: Path
-) -> None:
-    """Not a merge, not work beside the project, which Copier does not look at; but conflicts and what was staged."""
+def test_undo_in_a_monorepo_changes_one_project(before: Callable[[str, Answers], Project], tmp_path: Path) -> None:
+    """It undoes conflicts and staged changes, but no merge and no work beside the project."""
     whole, service = in_a_repository(before(OLDEST, {}), tmp_path, "beside.txt")
     (service.path / ADDED).write_text("mine\n")
     whole.commit("Work")
@@ -475,7 +472,7 @@ def test_what_is_taken_back_is_all_of_the_update_and_nothing_beside_the_project(
     update(service, "--data=features=[jobs]")
     assert (whole.path / "beside.txt").exists(), "so in a monorepo, all is committed first"
     assert service.run("git", "diff", "--name-only", "--diff-filter=U").split() == [f"service/{ADDED}"]
-    service.run("git", "add", "src/app/jobs")
+    service.run("git", "add", "src/app/core/jobs")
     (whole.path / "beside.txt").write_text("in work\n")
     (whole.path / "new.txt").write_text("in work\n")
     service.run("sh", "-ec", undoing())
@@ -486,29 +483,29 @@ def test_what_is_taken_back_is_all_of_the_update_and_nothing_beside_the_project(
 
 @pytest.mark.deep
 @pytest.mark.parametrize("setting", ["apply.whitespace=error", "status.showUntrackedFiles=no"])
-def test_no_setting_of_git_takes_an_edit_back_where_the_page_was_followed(
+def test_documented_git_settings_keep_edits(
     before: Callable[[str, Answers], Project], setting: str, tmp_path: Path
 ) -> None:
     plain = before(OLDEST, {})
     project = Project(plain.path, {**plain.environment, "GIT_CONFIG_GLOBAL": str(tmp_path / "settings")})
     project.run("git", "config", "--global", *setting.split("="))
     (project.path / "blanks.txt").write_text("blanks at the end  \n")
-    for path in (KERNEL, CONTESTED):
+    for path in (CORE, CONTESTED):
         text = (project.path / path).read_text()
         (project.path / path).write_text(f"# mine\n{text.removesuffix(LINE)}# mine\n")
     project.commit("Work")
     for name in ("apply.whitespace", "status.showUntrackedFiles"):
         project.run(*command(f"git config {name}"))
     update(project)
-    for path in (KERNEL, CONTESTED):
+    for path in (CORE, CONTESTED):
         assert (project.path / path).read_text().startswith("# mine\n")
     assert "<<<<<<< before updating" in (project.path / CONTESTED).read_text()
     assert not list(project.path.rglob("*.rej"))
 
 
 @pytest.mark.deep
-def test_the_page_shows_which_edits_are_not_in_git(before: Callable[[str, Answers], Project], tmp_path: Path) -> None:
-    """And that an update takes them, or would."""
+def test_documented_commands_list_edits_outside_git(before: Callable[[str, Answers], Project], tmp_path: Path) -> None:
+    """An update overwrites these edits."""
     plain = before(OLDEST, {})
     (tmp_path / "ignored").write_text("pagination.py\n")
     (tmp_path / "settings").write_text(f"[core]\n\texcludesFile = {tmp_path / 'ignored'}\n")
@@ -517,19 +514,19 @@ def test_the_page_shows_which_edits_are_not_in_git(before: Callable[[str, Answer
     shown = [line.partition("#")[0] for start in (ignored, hidden) for line in PAGE.splitlines() if start in line]
     assert [plain.run("sh", "-c", f"{line} || true") for line in shown] == ["", ""]
 
-    for path in (KERNEL, MOVED):
+    for path in (CORE, MOVED):
         (project.path / path).write_text("mine\n")
     plain.run("git", "update-index", "--skip-worktree", MOVED)
     plain.run("git", "commit", "--quiet", "--all", "--message=Work")
-    assert [project.run("sh", "-c", line) for line in shown] == [f"{KERNEL}\n", f"S {MOVED}\n"]
+    assert [project.run("sh", "-c", line) for line in shown] == [f"{CORE}\n", f"S {MOVED}\n"]
     update(project)
-    for path in (KERNEL, MOVED):
+    for path in (CORE, MOVED):
         assert (project.path / path).read_text() != "mine\n"
 
 
 @pytest.mark.deep
-def test_what_the_page_warns_of_is_so(before: Callable[[str, Answers], Project]) -> None:
-    """Of a link to a moved folder, files out of git, other encodings, sparse checkouts, and misspelt questions."""
+def test_documented_dangers_exist(before: Callable[[str, Answers], Project]) -> None:
+    """A link to a moved folder, files outside git, other encodings, sparse checkouts, misspelt questions."""
     project = before(OLDEST, {})
     (project.path / MOVED).write_text("mine\n")
     with (project.path / ".gitignore").open("a") as text:
@@ -537,34 +534,34 @@ def test_what_the_page_warns_of_is_so(before: Callable[[str, Answers], Project])
     project.run("git", "rm", "--quiet", "--cached", MOVED)
     (project.path / "benchmarks").rename(project.path / "elsewhere")
     (project.path / "benchmarks").symlink_to("elsewhere")
-    foreign, kernel = project.path / CONTESTED, project.path / KERNEL
+    foreign, managed = project.path / CONTESTED, project.path / CORE
     foreign.write_bytes("# grün\n".encode("latin-1") + foreign.read_bytes())
     project.commit("Work")
     moved = {path: path.read_bytes() for path in (project.path / "elsewhere").iterdir()}
-    project.run("git", "sparse-checkout", "set", "--no-cone", "/*", f"!/{KERNEL}")
-    assert not kernel.exists()
+    project.run("git", "sparse-checkout", "set", "--no-cone", "/*", f"!/{CORE}")
+    assert not managed.exists()
 
     update(project, "--data=feature=[jobs]")
     assert [path for path, text in moved.items() if path.read_bytes() != text]
     assert not (project.path / MOVED).exists() or (project.path / MOVED).read_text() != "mine\n"
     assert foreign.read_bytes().startswith(b"# grn\n")
-    assert not (project.path / "src/app/jobs").exists()
-    assert kernel.exists()
+    assert not (project.path / "src/app/core/jobs").exists()
+    assert managed.exists()
     project.run("git", "add", "--all")
-    assert f" M {KERNEL}" in project.run("git", "status", "--porcelain").splitlines()
+    assert f" M {CORE}" in project.run("git", "status", "--porcelain").splitlines()
     project.run("sh", "-ec", undoing())
     project.run(*re.findall(r"`(git sparse-checkout \w+)`", PAGE)[0].split())
-    assert kernel.exists()
+    assert managed.exists()
     assert project.run("git", "status", "--porcelain") == ""
 
 
 @pytest.mark.deep
-def test_a_recopy_writes_all_but_what_there_is_of_the_slices_of_features(project: Callable[..., Project]) -> None:
+def test_recopy_overwrites_all_but_feature_slices(project: Callable[..., Project]) -> None:
     service = project()
     rendered = contents(service)
     gone = "src/app/search/__init__.py"
     kept = str(OF_THE_EXAMPLE)
-    for path in ("README.md", "CHANGELOG.md", "src/app/users/service.py", KERNEL, kept):
+    for path in ("README.md", "CHANGELOG.md", "src/app/core/accounts/service.py", CORE, kept):
         (service.path / path).write_text("mine\n")
     (service.path / gone).unlink()
     service.commit("Work")
@@ -573,8 +570,8 @@ def test_a_recopy_writes_all_but_what_there_is_of_the_slices_of_features(project
 
 
 @pytest.mark.deep
-def test_a_renamed_folder_renames_nothing(project: Callable[..., Project]) -> None:
-    """A name that was taken from the folder is an answer like any other."""
+def test_renamed_folder_keeps_the_answers(project: Callable[..., Project]) -> None:
+    """The name from the folder is stored like any other answer."""
     service = project()
     moved = Project(service.path.rename(service.path.with_name("elsewhere")))
     moved.run(COPIER, "recopy", "--defaults", "--overwrite", "--quiet")
@@ -582,10 +579,8 @@ def test_a_renamed_folder_renames_nothing(project: Callable[..., Project]) -> No
 
 
 @pytest.mark.deep
-def test_a_project_keeps_its_framework(project: Callable[..., Project]) -> None:
+def test_changed_framework_is_refused(project: Callable[..., Project]) -> None:
     service = project()
     said = service.run(COPIER, "update", "--defaults", "--data=framework=django", fails=True)
-    assert said.rstrip().endswith(
-        "Keep fastapi: a project never changes its framework; render a new one beside it, and move what is yours."
-    )
+    assert said.rstrip().endswith("Cannot change from fastapi: render a new project and move your code to it.")
     assert service.run("git", "status", "--porcelain") == ""

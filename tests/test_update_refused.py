@@ -1,4 +1,4 @@
-"""An update that cannot be: one sentence, which docs/troubleshooting.md knows, and nothing lost."""
+"""Updates that fail: one sentence, listed in docs/troubleshooting.md, and no change."""
 
 import re
 import shutil
@@ -12,11 +12,11 @@ pytestmark = pytest.mark.deep
 
 Spoil = Callable[[Project], None]
 ANSWERS = ".copier-answers.yml"
-MANAGED = Path("src/app/retry.py")
+MANAGED = Path("src/app/core/retries.py")
 
 
 def answers(pattern: str, text: str) -> Spoil:
-    """Changes what the answers file says."""
+    """Change a line of the answers file."""
 
     def spoil(project: Project) -> None:
         file = project.path / ANSWERS
@@ -61,7 +61,7 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
     "remote that moved": (answers(r"^(_src_path: .*)$", "_src_path: file:///gone.git"), "git ls-remote"),
     "lost answer": (
         answers(FEATURES, ""),
-        "Put the line that begins with …: back into .copier-answers.yml, and commit.",
+        "Missing answer …: put its line back into .copier-answers.yml, and commit.",
     ),
     "empty answer": (answers(r"^project_name: .*$", "project_name:"), "Invalid answer"),
     "features that are a word": (answers(FEATURES, "features: example"), "Not a YAML list"),
@@ -71,9 +71,7 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
 
 
 @pytest.mark.parametrize(("spoil", "sentence"), SPOILT.values(), ids=SPOILT)
-def test_it_is_refused_with_a_sentence_that_the_page_knows(
-    project: Callable[..., Project], spoil: Spoil, sentence: str
-) -> None:
+def test_refusal_is_in_troubleshooting(project: Callable[..., Project], spoil: Spoil, sentence: str) -> None:
     service = project()
     spoil(service)
     before = contents(service)
@@ -126,7 +124,7 @@ STOPPED: dict[str, tuple[Spoil, str]] = {
 
 
 @pytest.mark.parametrize(("spoil", "sentence"), STOPPED.values(), ids=STOPPED)
-def test_where_it_stops_with_a_traceback_the_page_knows_it_and_all_is_taken_back(
+def test_traceback_is_in_troubleshooting_and_undone(
     project: Callable[..., Project], spoil: Spoil, sentence: str
 ) -> None:
     service = project()
@@ -139,7 +137,7 @@ def test_where_it_stops_with_a_traceback_the_page_knows_it_and_all_is_taken_back
     assert contents(service) == before
 
 
-def test_it_runs_in_the_folder_of_the_project_by_its_own_path(project: Callable[..., Project], tmp_path: Path) -> None:
+def test_update_needs_the_projects_own_path(project: Callable[..., Project], tmp_path: Path) -> None:
     service = project()
     refused(service, "Template not found", "src")
     (tmp_path / "link").symlink_to(service.path)
@@ -147,7 +145,7 @@ def test_it_runs_in_the_folder_of_the_project_by_its_own_path(project: Callable[
     assert service.run("git", "status", "--porcelain") == ""
 
 
-def test_a_name_that_becomes_a_dependencys_is_told_and_kept(
+def test_slug_of_a_new_dependency_is_refused_but_kept(
     project: Callable[..., Project], template: Path, tmp_path: Path
 ) -> None:
     origin = shutil.copytree(template, tmp_path / "origin")
@@ -158,14 +156,14 @@ def test_a_name_that_becomes_a_dependencys_is_told_and_kept(
     release(origin, "v0.0.2")
     answers(r"^_src_path: .*$", f"_src_path: {origin}")(service)
     said = service.run(COPIER, "update", "--defaults", fails=True)
-    sentence = f"Type another name, like {slug}-service: {slug} is a package that it depends on."
+    sentence = f"Name of a dependency: use another slug, for example {slug}-service."
     assert sentence in " ".join(said.split())
     assert service.run("git", "status", "--porcelain") == ""
     service.run(COPIER, "update", "--defaults", "--quiet", "--data=project_slug=another")
     assert service.toml()["project"]["name"] == "another"
 
 
-def test_it_goes_forward_only(project: Callable[..., Project], template: Path, tmp_path: Path) -> None:
+def test_downgrade_is_refused(project: Callable[..., Project], template: Path, tmp_path: Path) -> None:
     origin = shutil.copytree(template, tmp_path / "origin")
     managed = origin / "template" / MANAGED
     managed.write_text(f"{managed.read_text()}# changed\n")
@@ -178,7 +176,7 @@ def test_it_goes_forward_only(project: Callable[..., Project], template: Path, t
     assert service.run("git", "status", "--porcelain") == ""
 
 
-def test_an_answer_that_was_changed_by_hand_changes_nothing(project: Callable[..., Project]) -> None:
+def test_edited_answer_has_no_effect(project: Callable[..., Project]) -> None:
     service = project()
     answers(r"^license: .*$", "license: MIT")(service)
     service.run(COPIER, "update", "--defaults", "--quiet")
@@ -186,10 +184,8 @@ def test_an_answer_that_was_changed_by_hand_changes_nothing(project: Callable[..
     assert "All rights reserved" in (service.path / "LICENSE").read_text()
 
 
-def test_a_template_that_moved_and_lost_a_release_is_found_again(
-    project: Callable[..., Project], template: Path, tmp_path: Path
-) -> None:
-    """As docs/troubleshooting.md says: the address and the nearest release, by hand."""
+def test_moved_template_is_found_again(project: Callable[..., Project], template: Path, tmp_path: Path) -> None:
+    """With the steps of docs/troubleshooting.md: the new address and the nearest release."""
     origin = shutil.copytree(template, tmp_path / "elsewhere")
     managed = origin / "template" / MANAGED
     for tag in ("v0.0.2", "v0.0.3"):

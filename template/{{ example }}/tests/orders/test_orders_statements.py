@@ -3,8 +3,9 @@
 import httpx2
 import pytest
 
-from shop import make_product, place_order
-from support import Headers, SignIn, UserFactory
+from app.core.testing import Headers, SignIn, UserFactory
+from tests.orders.helpers import place_order
+from tests.products.helpers import make_product
 
 
 @pytest.fixture
@@ -23,6 +24,6 @@ async def test_statements_do_not_grow_with_orders_and_lines(
         assert (await place_order(async_client, user, *lines)).status_code == 201
         assert len(statements) == 6, statements
     statements.clear()
-    page = (await async_client.get("/orders", headers=user)).json()
+    page = (await async_client.get("/api/v1/orders", headers=user)).json()
     assert [len(order["lines"]) for order in page["items"]] == [number] * number
     assert len(statements) == 3, statements

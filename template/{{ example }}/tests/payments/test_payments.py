@@ -1,4 +1,4 @@
-"""`/payments`, from the outside."""
+"""`/api/v1/payments`, from the outside."""
 
 import json
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.config import ADVICE, ConfigError
+from app.core import ConfigError, signature
+from app.core.testing import Headers, SignIn, UserFactory, assert_problem, pointers
 from app.payments.events import process_response
-from app.payments.settings import Settings, get_settings
-from app.security import signature
-from shop import make_product, place_order
-from support import Headers, SignIn, UserFactory, assert_problem, pointers
+from app.payments.settings import Settings
+from tests.orders.helpers import place_order
+from tests.products.helpers import make_product
 
 
 @pytest.fixture
@@ -26,13 +26,13 @@ async def order_id(async_client: httpx2.AsyncClient, admin: Headers, user: Heade
 
 
 def sign(body: bytes) -> str:
-    return signature(get_settings().payments_secret.get_secret_value(), body)
+    return signature(Settings.current().payments_secret.get_secret_value(), body)
 
 
 async def deliver(client: httpx2.AsyncClient, **event: Any) -> httpx2.Response:
     body = json.dumps({"id": "evt_1"} | event).encode()
     headers = {"Content-Type": "application/json", "X-Signature": sign(body)}
-    return await client.post("/payments/events", content=body, headers=headers)
+    return await client.post("/api/v1/payments/events", content=body, headers=headers)
 
 
 @pytest.mark.parametrize(
@@ -70,18 +70,18 @@ async def test_an_event_is_understood_and_only_success_pays(
 ) -> None:
     response = await deliver(async_client, order_id=order_id, **event)
     assert (response.status_code, response.json()) == (200, {"message": message})
-    order = (await async_client.get(f"/orders/{order_id}", headers=user)).json()
+    order = (await async_client.get(f"/api/v1/orders/{order_id}", headers=user)).json()
     assert (order["paid_at"] is not None) is message.startswith("Success")
 
 
 async def test_an_order_is_paid_once(async_client: httpx2.AsyncClient, user: Headers, order_id: int) -> None:
     success = {"order_id": order_id, "status": "ok", "data": "pay_7"}
     await deliver(async_client, **success)
-    paid = (await async_client.get(f"/orders/{order_id}", headers=user)).json()
+    paid = (await async_client.get(f"/api/v1/orders/{order_id}", headers=user)).json()
     assert (await deliver(async_client, **success)).json() == {"message": "Success: pay_7"}
     await deliver(async_client, **success, id="evt_2")
     await deliver(async_client, order_id=order_id, status="pending", id="evt_3")
-    assert (await async_client.get(f"/orders/{order_id}", headers=user)).json() == paid
+    assert (await async_client.get(f"/api/v1/orders/{order_id}", headers=user)).json() == paid
 
 
 async def test_an_event_keeps_what_it_first_said(
@@ -89,7 +89,7 @@ async def test_an_event_keeps_what_it_first_said(
 ) -> None:
     await deliver(async_client, order_id=order_id, status="pending")
     await deliver(async_client, order_id=order_id, status="ok", data="pay_7")
-    assert (await async_client.get(f"/orders/{order_id}", headers=user)).json()["paid_at"] is None
+    assert (await async_client.get(f"/api/v1/orders/{order_id}", headers=user)).json()["paid_at"] is None
 
 
 async def test_only_the_provider_is_heard(async_client: httpx2.AsyncClient, user: Headers, order_id: int) -> None:
@@ -98,15 +98,15 @@ async def test_only_the_provider_is_heard(async_client: httpx2.AsyncClient, user
     headers = {"Content-Type": "application/json"}
     for signed in ({}, *({"X-Signature": offered} for offered in ("", "0" * 64, "\xe9", *of_other_bytes))):
         response = await async_client.post(
-            "/payments/events", content=body, headers=httpx2.Headers(headers | signed, encoding="latin-1")
+            "/api/v1/payments/events", content=body, headers=httpx2.Headers(headers | signed, encoding="latin-1")
         )
         assert_problem(response, 401)
         assert response.headers["www-authenticate"] == "Signature"
-    assert (await async_client.get(f"/orders/{order_id}", headers=user)).json()["paid_at"] is None
+    assert (await async_client.get(f"/api/v1/orders/{order_id}", headers=user)).json()["paid_at"] is None
 
 
 async def test_whoever_is_not_heard_learns_nothing(async_client: httpx2.AsyncClient) -> None:
-    assert_problem(await async_client.post("/payments/events", json={"colour": "red"}), 401)
+    assert_problem(await async_client.post("/api/v1/payments/events", json={"colour": "red"}), 401)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ async def test_what_does_not_fit_is_refused_where_it_stands(
 
 def test_a_secret_is_made_for_the_run() -> None:
     assert Settings().payments_secret != Settings().payments_secret
-    assert get_settings() is get_settings()
+    assert Settings.current() is Settings.current()
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_production_needs_a_secret(monkeypatch: pytest.MonkeyPatch, secret: str,
     monkeypatch.setenv("PAYMENTS_SECRET", secret)
     with pytest.raises(ConfigError) as refused:
         Settings.load()
-    assert str(refused.value) == f"{sentence} {ADVICE}"
+    assert str(refused.value) == f"{sentence} Make one with: openssl rand -base64 48"
 
 
 def test_production_takes_a_good_secret(monkeypatch: pytest.MonkeyPatch) -> None:

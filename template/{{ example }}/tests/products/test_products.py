@@ -1,4 +1,4 @@
-"""`/products`, from the outside."""
+"""`/api/v1/products`, from the outside."""
 
 import json
 from typing import Any
@@ -6,16 +6,16 @@ from typing import Any
 import httpx2
 import pytest
 
-from shop import TEAPOT, make_product
-from support import Headers, SignIn, UserFactory, assert_problem, pointers
+from app.core.testing import Headers, SignIn, UserFactory, assert_problem, pointers
+from tests.products.helpers import TEAPOT, make_product
 
 
 async def test_a_product_comes_into_the_catalogue(async_client: httpx2.AsyncClient, admin: Headers) -> None:
-    response = await async_client.post("/products", json=TEAPOT, headers=admin)
+    response = await async_client.post("/api/v1/products", json=TEAPOT, headers=admin)
     assert response.status_code == 201
     product = response.json()
     assert product == {"id": product["id"], "name": "Teapot", "price": "19.90", "stock": 5}
-    assert response.headers["location"] == f"/products/{product['id']}"
+    assert response.headers["location"] == f"/api/v1/products/{product['id']}"
     found = await async_client.get(response.headers["location"])
     assert (found.status_code, found.json()) == (200, product)
 
@@ -27,7 +27,7 @@ async def test_a_product_comes_into_the_catalogue(async_client: httpx2.AsyncClie
 async def test_prices_are_exact_and_have_one_form(
     async_client: httpx2.AsyncClient, admin: Headers, price: Any, given: str
 ) -> None:
-    response = await async_client.post("/products", json=TEAPOT | {"price": price}, headers=admin)
+    response = await async_client.post("/api/v1/products", json=TEAPOT | {"price": price}, headers=admin)
     assert response.json()["price"] == given
     assert (await async_client.get(response.headers["location"])).json()["price"] == given
 
@@ -54,21 +54,21 @@ async def test_prices_are_exact_and_have_one_form(
 async def test_what_does_not_fit_is_refused_where_it_stands(
     async_client: httpx2.AsyncClient, admin: Headers, changes: dict[str, Any], pointer: str
 ) -> None:
-    response = await async_client.post("/products", json=TEAPOT | changes, headers=admin)
+    response = await async_client.post("/api/v1/products", json=TEAPOT | changes, headers=admin)
     assert pointers(response) == {pointer}
 
 
 async def test_lone_surrogate_is_refused(async_client: httpx2.AsyncClient, admin: Headers) -> None:
     body = json.dumps(TEAPOT | {"name": "\ud800"})
     headers = admin | {"Content-Type": "application/json"}
-    assert pointers(await async_client.post("/products", content=body, headers=headers)) == {"/body/name"}
+    assert pointers(await async_client.post("/api/v1/products", content=body, headers=headers)) == {"/body/name"}
 
 
 async def test_the_catalogue_is_kept_by_administrators(
     async_client: httpx2.AsyncClient, user_factory: UserFactory, sign_in: SignIn
 ) -> None:
-    assert_problem(await async_client.post("/products", json=TEAPOT), 401)
-    assert_problem(await async_client.post("/products", json=TEAPOT, headers=sign_in(await user_factory())), 403)
+    assert_problem(await async_client.post("/api/v1/products", json=TEAPOT), 401)
+    assert_problem(await async_client.post("/api/v1/products", json=TEAPOT, headers=sign_in(await user_factory())), 403)
 
 
 async def test_two_products_may_have_one_name(async_client: httpx2.AsyncClient, admin: Headers) -> None:
@@ -76,9 +76,9 @@ async def test_two_products_may_have_one_name(async_client: httpx2.AsyncClient, 
 
 
 async def test_unknown_product(async_client: httpx2.AsyncClient) -> None:
-    assert_problem(await async_client.get(f"/products/{2**53 - 1}"), 404)
+    assert_problem(await async_client.get(f"/api/v1/products/{2**53 - 1}"), 404)
 
 
 @pytest.mark.parametrize("product_id", ["0", "-1", "x", str(2**53), "9" * 5000])
 async def test_what_is_no_key_is_refused(async_client: httpx2.AsyncClient, product_id: str) -> None:
-    assert pointers(await async_client.get(f"/products/{product_id}")) == {"/path/product_id"}
+    assert pointers(await async_client.get(f"/api/v1/products/{product_id}")) == {"/path/product_id"}

@@ -1,4 +1,4 @@
-"""`/search`, from the outside."""
+"""`/api/v1/search`, from the outside."""
 
 import string
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from app.core.testing import Headers, pointers
 from app.products.words import prefix_query
-from shop import make_product
-from support import Headers, pointers
+from tests.products.helpers import make_product
 
 NAMES = (
     "Steel Bottle, 1 l",
@@ -54,14 +54,14 @@ async def test_every_word_begins_a_word_of_the_name(async_client: httpx2.AsyncCl
     for name in NAMES:
         await make_product(async_client, admin, name=name)
     for q, numbers in FOUND.items():
-        page = (await async_client.get("/search", params={"q": q})).json()
+        page = (await async_client.get("/api/v1/search", params={"q": q})).json()
         assert {product["name"] for product in page["items"]} == {NAMES[number] for number in numbers}, q
         assert page["total"] == len(numbers)
 
 
 async def test_what_is_found_is_the_product(async_client: httpx2.AsyncClient, admin: Headers) -> None:
     product_id = await make_product(async_client, admin)
-    page = (await async_client.get("/search", params={"q": "teapot"})).json()
+    page = (await async_client.get("/api/v1/search", params={"q": "teapot"})).json()
     assert page == {
         "items": [{"id": product_id, "name": "Teapot", "price": "19.90", "stock": 5}],
         "page": 1,
@@ -76,9 +76,9 @@ async def test_what_is_found_is_the_product(async_client: httpx2.AsyncClient, ad
 async def test_every_character_is_only_itself(async_client: httpx2.AsyncClient, admin: Headers) -> None:
     await make_product(async_client, admin, name=f"a{string.punctuation}b")
     for character in string.punctuation:
-        response = await async_client.get("/search", params={"q": f"{character} {character}x"})
+        response = await async_client.get("/api/v1/search", params={"q": f"{character} {character}x"})
         assert response.status_code == 200, character
-    page = (await async_client.get("/search", params={"q": f"a{string.punctuation}b"})).json()
+    page = (await async_client.get("/api/v1/search", params={"q": f"a{string.punctuation}b"})).json()
     assert page["total"] == 1
 
 
@@ -86,9 +86,9 @@ async def test_every_character_is_only_itself(async_client: httpx2.AsyncClient, 
 async def test_the_links_lead_through_all_pages(async_client: httpx2.AsyncClient, admin: Headers) -> None:
     for number in range(41):
         await make_product(async_client, admin, name=f"Bolt & Nut #{number:02}")
-    page = (await async_client.get("/search", params={"q": "bolt & nut"})).json()
+    page = (await async_client.get("/api/v1/search", params={"q": "bolt & nut"})).json()
     assert page["previous"] is None
-    assert page["next"] == "/search?q=bolt+%26+nut&page=2"
+    assert page["next"] == "/api/v1/search?q=bolt+%26+nut&page=2"
     names = [product["name"] for product in page["items"]]
     visited = 1
     while page["next"]:
@@ -104,23 +104,28 @@ async def test_the_links_lead_through_all_pages(async_client: httpx2.AsyncClient
 async def test_a_full_last_page_has_no_next(async_client: httpx2.AsyncClient, admin: Headers) -> None:
     for number in range(20):
         await make_product(async_client, admin, name=f"Bolt {number}")
-    assert (await async_client.get("/search", params={"q": "bolt"})).json()["next"] is None
+    assert (await async_client.get("/api/v1/search", params={"q": "bolt"})).json()["next"] is None
 
 
 @pytest.mark.parametrize(
     ("asked", "given", "previous"),
-    [(0, 1, None), (-1, 1, None), (2, 2, "/search?q=teapot&page=1"), (10**30, 10_000_000, "/search?q=teapot&page=1")],
+    [
+        (0, 1, None),
+        (-1, 1, None),
+        (2, 2, "/api/v1/search?q=teapot&page=1"),
+        (10**30, 10_000_000, "/api/v1/search?q=teapot&page=1"),
+    ],
 )
 async def test_pages_out_of_range_lead_back(
     async_client: httpx2.AsyncClient, admin: Headers, asked: int, given: int, previous: str | None
 ) -> None:
     await make_product(async_client, admin)
-    page = (await async_client.get("/search", params={"q": "teapot", "page": asked})).json()
+    page = (await async_client.get("/api/v1/search", params={"q": "teapot", "page": asked})).json()
     assert (page["page"], page["previous"], page["next"]) == (given, previous, None)
 
 
 async def test_nothing_found_has_no_links(async_client: httpx2.AsyncClient) -> None:
-    page = (await async_client.get("/search", params={"q": "teapot", "page": 3})).json()
+    page = (await async_client.get("/api/v1/search", params={"q": "teapot", "page": 3})).json()
     assert (page["items"], page["total"], page["next"], page["previous"]) == ([], 0, None, None)
 
 
@@ -139,16 +144,16 @@ async def test_nothing_found_has_no_links(async_client: httpx2.AsyncClient) -> N
 async def test_what_does_not_fit_is_refused(
     async_client: httpx2.AsyncClient, query: dict[str, Any], pointer: str
 ) -> None:
-    assert pointers(await async_client.get("/search", params=query)) == {pointer}
+    assert pointers(await async_client.get("/api/v1/search", params=query)) == {pointer}
 
 
 async def test_longest_text(async_client: httpx2.AsyncClient) -> None:
-    assert (await async_client.get("/search", params={"q": "😀" * 200})).status_code == 200
-    assert (await async_client.get("/search", params={"q": "a " * 99})).status_code == 200
+    assert (await async_client.get("/api/v1/search", params={"q": "😀" * 200})).status_code == 200
+    assert (await async_client.get("/api/v1/search", params={"q": "a " * 99})).status_code == 200
 
 
 async def test_bytes_that_are_no_text(async_client: httpx2.AsyncClient) -> None:
-    assert (await async_client.get("/search?q=%ff%ed%a0%80")).status_code == 200
+    assert (await async_client.get("/api/v1/search?q=%ff%ed%a0%80")).status_code == 200
 
 
 def test_prefix_query() -> None:

@@ -1,4 +1,4 @@
-"""`/supplier`, from the outside, with a supplier on the other side."""
+"""`/api/v1/supplier`, from the outside, with a supplier on the other side."""
 
 import json
 import socket
@@ -13,12 +13,10 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 
-from app import telemetry
-from app.config import ConfigError
+from app.core import ConfigError, OutgoingCall
+from app.core.testing import Headers, SignIn, UserFactory, assert_problem
 from app.supplier import client as over_http
-from app.supplier import service
 from app.supplier.settings import Settings
-from support import Headers, SignIn, UserFactory, assert_problem
 
 PAGE = b'{"items": [], "page": 2, "size": 100, "total": 101}'
 
@@ -102,7 +100,7 @@ def body(content: bytes) -> Answer:
 
 @pytest.fixture
 def supplier(monkeypatch: pytest.MonkeyPatch) -> Iterator[Supplier]:
-    monkeypatch.setattr("app.retry.random.uniform", lambda *_: 0)
+    monkeypatch.setattr("random.uniform", lambda *_: 0)
     with Supplier() as server:
         Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         set_supplier(monkeypatch, server.url)
@@ -112,11 +110,11 @@ def supplier(monkeypatch: pytest.MonkeyPatch) -> Iterator[Supplier]:
 
 def set_supplier(monkeypatch: pytest.MonkeyPatch, url: str | None) -> None:
     settings = Settings.model_validate({"supplier_url": url})
-    monkeypatch.setattr(service, "get_settings", lambda: settings)
+    monkeypatch.setattr(Settings, "current", lambda: settings)
 
 
 async def ask(client: httpx2.AsyncClient, headers: Headers | None = None) -> httpx2.Response:
-    return await client.get("/supplier/products", headers=headers)
+    return await client.get("/api/v1/supplier/products", headers=headers)
 
 
 @pytest.mark.parametrize("total", [0, 1, 100, 101, 250])
@@ -150,15 +148,15 @@ async def test_as_many_pages_at_once_as_are_allowed_and_no_more(
 async def test_the_trace_goes_on_there(
     async_client: httpx2.AsyncClient, admin: Headers, supplier: Supplier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls: list[telemetry.Call] = []
+    calls: list[OutgoingCall] = []
 
     @contextmanager
-    def calling(method: str, url: str) -> Iterator[telemetry.Call]:
+    def calling(method: str, url: str) -> Iterator[OutgoingCall]:
         assert (method, url.partition("?")[0]) == ("GET", supplier.url.partition("?")[0])
-        calls.append(telemetry.Call({"traceparent": f"00-{len(calls)}"}))
+        calls.append(OutgoingCall({"traceparent": f"00-{len(calls)}"}))
         yield calls[-1]
 
-    monkeypatch.setattr(telemetry, "calling", calling)
+    monkeypatch.setattr(over_http, "calling", calling)
     supplier.total = 101
     supplier.answers[2] = [status(503)]
     assert (await ask(async_client, admin)).status_code == 200
@@ -195,6 +193,17 @@ async def test_nobody_is_there(
         bound.bind(("127.0.0.1", 0))
         set_supplier(monkeypatch, f"http://127.0.0.1:{bound.getsockname()[1]}/")
         assert_problem(await ask(async_client, admin), 503)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "gopher://127.0.0.1:1", "http://127.0.0.1:1"])
+async def test_unusable_proxy_is_503(
+    async_client: httpx2.AsyncClient, admin: Headers, supplier: Supplier, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    response = await ask(async_client, admin)
+    assert_problem(response, 503)
+    assert not supplier.asked
 
 
 @pytest.mark.slow

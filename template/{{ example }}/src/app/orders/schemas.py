@@ -5,10 +5,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Self
 
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints, computed_field, model_validator
 
-from app.schemas import BaseSchema, DateRange
-from app.types import Day, Identifier, Money, PositiveInt, Reference, UtcDatetime
+from app.core import BaseSchema, BodyId, DateRange, Day, PositiveInt
 
 IdempotencyKey = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,253}[!-~])?$")]
 """What a caller names a request by, to send it again safely: 1 to 255 printable ASCII characters."""
@@ -17,7 +16,7 @@ IdempotencyKey = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,253}[
 class LineCreate(BaseSchema):
     """So much of one product."""
 
-    product_id: Reference
+    product_id: BodyId
     quantity: PositiveInt
 
 
@@ -40,20 +39,24 @@ class OrderCreate(BaseSchema):
 class LineResponse(BaseSchema):
     """A line of an order, with the price at the time of the order."""
 
-    product_id: Identifier
+    product_id: int
     quantity: int
-    unit_price: Money
+    unit_price: Decimal
 
 
 class OrderResponse(BaseSchema):
     """An order, as its user and administrators see it."""
 
-    id: Identifier
-    user_id: Identifier
-    created_at: UtcDatetime
-    paid_at: UtcDatetime | None
+    id: int
+    user_id: int
+    created_at: AwareDatetime
+    paid_at: AwareDatetime | None
     lines: list[LineResponse]
-    total: Decimal
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def total(self) -> Decimal:
+        return sum((line.quantity * line.unit_price for line in self.lines), Decimal(0))
 
 
 class OrderPeriod(DateRange):

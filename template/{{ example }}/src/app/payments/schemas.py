@@ -4,8 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from app.schemas import BaseSchema
-from app.types import Line, Reference
+from app.core import BaseSchema, BodyId, ShortText
 
 EventId = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")]
 """What the provider calls an event, the same each time it is delivered."""
@@ -15,10 +14,10 @@ class PaymentEvent(BaseSchema):
     """Something happened to the payment of an order."""
 
     id: EventId
-    order_id: Reference
-    status: Line
-    data: Line | None = Field(default=None, description="with `ok`: what the provider calls the payment")
-    message: Line | None = Field(default=None, description="with `error`: what went wrong")
+    order_id: BodyId
+    status: ShortText
+    data: ShortText | None = Field(default=None, description="with `ok`: what the provider calls the payment")
+    message: ShortText | None = Field(default=None, description="with `error`: what went wrong")
 
     @property
     def is_success(self) -> bool:

@@ -1,12 +1,11 @@
 """What the payment provider and the service agree on."""
 
 import secrets
-from functools import cache
 from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from app.config import Environment
+from app.core import Environment
 
 
 class Settings(Environment):
@@ -22,9 +21,3 @@ class Settings(Environment):
         if self.production:
             self._require_secret("payments_secret")
         return self
-
-
-@cache
-def get_settings() -> Settings:
-    """The settings of this process."""
-    return Settings.load()

@@ -1,13 +1,14 @@
 """What callers send and get about products."""
 
-from app.schemas import BaseSchema
-from app.types import Identifier, Line, Money, PositiveInt
+from decimal import Decimal
+
+from app.core import BaseSchema, Money, PositiveInt, ShortText
 
 
 class ProductCreate(BaseSchema):
     """A product comes into the catalogue."""
 
-    name: Line
+    name: ShortText
     price: Money
     stock: PositiveInt
 
@@ -15,7 +16,7 @@ class ProductCreate(BaseSchema):
 class ProductResponse(BaseSchema):
     """A product, as everybody sees it."""
 
-    id: Identifier
+    id: int
     name: str
-    price: Money
+    price: Decimal
     stock: int

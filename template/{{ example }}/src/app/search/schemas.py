@@ -1,7 +1,7 @@
 """What callers get of a search."""
 
+from app.core import Page
 from app.products import ProductResponse
-from app.schemas import Page
 
 
 class SearchPage(Page[ProductResponse]):

@@ -12,10 +12,7 @@ import structlog
 from pydantic import ValidationError
 from structlog.contextvars import get_contextvars
 
-from app import telemetry
-from app.concurrency import bounded_map
-from app.problems import ProblemError, Unavailable
-from app.retry import retry
+from app.core import ProblemError, Unavailable, bounded_map, calling, retry
 from app.supplier.schemas import OfferedPage, SupplierProduct
 
 log = structlog.get_logger()
@@ -61,12 +58,13 @@ async def _fetch_pages(url: httpx2.URL) -> list[OfferedPage]:
     if request_id := get_contextvars().get("request_id"):
         headers["X-Request-ID"] = request_id
     # Redirects are not followed: whoever answers for the supplier could send the service anywhere.
-    async with httpx2.AsyncClient(
-        headers=headers,
-        limits=httpx2.Limits(max_connections=PAGES_AT_ONCE),
-        timeout=PAGE_SECONDS,
-        verify=_trusted(),
-    ) as client:
+    limits = httpx2.Limits(max_connections=PAGES_AT_ONCE)
+    try:
+        unopened = httpx2.AsyncClient(headers=headers, limits=limits, timeout=PAGE_SECONDS, verify=_trusted())
+    except (ImportError, ValueError) as error:  # a proxy of a kind that is not installed, or does not exist
+        log.warning("proxy of the environment cannot be used", error=str(error))
+        raise Unavailable("The supplier cannot be reached.") from error
+    async with unopened as client:
 
         async def fetch(number: int) -> OfferedPage:
             return await _fetch_page(client, url, number)
@@ -109,7 +107,7 @@ async def _fetch_page(client: httpx2.AsyncClient, url: httpx2.URL, number: int) 
 
 @asynccontextmanager
 async def _asked(client: httpx2.AsyncClient, url: httpx2.URL) -> AsyncIterator[httpx2.Response]:
-    with telemetry.calling("GET", str(url)) as call:
+    with calling("GET", str(url)) as call:
         async with client.stream("GET", url, headers=call.headers) as response:
             call.status = response.status_code
             yield response

@@ -4,8 +4,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from app.schemas import BaseSchema
-from app.types import Line, Money
+from app.core import BaseSchema, Money, ShortText
 
 Count = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
 
@@ -13,7 +12,7 @@ Count = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
 class SupplierProduct(BaseSchema):
     """Something that the supplier sells, and how many it has."""
 
-    name: Line
+    name: ShortText
     price: Money
     stock: Count
 

@@ -1,8 +1,8 @@
 """What the service asks its supplier for."""
 
-from app.problems import NotFound
+from app.core import NotFound
 from app.supplier.schemas import SupplierProduct
-from app.supplier.settings import get_settings
+from app.supplier.settings import Settings
 
 
 class SupplierService:
@@ -10,7 +10,7 @@ class SupplierService:
 
     async def products(self) -> list[SupplierProduct]:
         """All of its products. NotFound where there is no supplier; for the rest see `fetch_products`."""
-        url = get_settings().supplier_url
+        url = Settings.current().supplier_url
         if url is None:
             raise NotFound("This service has no supplier: SUPPLIER_URL is not set.")
         from app.supplier.client import fetch_products  # noqa: PLC0415 -- a tenth of a second, for who has a supplier

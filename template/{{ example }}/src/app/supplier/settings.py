@@ -1,11 +1,10 @@
 """Where the supplier is."""
 
-from functools import cache
 from typing import Self
 
 from pydantic import Field, HttpUrl, model_validator
 
-from app.config import Environment
+from app.core import Environment
 
 
 class Settings(Environment):
@@ -20,9 +19,3 @@ class Settings(Environment):
         if self.production and self.supplier_url and self.supplier_url.scheme != "https":
             raise ValueError("SUPPLIER_URL must start with https:// in production")
         return self
-
-
-@cache
-def get_settings() -> Settings:
-    """The settings of this process."""
-    return Settings.load()

@@ -6,9 +6,9 @@ import httpx2
 import pytest
 from asgiref.sync import sync_to_async
 
-from app.orders import OrderService
+from app.core.testing import SignIn, UserFactory
+from app.orders import OrderRepository
 from app.orders.models import Order
-from support import SignIn, UserFactory
 
 MIDNIGHT = datetime(2026, 1, 31, tzinfo=UTC)
 INSTANT = timedelta(microseconds=1)
@@ -37,7 +37,7 @@ async def test_a_day_is_all_of_it_in_utc(
     user = await user_factory()
     await order_of(user.id, created_at)
     query = {"start_date": "2026-01-31", "end_date": "2026-01-31"}
-    page = (await async_client.get("/orders", params=query, headers=sign_in(user))).json()
+    page = (await async_client.get("/api/v1/orders", params=query, headers=sign_in(user))).json()
     assert page["total"] == len(page["items"]) == found
 
 
@@ -46,7 +46,7 @@ async def test_the_newest_is_first_whatever_its_key(
 ) -> None:
     user = await user_factory()
     new, old = await order_of(user.id, MIDNIGHT), await order_of(user.id, MIDNIGHT - INSTANT)
-    page = (await async_client.get("/orders", headers=sign_in(user))).json()
+    page = (await async_client.get("/api/v1/orders", headers=sign_in(user))).json()
     assert [order["id"] for order in page["items"]] == [new.id, old.id]
 
 
@@ -56,7 +56,7 @@ async def test_what_is_paid_was_paid_then(user_factory: UserFactory) -> None:
     @sync_to_async
     def paid_again() -> datetime | None:
         Order.objects.filter(id=order.id).update(paid_at=MIDNIGHT)
-        OrderService().mark_paid(order.id)
+        OrderRepository().mark_paid(order.id)
         return Order.objects.get(id=order.id).paid_at
 
     assert await paid_again() == MIDNIGHT

@@ -1,20 +1,20 @@
-"""The catalogue in the administration."""
+"""The catalogue in the admin."""
 
 from decimal import Decimal
 
 import httpx2
 import pytest
 
-from administration import log_in, submit
+from app.core.testing import UserFactory
 from app.products.models import Product
-from support import UserFactory
+from tests.core.accounts.browser import log_in, submit
 
 OPENED = {"initial-stock": "5"}
 """What was in stock when the form was opened: the page sends it along."""
 
 
 async def test_an_administrator_changes_a_price(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
-    await user_factory(email="root@example.com", is_admin=True)
+    await user_factory(email="root@example.com", is_superuser=True, is_staff=True)
     product = await Product.objects.acreate(name="Teapot", price=Decimal("19.90"), stock=5)
     await log_in(async_client, "root@example.com")
     path = f"/admin/products/product/{product.pk}/change/"
@@ -27,7 +27,7 @@ async def test_an_administrator_changes_a_price(async_client: httpx2.AsyncClient
 async def test_what_is_sold_while_the_form_is_open_stays_sold(
     async_client: httpx2.AsyncClient, user_factory: UserFactory, typed: str, left: int
 ) -> None:
-    await user_factory(email="root@example.com", is_admin=True)
+    await user_factory(email="root@example.com", is_superuser=True, is_staff=True)
     product = await Product.objects.acreate(name="Teapot", price=Decimal("19.90"), stock=2)
     await log_in(async_client, "root@example.com")
     path = f"/admin/products/product/{product.pk}/change/"
@@ -38,7 +38,7 @@ async def test_what_is_sold_while_the_form_is_open_stays_sold(
 
 
 async def test_an_administrator_adds_a_product(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
-    await user_factory(email="root@example.com", is_admin=True)
+    await user_factory(email="root@example.com", is_superuser=True, is_staff=True)
     await log_in(async_client, "root@example.com")
     await submit(async_client, "/admin/products/product/add/", name="Teapot", price="19.90", stock="5", **OPENED)
     assert (await Product.objects.aget()).stock == 5

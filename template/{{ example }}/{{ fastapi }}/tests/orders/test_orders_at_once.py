@@ -7,28 +7,28 @@ from decimal import Decimal
 import httpx2
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import select, text, update
+from sqlalchemy import Text, column, func, select, table, update
 
-from app.db import Database
+from app.core import Database, User, state_of
+from app.core.testing import Headers, SignIn
 from app.products.models import Product
-from app.users.models import User
-from shop import place_order, stock_of
-from support import Headers, SignIn
+from tests.orders.helpers import place_order
+from tests.products.helpers import stock_of
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
 async def user(committing_app: FastAPI, sign_in: SignIn) -> Headers:
-    async with committing_app.state.database.sessions.begin() as session:
-        user = User(name="Ada", email="ada@example.com", password_hash="none")
+    async with state_of(committing_app).database.sessions.begin() as session:
+        user = User(name="Ada", email="ada@example.com", password="none")
         session.add(user)
     return sign_in(user)
 
 
 @pytest.fixture
 async def products(committing_app: FastAPI) -> list[int]:
-    async with committing_app.state.database.sessions.begin() as session:
+    async with state_of(committing_app).database.sessions.begin() as session:
         products = [Product(name=f"Product {n}", price=Decimal(1), stock=10) for n in range(5)]
         session.add_all(products)
     return [product.id for product in products]
@@ -54,13 +54,14 @@ async def test_orders_of_the_same_products_never_block_each_other_for_good(
 async def test_products_are_taken_in_the_order_of_their_keys(
     committing_app: FastAPI, async_client: httpx2.AsyncClient, user: Headers, products: list[int]
 ) -> None:
-    database: Database = committing_app.state.database
+    database: Database = state_of(committing_app).database
     first, *others = products
     async with database.sessions.begin() as session:
         # Puts it behind the others, where a statement that reads the table as it lies comes last.
         await session.execute(update(Product).where(Product.id == first).values(stock=11))
-    waiting = text("SELECT count(*) FROM pg_stat_activity, pg_sleep(0.01) WHERE wait_event_type = 'Lock'")
-    async with asyncio.timeout(10), database.sessions.begin() as session, database.reading_sessions() as observer:
+    activity = table("pg_stat_activity", column("wait_event_type", Text))
+    waiting = select(func.count(), func.pg_sleep(0.01)).where(activity.c.wait_event_type == "Lock")
+    async with asyncio.timeout(10), database.sessions.begin() as session, database.read_sessions() as observer:
         await session.execute(select(Product.id).where(Product.id == first).with_for_update())
         order = asyncio.create_task(place_order(async_client, user, *((key, 1) for key in reversed(products))))
         while not await observer.scalar(waiting):

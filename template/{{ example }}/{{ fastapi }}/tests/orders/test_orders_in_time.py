@@ -6,9 +6,10 @@ import httpx2
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.orders import OrderService
+from app.core import WriteSession
+from app.core.testing import SignIn, UserFactory
+from app.orders import OrderRepository
 from app.orders.models import Order
-from support import SignIn, UserFactory
 
 MIDNIGHT = datetime(2026, 1, 31, tzinfo=UTC)
 INSTANT = timedelta(microseconds=1)
@@ -41,7 +42,7 @@ async def test_a_day_is_all_of_it_in_utc(
     db_session.add(order_of(user.id, created_at))
     await db_session.commit()
     query = {"start_date": "2026-01-31", "end_date": "2026-01-31"}
-    page = (await async_client.get("/orders", params=query, headers=sign_in(user))).json()
+    page = (await async_client.get("/api/v1/orders", params=query, headers=sign_in(user))).json()
     assert page["total"] == len(page["items"]) == found
 
 
@@ -52,15 +53,15 @@ async def test_the_newest_is_first_whatever_its_key(
     new, old = order_of(user.id, MIDNIGHT), order_of(user.id, MIDNIGHT - INSTANT)
     db_session.add_all([new, old])
     await db_session.commit()
-    page = (await async_client.get("/orders", headers=sign_in(user))).json()
+    page = (await async_client.get("/api/v1/orders", headers=sign_in(user))).json()
     assert [order["id"] for order in page["items"]] == [new.id, old.id]
 
 
-async def test_what_is_paid_was_paid_then(db_session: AsyncSession, user_factory: UserFactory) -> None:
+async def test_what_is_paid_was_paid_then(db_session: WriteSession, user_factory: UserFactory) -> None:
     order = order_of((await user_factory()).id, MIDNIGHT)
     order.paid_at = MIDNIGHT
     db_session.add(order)
     await db_session.commit()
-    await OrderService(db_session).mark_paid(order.id)
+    await OrderRepository(db_session).mark_paid(order.id)
     await db_session.refresh(order)
     assert order.paid_at == MIDNIGHT

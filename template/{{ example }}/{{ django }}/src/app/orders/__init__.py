@@ -5,11 +5,11 @@ What other slices may use is named here; nothing else of the slice is theirs to 
 
 from typing import TYPE_CHECKING
 
-from app.lazy import lazily
+from app.core import lazily
 
 if TYPE_CHECKING:
-    from app.orders.service import OrderService
+    from app.orders.repository import OrderRepository
 else:
-    __getattr__ = lazily(__name__, "service")
+    __getattr__ = lazily(__name__, {"repository": ["OrderRepository"]})
 
-__all__ = ["OrderService"]
+__all__ = ["OrderRepository"]

@@ -1,7 +1,6 @@
 """The tables of orders and their lines."""
 
-from decimal import Decimal
-
+from django.conf import settings
 from django.db.models import (
     CASCADE,
     PROTECT,
@@ -19,13 +18,11 @@ from django.db.models import (
 )
 from django.db.models.functions import Now
 
-from app import db  # noqa: F401 -- registers what the constraints say
-
 
 class Order(Model):
     """What a user ordered at once, under a key of the user's own choice if the request had one."""
 
-    user = ForeignKey("users.User", on_delete=PROTECT, related_name="+", db_index=False)
+    user = ForeignKey(settings.AUTH_USER_MODEL, on_delete=PROTECT, related_name="+", db_index=False)
     idempotency_key = TextField(null=True)
     fingerprint = TextField()
     created_at = DateTimeField(auto_now_add=True, db_default=Now())
@@ -44,15 +41,6 @@ class Order(Model):
 
     def __str__(self) -> str:
         return f"order {self.pk}"
-
-    @property
-    def lines(self) -> list["OrderItem"]:
-        """In the order that they were asked for with, by whoever read the order."""
-        return list(self.items.all())
-
-    @property
-    def total(self) -> Decimal:
-        return sum((line.quantity * line.unit_price for line in self.lines), Decimal(0))
 
 
 class OrderItem(Model):

@@ -3,8 +3,6 @@
 from django.db.models import PROTECT, CheckConstraint, DateTimeField, ForeignKey, Model, Q, TextField
 from django.db.models.functions import Now
 
-from app import db  # noqa: F401 -- registers what the constraints say
-
 
 class Event(Model):
     """An event as it was first delivered, under the provider's own key."""

@@ -2,15 +2,13 @@
 
 from types import MappingProxyType
 
+from django.db import transaction
 from ninja import Router
 
-from app.openapi import problems
+from app.core import Request, Unauthorized, problem_responses, signature_matches
 from app.payments.schemas import EventResponse, PaymentEvent
 from app.payments.service import PaymentService
-from app.payments.settings import get_settings
-from app.problems import Unauthorized
-from app.requests import Request
-from app.security import signature_matches
+from app.payments.settings import Settings
 
 public = Router(tags=["payments"])
 
@@ -34,14 +32,15 @@ class Signature:
     )
 
     def __call__(self, request: Request) -> bool:
-        secret = get_settings().payments_secret.get_secret_value()
+        secret = Settings.current().payments_secret.get_secret_value()
         offered = request.META.get("HTTP_X_SIGNATURE")
         if offered is None or not signature_matches(secret, request.body, offered):
             raise BadSignature
         return True
 
 
-@public.post("/payments/events", response=EventResponse, auth=Signature(), openapi_extra=problems(401))
+@public.post("/payments/events", response=EventResponse, auth=Signature(), openapi_extra=problem_responses(401))
+@transaction.atomic
 def receive_event(request: Request, event: PaymentEvent) -> EventResponse:
     """The payment provider tells what became of a payment."""
     return EventResponse(message=PaymentService().receive(event))

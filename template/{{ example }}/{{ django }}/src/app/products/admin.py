@@ -1,4 +1,4 @@
-"""Products in the administration."""
+"""Products in the admin."""
 
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ from app.products.models import Product
 
 
 @admin.register(Product)
-class ProductAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ProductAdmin(admin.ModelAdmin):
     """The catalogue."""
 
     fields = ("name", "price", "stock")

@@ -13,7 +13,6 @@ from django.db.models import (
     TextField,
 )
 
-from app import db  # noqa: F401 -- registers what the constraints say
 from app.products.words import WORDS
 
 

@@ -1,45 +1,41 @@
 """Products in the database."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-from django.db.models import BooleanField, Case, F, Func, Value, When
+from django.db.models import BooleanField, Case, F, Func, QuerySet, Value, When
 from django.db.models.functions import Lower
 
-from app.pagination import Paginator
+from app.core import BaseRepository, Paginator
 from app.products.models import Product
 from app.products.words import prefix_query
 
-# Nobody reads what is only there to be searched.
-PRODUCTS = Product.objects.defer("words")
 MATCHES = "%(expressions)s::tsquery"
 
 
-class ProductRepository:
-    """What the service asks about products."""
+class ProductRepository(BaseRepository[Product]):
+    """Products."""
 
-    def get(self, product_id: int, /) -> Product | None:
-        """The product with this key."""
-        return PRODUCTS.filter(id=product_id).first()
+    model = Product
 
-    def create(self, data: Mapping[str, Any], /) -> Product:
-        """Store a new product."""
-        return Product.objects.create(**data)
+    @property
+    def rows(self) -> QuerySet[Product]:
+        return super().rows.defer("words")  # which is only there to be searched
 
     def search(self, text: str, paginator: Paginator) -> tuple[list[Product], int]:
         """One page of the products in whose names every word of `text` begins a word, and how many there are."""
         # Lowered by PostgreSQL, as the names are: other rules would find less.
         words = F("words"), Lower(Value(prefix_query(text)))
-        found = PRODUCTS.filter(Func(*words, template=MATCHES, arg_joiner=" @@ ", output_field=BooleanField()))
-        products = found.order_by("name", "id")[paginator.offset : paginator.offset + paginator.size]
-        return list(products), found.count()
+        found = self.rows.filter(Func(*words, template=MATCHES, arg_joiner=" @@ ", output_field=BooleanField()))
+        return self.page(paginator, found.order_by("name", "id"))
 
     def lock(self, product_ids: Iterable[int]) -> list[Product]:
-        """Those of these products that there are. Nobody else changes them before the transaction ends.
+        """Those of these products that exist. Other transactions cannot change them before this one ends.
 
-        They are locked in the order of their keys, so that of two orders one waits for the other, never both.
+        The locks are taken in the order of the keys, so that two orders of the same products cannot deadlock.
         """
-        return list(PRODUCTS.filter(id__in=product_ids).order_by("id").select_for_update(no_key=True))
+        return list(
+            Product.objects.defer("words").filter(id__in=product_ids).order_by("id").select_for_update(no_key=True)
+        )
 
     def take(self, quantities: Mapping[int, int]) -> None:
         """Take these quantities from the stock of locked products."""

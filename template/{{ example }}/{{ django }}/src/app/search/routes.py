@@ -6,32 +6,31 @@ from typing import Annotated
 from django.urls import reverse
 from ninja import Query, Router
 
-from app.pagination import Paginator
-from app.products import ProductResponse, ProductService
-from app.requests import Request
+from app.core import Paginator, Request, ShortText
+from app.products import ProductRepository
 from app.search.schemas import SearchPage
-from app.types import Line
 
 public = Router(tags=["search"])
 
-Text = Annotated[Line, Query(..., description="each word must begin a word of the product's name, whatever its case")]
+Text = Annotated[
+    ShortText, Query(..., description="each word must begin a word of the product's name, whatever its case")
+]
 
 
 @public.get("/search", response=SearchPage)
 def search(request: Request, q: Text, page: int = 1) -> SearchPage:
     """Products by text, by name."""
     paginator = Paginator(page)
-    products, total = ProductService().search(q, paginator)
+    products, total = ProductRepository().search(q, paginator)
     last = math.ceil(total / paginator.size)
 
     def link(number: int) -> str:
         return reverse("api:search", query={"q": q, "page": number})
 
-    return SearchPage(
-        items=[ProductResponse.model_validate(product) for product in products],
-        page=paginator.page,
-        size=paginator.size,
-        total=total,
+    return SearchPage.of(
+        products,
+        total,
+        paginator,
         next=link(paginator.page + 1) if paginator.page < last else None,
         previous=link(min(paginator.page - 1, last)) if last and paginator.page > 1 else None,
     )

@@ -3,6 +3,6 @@
 What other slices may use is named here; nothing else of the slice is theirs to import.
 """
 
-from app.orders.service import OrderService
+from app.orders.repository import OrderRepository
 
-__all__ = ["OrderService"]
+__all__ = ["OrderRepository"]

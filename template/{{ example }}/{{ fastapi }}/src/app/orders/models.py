@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.db import Base
+from app.core import Base
 
 
 class Order(Base):
@@ -42,10 +42,6 @@ class Order(Base):
         UniqueConstraint("user_id", "idempotency_key"),
         Index(None, "user_id", "created_at", "id"),
     )
-
-    @property
-    def total(self) -> Decimal:
-        return sum((line.quantity * line.unit_price for line in self.lines), Decimal(0))
 
 
 class OrderItem(Base):

@@ -6,12 +6,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Security
 from fastapi.security import APIKeyHeader
 
-from app.db import Db
+from app.core import Transaction, Unauthorized, signature_matches
 from app.payments.schemas import EventResponse, PaymentEvent
 from app.payments.service import PaymentService
-from app.payments.settings import get_settings
-from app.problems import Unauthorized
-from app.security import signature_matches
+from app.payments.settings import Settings
 
 public = APIRouter(prefix="/payments", tags=["payments"])
 
@@ -30,12 +28,12 @@ class BadSignature(Unauthorized):
 
 async def signed(request: Request, offered: Annotated[str | None, Security(signature)]) -> None:
     """BadSignature unless the payment provider signed the body, byte for byte."""
-    secret = get_settings().payments_secret.get_secret_value()
+    secret = Settings.current().payments_secret.get_secret_value()
     if offered is None or not signature_matches(secret, await request.body(), offered):
         raise BadSignature
 
 
 @public.post("/events", dependencies=[Depends(signed)])
-async def receive_event(event: PaymentEvent, db: Db) -> EventResponse:
+async def receive_event(event: PaymentEvent, session: Transaction) -> EventResponse:
     """The payment provider tells what became of a payment."""
-    return EventResponse(message=await PaymentService(db).receive(event))
+    return EventResponse(message=await PaymentService(session).receive(event))

@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Computed, Identity, Index, I
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db import Base
+from app.core import Base
 from app.products.words import WORDS
 
 

@@ -2,31 +2,34 @@
 
 from http import HTTPStatus
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
-from app.db import Db, ReadingDb
-from app.dependencies import Administrator
-from app.openapi import problems
+from app.core import ADMIN, NotFound, PathId, ReadOnly, Transaction, problem_responses, require_scope
+from app.products.repository import ProductRepository
 from app.products.schemas import ProductCreate, ProductResponse
-from app.products.service import ProductService
-from app.types import Identifier
-from app.urls import reverse
 
 public = APIRouter(prefix="/products", tags=["products"])
 router = APIRouter(prefix="/products", tags=["products"])
 
 
-@router.post("", status_code=HTTPStatus.CREATED, responses=problems(403))
+@router.post(
+    "",
+    status_code=HTTPStatus.CREATED,
+    responses=problem_responses(403),
+    dependencies=[Depends(require_scope(ADMIN))],
+)
 async def create_product(
-    data: ProductCreate, db: Db, request: Request, response: Response, _admin: Administrator
+    data: ProductCreate, session: Transaction, request: Request, response: Response
 ) -> ProductResponse:
     """Bring a product into the catalogue. For administrators."""
-    product = await ProductService(db).create(data)
-    response.headers["Location"] = reverse(request, "get_product", product_id=product.id)
+    product = await ProductRepository(session).create(data.model_dump())
+    response.headers["Location"] = request.app.url_path_for("get_product", product_id=product.id)
     return ProductResponse.model_validate(product)
 
 
-@public.get("/{product_id}", responses=problems(404))
-async def get_product(product_id: Identifier, db: ReadingDb) -> ProductResponse:
+@public.get("/{product_id}", responses=problem_responses(404))
+async def get_product(product_id: PathId, session: ReadOnly) -> ProductResponse:
     """A product."""
-    return ProductResponse.model_validate(await ProductService(db).get(product_id))
+    if product := await ProductRepository(session).get(product_id):
+        return ProductResponse.model_validate(product)
+    raise NotFound("There is no such product.")

@@ -1,52 +1,36 @@
 """What can be done with products."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from app.pagination import Paginator
-from app.problems import Conflict, NotFound
-from app.products.models import Product
+from app.core import Conflict, NotFound, WriteSession
 from app.products.repository import ProductRepository
-from app.products.schemas import ProductCreate
 
 
 class OutOfStock(Conflict):
     type = "urn:problem-type:out-of-stock"
 
 
+@dataclass
 class ProductService:
-    """Products, within the unit of work that `session` is."""
+    """Products, within the transaction of `session`."""
 
-    def __init__(self, session: AsyncSession) -> None:
-        self.products = ProductRepository(session)
-
-    async def create(self, data: ProductCreate) -> Product:
-        """Bring a product into the catalogue."""
-        return await self.products.create(data.model_dump())
-
-    async def get(self, product_id: int) -> Product:
-        """The product. NotFound when there is none."""
-        if product := await self.products.get(product_id):
-            return product
-        raise NotFound("There is no such product.")
-
-    async def search(self, text: str, paginator: Paginator) -> tuple[list[Product], int]:
-        """One page of the products that `text` finds, by name, and how many there are."""
-        return await self.products.search(text, paginator)
+    session: WriteSession
 
     async def reserve(self, quantities: Mapping[int, int]) -> dict[int, Decimal]:
         """Take a quantity of each product from its stock; returns their prices.
 
         NotFound or OutOfStock, with the products that are to blame, unless all of it can be taken.
         """
-        if unknown := quantities.keys() - await self.products.lock(quantities):
+        repository = ProductRepository(self.session)
+        products = await repository.lock(quantities)
+        if unknown := quantities.keys() - {product.id for product in products}:
             raise NotFound(f"There is no product {_listed(unknown)}.")
-        prices = await self.products.take(quantities)
-        if short := quantities.keys() - prices.keys():
+        if short := {product.id for product in products if product.stock < quantities[product.id]}:
             raise OutOfStock(f"There is not enough in stock of product {_listed(short)}.")
-        return prices
+        await repository.take(quantities)
+        return {product.id: product.price for product in products}
 
 
 def _listed(product_ids: set[int]) -> str:

@@ -1,16 +1,15 @@
 """`/supplier` over HTTP."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
-from app.dependencies import Administrator
-from app.openapi import problems
+from app.core import ADMIN, problem_responses, require_scope
 from app.supplier.schemas import SupplierProducts
 from app.supplier.service import SupplierService
 
 router = APIRouter(prefix="/supplier", tags=["supplier"])
 
 
-@router.get("/products", responses=problems(403, 404, 502))
-async def list_supplier_products(_admin: Administrator) -> SupplierProducts:
+@router.get("/products", responses=problem_responses(403, 404, 502), dependencies=[Depends(require_scope(ADMIN))])
+async def list_supplier_products() -> SupplierProducts:
     """All that the supplier sells. For administrators."""
     return SupplierProducts(items=await SupplierService().products())

@@ -1,0 +1,51 @@
+"""Roles: a slice declares them in its `roles.py`, with the scopes that each gives to its users.
+
+ROLES = {"editor": ("notes:write", "notes:delete")}
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from types import MappingProxyType
+from typing import Annotated
+
+from pydantic import StringConstraints, TypeAdapter, ValidationError
+
+from app.core.security.tokens import ADMIN
+from app.core.slices import SliceError, find_slices
+
+Role = Annotated[str, StringConstraints(min_length=1, max_length=150)]
+Scope = Annotated[str, StringConstraints(pattern=r"^[!#-\[\]-~]+$")]
+"""A scope of RFC 6749, section 3.3."""
+
+_ROLES = TypeAdapter(dict[Role, tuple[Scope, ...]])
+
+
+@cache
+def declared_roles() -> Mapping[str, frozenset[str]]:
+    """The roles of all slices with their scopes. SliceError when a slice declares something else.
+
+    The scope of admins cannot be part of a role: only superusers hold it.
+    """
+    roles: dict[str, frozenset[str]] = {}
+    for found in find_slices():
+        declared = found.attribute("roles", "ROLES", dict, required=True)
+        try:
+            valid = _ROLES.validate_python(declared or {}, strict=True)
+        except ValidationError as error:
+            [first, *_] = error.errors()
+            place = " → ".join(map(str, first["loc"]))
+            raise SliceError(
+                f"The slice '{found.name}' does not load: ROLES in roles.py: {place}: {first['msg']}"
+            ) from None
+        for role, scopes in valid.items():
+            if ADMIN in scopes:
+                raise SliceError(f"The slice '{found.name}' does not load: the role '{role}' must not give '{ADMIN}'")
+            roles[role] = roles.get(role, frozenset()).union(scopes)
+    return MappingProxyType(roles)
+
+
+def scopes_of(roles: Iterable[str], *, admin: bool) -> frozenset[str]:
+    """The scopes of a user. A role that no slice declares gives none."""
+    declared = declared_roles()
+    scopes = frozenset[str]().union(*(declared.get(role, ()) for role in roles))
+    return scopes | {ADMIN} if admin else scopes

@@ -1,0 +1,114 @@
+"""What callers send and get about users and tokens."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AwareDatetime,
+    ConfigDict,
+    EmailStr,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
+
+from app.core.schemas import BaseSchema
+from app.core.security.passwords import NewPassword, Password
+from app.core.types import PRINTABLE, ShortText
+
+Address = Annotated[EmailStr, Field(max_length=254)]
+"""An e-mail address."""
+
+
+class UserCreate(BaseSchema):
+    """Somebody registers."""
+
+    name: ShortText
+    email: Address
+    password: NewPassword
+
+
+class UserResponse(BaseSchema):
+    """A user, as that user and administrators see it."""
+
+    id: int
+    name: str
+    email: str | None
+    is_admin: bool
+    created_at: AwareDatetime
+
+
+class AccountExport(UserResponse):
+    """All that core keeps of a user, except the password and the refresh tokens."""
+
+    is_active: bool
+    roles: list[str] = Field(validation_alias="role_names")
+    issuer: str | None
+    subject: str | None
+    last_login: AwareDatetime | None
+
+
+class ProvidedUser(BaseSchema):
+    """The fields of a user of the identity provider: a user is known by issuer and subject, all else may be missing."""
+
+    model_config = ConfigDict(str_strip_whitespace=False)
+
+    issuer: str
+    subject: str
+    name: str
+    email: str | None
+
+    @classmethod
+    def of(cls, issuer: str, subject: str, claims: Mapping[str, Any]) -> Self:
+        """Read the claims of a token (OpenID Connect Core 1.0, section 5.1).
+
+        An address that the provider has not verified is not kept: somebody else may own it.
+        """
+        verified = claims.get("email_verified") is True
+        return cls(
+            issuer=issuer,
+            subject=subject,
+            name=_valid(ShortText, claims.get("name")) or "",
+            email=_valid(Address, claims.get("email")) if verified else None,
+        )
+
+
+class TokenForm(BaseSchema):
+    """The password form of OAuth 2 (RFC 6749, section 4.3.2). `username` is the e-mail address."""
+
+    grant_type: Literal["password"] = "password"
+    username: str = Field(max_length=254, pattern=PRINTABLE)
+    password: Password
+    scope: str = Field(default="", max_length=200, description="not used: a user's scopes are the service's to give")
+    client_id: str = Field(default="", max_length=200, description="not used: there are no clients to tell apart")
+    client_secret: SecretStr = Field(default=SecretStr(""), max_length=200, description="not used, like `client_id`")
+
+    @field_validator("username")
+    @classmethod
+    def as_registered(cls, username: str) -> str:
+        """Return the address as `POST /users` stores it, and anything else unchanged: no account has it."""
+        return _valid(Address, username) or username
+
+
+class RefreshRequest(BaseSchema):
+    """A refresh token, for new tokens."""
+
+    refresh_token: str = Field(min_length=1, max_length=200)
+
+
+class TokenResponse(BaseSchema):
+    """Tokens (RFC 6749, section 5.1)."""
+
+    access_token: str
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 -- a kind, not a token
+    expires_in: int = Field(description="seconds until the access token ends")
+    refresh_token: str = Field(description="good for one use")
+
+
+def _valid(kind: Any, value: Any) -> str | None:
+    try:
+        return TypeAdapter[str](kind).validate_python(value)
+    except ValidationError:
+        return None

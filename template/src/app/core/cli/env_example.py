@@ -1,0 +1,42 @@
+"""`.env.example`: the variables of core and of all slices, with their meaning and default."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from app.core.config import Environment, Settings
+from app.core.slices import find_parts
+
+EXAMPLE = Path(".env.example")
+
+
+def add_missing(path: Path = EXAMPLE) -> list[str]:
+    """Append the variables that the file does not name yet; returns their names. What the file holds stays as it is."""
+    text = path.read_text("utf-8").rstrip("\n") + "\n" if path.exists() else ""
+    written = set(re.findall(r"^[#\s]*([A-Z0-9_]+)=", text, re.MULTILINE))
+    missing = {name: field for name, field in variables() if name not in written}
+    for name, field in missing.items():
+        text += f"\n# {field.description}\n#{name}={_as_text(field.default)}\n"
+    path.write_text(text.lstrip("\n"), "utf-8")
+    return list(missing)
+
+
+def variables() -> Iterator[tuple[str, FieldInfo]]:
+    """The variables of core, then those of each room and slice, with the fields that read them."""
+    found = [part.attribute("settings", "Settings", type(Environment)) for part in find_parts()]
+    for kind in [Settings, *filter(None, found)]:
+        for name, field in kind.model_fields.items():
+            if kind is Settings or name not in Environment.model_fields:
+                yield name.upper(), field
+
+
+def _as_text(default: object) -> str:
+    if default is None or default == () or default is PydanticUndefined:
+        return ""
+    if isinstance(default, SecretStr):
+        return default.get_secret_value()
+    return str(default).lower() if isinstance(default, bool) else str(default)

@@ -1,0 +1,214 @@
+"""Settings, read once from the environment; a service that cannot run safely refuses to start."""
+
+import os
+import secrets
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.core.values import DatabaseUrl, Dsn, HttpUrl, Networks, Rate, RedisUrl, Words
+
+
+class About(NamedTuple):
+    """The service's names, as `about.toml` holds them."""
+
+    name: str
+    """Of the distribution, the image and the database."""
+    title: str
+    description: str
+
+
+ABOUT = About(**tomllib.loads((Path(__file__).parent / "about.toml").read_text("utf-8")))
+"""The names of the service, from `about.toml`."""
+
+API_PREFIX = "/api/v1"
+"""All routes of core and of the slices stand below it, but for health and the documents."""
+
+MINIMUM_SECRET_BYTES = 32
+ADVICE = "Make one with: openssl rand -base64 48"
+PLACEHOLDERS = ("change", "placeholder", "example", "secret", "password", "insecure")
+
+
+class ConfigError(Exception):
+    """The environment does not hold what the service needs; the message says what to set."""
+
+
+class Environment(BaseSettings):
+    """Base of every settings class: core's below, and that of a slice in its `settings.py`."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    environment: Literal["development", "test", "production"] = Field(
+        default="development", description="`development`, `test` or `production`"
+    )
+
+    @classmethod
+    def load(cls) -> Self:
+        """The settings of this process. ConfigError, in one sentence a variable, when they do not hold together.
+
+        Development also reads `.env`; production reads the environment and nothing else.
+        """
+        development = os.environ.get("ENVIRONMENT") in {None, "", "development"}
+        try:
+            settings = cls(_env_file=".env" if development else None)
+        except UnicodeDecodeError as error:
+            byte = error.object[error.start]
+            raise ConfigError(f".env is not UTF-8 (byte 0x{byte:02x}): save it as UTF-8.") from None
+        except ValidationError as error:
+            raise ConfigError("\n".join(sorted(map(_sentence, error.errors())))) from None
+        if development and settings.production:
+            raise ConfigError("ENVIRONMENT=production must be set in the environment, not in .env")
+        return settings
+
+    @classmethod
+    def current(cls) -> Self:
+        """Return the settings of this process, read once. A slice uses its settings through this."""
+        settings: Self = _current(cls)
+        return settings
+
+    @property
+    def production(self) -> bool:
+        return self.environment == "production"
+
+    @property
+    def development(self) -> bool:
+        return self.environment == "development"
+
+    def _require_secret(self, name: str) -> None:
+        """ValueError when the production secret `name` is missing, a placeholder or too short."""
+        value: SecretStr = getattr(self, name)
+        text = value.get_secret_value()
+        variable = name.upper()
+        if name not in self.model_fields_set:
+            raise ValueError(f"{variable} is required in production. {ADVICE}")
+        if any(word in text.lower() for word in PLACEHOLDERS) or len(set(text)) < 10:
+            raise ValueError(f"{variable} looks like a placeholder. {ADVICE}")
+        if len(text.encode()) < MINIMUM_SECRET_BYTES:
+            raise ValueError(f"{variable} must be at least {MINIMUM_SECRET_BYTES} bytes. {ADVICE}")
+
+
+@cache
+def _current[E: Environment](kind: type[E]) -> E:
+    return kind.load()
+
+
+class Settings(Environment):
+    """Core's settings. Each field is a variable of the same name in upper case."""
+
+    debug: bool = Field(default=False, description="echo SQL statements; refused in production")
+    host: str = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0 in a container")
+    port: int = Field(default=8000, ge=0, le=65535, description="port to listen on")
+    database_url: DatabaseUrl | None = Field(
+        default=None,
+        repr=False,
+        description="`postgresql://…`; required in production, the embedded server without it elsewhere",
+    )
+    database_pool_size: int = Field(default=20, ge=1, le=1000, description="connections that one process keeps at most")
+    database_timeout_seconds: float = Field(
+        default=10, gt=0, le=3600, description="longest time for a statement of a request, and for a free connection"
+    )
+    database_pooler: bool = Field(
+        default=False, description="`true` when DATABASE_URL leads to PgBouncer in transaction mode"
+    )
+    secret_key: SecretStr = Field(
+        default_factory=lambda: SecretStr(secrets.token_urlsafe(48)),
+        description="signs tokens; at least 32 random bytes; required in production, made for the run elsewhere",
+    )
+    allowed_hosts: Words = Field(
+        default=(), description="names that the service is called by, comma-separated; empty means none"
+    )
+    allowed_origins: Words = Field(
+        default=(), description="origins of browser applications, comma-separated; empty means none"
+    )
+    trusted_proxies: Networks = Field(
+        default=(), description="addresses whose X-Forwarded-* is believed, comma-separated; empty means none"
+    )
+    jwt_issuer: str | None = Field(
+        default=None, description="accept this identity provider's tokens; local passwords are off then"
+    )
+    jwt_audience: str | None = Field(default=None, description="the audience that tokens must name")
+    token_scheme: str = Field(
+        default="Bearer",
+        pattern=r"^[A-Za-z]+$",
+        max_length=20,
+        description="scheme of the Authorization header that carries a token, such as Token; Bearer always works too",
+    )
+    access_token_minutes: int = Field(default=15, ge=1, le=1440, description="lifetime of an access token")
+    refresh_token_days: int = Field(default=14, ge=1, le=365, description="lifetime of a log-in: of its refresh tokens")
+    login_rate: Rate = Field(default="10/minute", description="log-ins that one address may try for one account")
+    login_address_rate: Rate = Field(
+        default="100/minute", description="log-ins that one address may try for all accounts together"
+    )
+    registration: Literal["open", "closed"] = Field(
+        default="open", description="`open` or `closed`: whether strangers may register at `POST /users`"
+    )
+    registration_rate: Rate = Field(default="30/minute", description="registrations from one address")
+    redis_url: RedisUrl | None = Field(
+        default=None, description="`redis://…` for rate limits shared by all processes; in memory without it"
+    )
+    max_body_bytes: int = Field(default=1_048_576, ge=1024, description="largest request body; more is 413")
+    drain_seconds: float = Field(
+        default=0, ge=0, le=300, description="time between SIGTERM (readiness turns 503) and closing the port"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="`debug`, `info`, `warning` or `error`"
+    )
+    log_format: Literal["json", "console"] | None = Field(
+        default=None, description="`json` or `console`; console in development, json elsewhere"
+    )
+    otel_exporter_otlp_endpoint: HttpUrl | None = Field(
+        default=None, description="where OpenTelemetry traces and metrics go; off without it"
+    )
+    sentry_dsn: Dsn | None = Field(default=None, description="where errors are reported; off without it")
+
+    @model_validator(mode="after")
+    def _safe_in_production(self) -> Self:
+        if not self.production:
+            return self
+        if self.database_url is None:
+            raise ValueError("DATABASE_URL is required in production, for example postgresql://user@host/database")
+        self._require_secret("secret_key")
+        if "*" in self.allowed_origins:
+            raise ValueError("ALLOWED_ORIGINS must name its origins in production, '*' is refused")
+        if "*" in self.allowed_hosts:
+            raise ValueError("ALLOWED_HOSTS must name its hosts in production, '*' is refused")
+        if "*" in self.trusted_proxies:
+            raise ValueError("TRUSTED_PROXIES must name its networks in production, '*' is refused")
+        if self.debug:
+            raise ValueError("DEBUG must be off in production")
+        return self
+
+    @model_validator(mode="after")
+    def _issuer_is_usable(self) -> Self:
+        # Without an audience, a token that the issuer made for any other service would be good here.
+        if self.jwt_issuer and not self.jwt_audience:
+            raise ValueError("JWT_AUDIENCE is required with JWT_ISSUER: the audience that tokens for this service name")
+        schemes = ("https://",) if self.production else ("https://", "http://")
+        if self.jwt_issuer and not self.jwt_issuer.startswith(schemes):
+            raise ValueError(f"JWT_ISSUER must start with {' or '.join(schemes)}")
+        return self
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Host names that are answered; outside production also those of this machine and of test clients."""
+        local = () if self.production else ("localhost", "127.0.0.1", "[::1]", "test", "testserver")
+        return frozenset(host.lower() for host in (*self.allowed_hosts, *local))
+
+    @property
+    def logs_json(self) -> bool:
+        return (self.log_format or ("console" if self.development else "json")) == "json"
+
+    @property
+    def idle_in_transaction_seconds(self) -> float:
+        """The longest pause between two statements of a transaction; 0, in development, is no limit: a breakpoint."""
+        return 0 if self.development else self.database_timeout_seconds
+
+
+def _sentence(error: Any) -> str:
+    if not error["loc"]:
+        return str(error["ctx"]["error"])
+    return f"{str(error['loc'][0]).upper()} is not usable: {error['msg'].removeprefix('Value error, ')}."

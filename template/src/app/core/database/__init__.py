@@ -1,0 +1,1 @@
+"""PostgreSQL: engine or pool, transactions, migrations, the embedded server."""

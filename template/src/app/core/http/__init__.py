@@ -1,0 +1,1 @@
+"""The web framework: application, middleware, errors, documents, limits."""

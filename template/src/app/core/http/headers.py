@@ -1,0 +1,108 @@
+"""The headers that every request is checked for, and those that every response has: the same for both frameworks."""
+
+import re
+import secrets
+import sys
+from collections.abc import Callable
+from types import MappingProxyType
+
+from structlog.contextvars import bind_contextvars, clear_contextvars
+
+from app.core.config import Settings
+from app.core.observability import telemetry
+from app.core.problems import BadRequest, ContentTooLarge, ProblemError
+
+SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{8,128}")
+
+PROBES = "/health/"
+DOCS = "/docs"
+
+SECURITY_HEADERS = MappingProxyType(
+    {
+        "Cache-Control": "no-store",
+        "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Permissions-Policy": "accelerometer=(), camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+    }
+)
+HSTS = MappingProxyType({"Strict-Transport-Security": "max-age=63072000; includeSubDomains"})
+"""In production only."""
+
+# The documentation page starts Swagger UI with an inline script.
+DOCS_POLICY = (
+    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self';"
+    " img-src 'self' data:; connect-src 'self';"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+DOCS_HEADERS = MappingProxyType({"Content-Security-Policy": DOCS_POLICY})
+"""In development only: production has no documentation page."""
+
+CORS_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
+CORS_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID")
+CORS_EXPOSED_HEADERS = ("Location", "Retry-After", "X-Request-ID")
+CORS_MAX_AGE_SECONDS = 600
+CORS_REFUSAL = "This origin, method or header is not allowed."
+
+
+def request_id(offered: str | None) -> str:
+    """The caller's id when it is sane (no blank or line break can reach the logs), else a new one."""
+    return offered if offered and SANE_REQUEST_ID.fullmatch(offered) else secrets.token_hex(16)
+
+
+def identify(offered_id: str | None, traceparent: str | None) -> str:
+    """Tag all further log lines of this request with its id and its trace; return the id."""
+    identity = request_id(offered_id)
+    clear_contextvars()
+    bind_contextvars(request_id=identity)
+    # Without a trace, which is the usual case, the call is saved.
+    if (traceparent or "opentelemetry.sdk" in sys.modules) and (trace := telemetry.trace_id(traceparent)):
+        bind_contextvars(trace_id=trace)
+    return identity
+
+
+class SecurityHeaders[Header]:
+    """The security headers by the path of a request, each in the form that a framework wants."""
+
+    def __init__(self, settings: Settings, form: Callable[[str, str], Header]) -> None:
+        common = SECURITY_HEADERS | (HSTS if settings.production else {})
+        pages = {} if settings.production else {DOCS: DOCS_HEADERS}
+        self._common = [form(*header) for header in common.items()]
+        self._pages = {prefix: [form(*header) for header in (common | page).items()] for prefix, page in pages.items()}
+        self._prefixes = tuple(self._pages)
+
+    def of(self, path: str) -> list[Header]:
+        if path.startswith(self._prefixes):
+            return next(headers for prefix, headers in self._pages.items() if path.startswith(prefix))
+        return self._common
+
+
+class RequestCheck:
+    """Refuses a request by its headers, before anything else looks at it."""
+
+    def __init__(self, settings: Settings, *, bodies: bool = True) -> None:
+        """Without `bodies`, the length of a body is checked elsewhere, because a route may have a limit of its own."""
+        self._bodies = bodies
+        self._hosts = settings.hosts
+        self._any_host = "*" in settings.hosts
+        self._max_body_bytes = settings.max_body_bytes
+
+    def refusal(self, path: str, host: str, content_length: str) -> ProblemError | None:
+        """Return the problem with these headers, if there is one."""
+        # A probe calls the process by its address, not by its name.
+        if not self._any_host and not path.startswith(PROBES) and host_name(host) not in self._hosts:
+            return BadRequest("The service does not answer to this host name; ALLOWED_HOSTS lists those that it does.")
+        if not content_length.isdecimal():
+            return BadRequest("Content-Length must be a number of bytes.")
+        return ContentTooLarge() if self._bodies and int(content_length) > self._max_body_bytes else None
+
+
+def host_name(host: str) -> str:
+    """Return the name in a Host header without its port, in lower case (RFC 9110, section 4.2.3)."""
+    host = host.lower()
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.partition(":")[0]

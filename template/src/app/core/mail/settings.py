@@ -1,0 +1,64 @@
+"""The SMTP server, and the sender of e-mail."""
+
+import re
+from functools import cache
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+
+from app.core.config import Environment
+
+OFF = "off"
+"""The SMTP_URL of a service that sends no e-mail."""
+
+
+def validate_smtp(url: SecretStr) -> SecretStr:
+    """Return `url`. ValueError when it is neither the URL of an SMTP server nor `off`."""
+    parts = urlsplit(url.get_secret_value())
+    if url.get_secret_value() != OFF and (parts.scheme not in {"smtp", "smtps"} or not parts.hostname):
+        raise ValueError("must look like smtp://user:password@host:587, or smtps:// for implicit TLS, or be off")
+    return url
+
+
+def validate_sender(sender: str) -> str:
+    """Return `sender`. ValueError when it is not an address."""
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", sender):
+        raise ValueError("must be an address like service@example.com")
+    return sender
+
+
+class Settings(Environment):
+    """The settings of e-mail."""
+
+    smtp_url: Annotated[SecretStr, AfterValidator(validate_smtp)] | None = Field(
+        default=None,
+        examples=["smtps://user:password@mail.example.com"],
+        description="`smtp://user:password@host:587`, `smtps://…`, or `off`; required in production, "
+        "logged in development",
+    )
+    mail_from: Annotated[str, AfterValidator(validate_sender)] = Field(
+        default="service@localhost",
+        examples=["service@example.com"],
+        description="the address that e-mail comes from; required in production",
+    )
+
+    @property
+    def smtp_server(self) -> str | None:
+        """The URL of the SMTP server, or None when there is none."""
+        url = self.smtp_url.get_secret_value() if self.smtp_url else OFF
+        return None if url == OFF else url
+
+    @model_validator(mode="after")
+    def _complete_in_production(self) -> Self:
+        if self.production and self.smtp_url is None:
+            raise ValueError("SMTP_URL is required in production; SMTP_URL=off when the service sends no e-mail")
+        if self.production and self.smtp_server and "mail_from" not in self.model_fields_set:
+            raise ValueError("MAIL_FROM is required in production, for example service@example.com")
+        return self
+
+
+@cache
+def get_settings() -> Settings:
+    """The settings of this process."""
+    return Settings.load()

@@ -1,0 +1,199 @@
+"""Errors as callers see them: problem documents after RFC 9457, never a stack trace, SQL or a path of the server."""
+
+from collections.abc import Container, Iterable, Mapping
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any, Self
+
+from pydantic import BaseModel, Field, JsonValue
+from pydantic_core import to_jsonable_python
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class FieldError(BaseModel):
+    """One thing that is wrong with a request."""
+
+    pointer: str = Field(description="JSON pointer to the value, below `/body`, `/query`, `/path` or `/header`")
+    message: str
+
+
+class Problem(BaseModel):
+    """What every error answers (RFC 9457)."""
+
+    type: str = Field(description="names the kind of problem; `about:blank` when the status says it all")
+    title: str
+    status: int
+    detail: str
+    instance: str = Field(description="path of the request")
+    errors: list[FieldError] | None = Field(default=None, description="with 422: each thing that is wrong")
+    data: JsonValue = Field(default=None, description="details for programs; their form depends on the route")
+
+
+class ProblemError(Exception):
+    """An error with an answer of its own. Services raise one of the kinds below, or a subclass of it."""
+
+    status: int = HTTPStatus.INTERNAL_SERVER_ERROR
+    type: str = "about:blank"
+    detail: str = "The request could not be handled."
+    headers: Mapping[str, str] = MappingProxyType({})
+    errors: tuple[FieldError, ...] = ()
+    data: JsonValue = None
+
+    def __init__(self, detail: str | None = None, *, headers: Mapping[str, str] | None = None) -> None:
+        self.detail = detail or self.detail
+        self.headers = headers or self.headers
+        super().__init__(self.detail)
+
+
+class BadRequest(ProblemError):
+    status = HTTPStatus.BAD_REQUEST
+    detail = "The request could not be understood."
+
+
+class Unauthorized(ProblemError):
+    status = HTTPStatus.UNAUTHORIZED
+    detail = "A valid token is required."
+    headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
+
+
+class Forbidden(ProblemError):
+    status = HTTPStatus.FORBIDDEN
+    detail = "The token does not allow this."
+
+
+class NotFound(ProblemError):
+    status = HTTPStatus.NOT_FOUND
+    detail = "There is nothing here."
+
+
+class MethodNotAllowed(ProblemError):
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+    detail = f"{HTTPStatus.METHOD_NOT_ALLOWED.description}."
+
+
+class Conflict(ProblemError):
+    status = HTTPStatus.CONFLICT
+    detail = "The request does not fit the state of the resource."
+
+
+class ContentTooLarge(ProblemError):
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    detail = "The body is larger than this service accepts."
+
+
+class UnsupportedMediaType(ProblemError):
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    detail = "The body is of a type that this path does not read."
+
+
+class Unprocessable(ProblemError):
+    """A request that cannot be used; `errors` says where."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    detail = "The request is not valid."
+
+    def __init__(
+        self, *errors: FieldError, detail: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail, headers=headers)
+        self.errors = errors
+
+    @classmethod
+    def from_pydantic(cls, errors: Iterable[Mapping[str, Any]]) -> Self:
+        """From what Pydantic's `errors()` lists, leaving out the input: it may be a password."""
+        return cls(*map(_field_error, errors))
+
+
+class TooManyRequests(ProblemError):
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    detail = "Too many requests; try again later."
+
+
+class Unavailable(ProblemError):
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    detail = "The service cannot answer now; try again."
+    headers = MappingProxyType({"Retry-After": "1"})
+
+
+class ServerError(ProblemError):
+    detail = "The service failed; the request's id leads to what happened."
+
+
+PROBLEMS: Mapping[int, type[ProblemError]] = MappingProxyType(
+    {
+        400: BadRequest,
+        401: Unauthorized,
+        403: Forbidden,
+        404: NotFound,
+        405: MethodNotAllowed,
+        409: Conflict,
+        413: ContentTooLarge,
+        415: UnsupportedMediaType,
+        422: Unprocessable,
+        429: TooManyRequests,
+        500: ServerError,
+        503: Unavailable,
+    }
+)
+"""The problem for each status that a web framework raises by itself. Problems of slices stay out of it."""
+
+
+def problem_for(status: int, detail: Any = None, headers: Mapping[str, str] | None = None) -> ProblemError:
+    """Return the problem for an error that the framework itself raises.
+
+    The framework's own phrase for the status ("Not Found") gives way to the sentence of this service. A detail that is
+    not text becomes the member `data`: RFC 9457 has only text as `detail`.
+    """
+    text = detail if isinstance(detail, str) and detail != _phrase(status) else None
+    kind = PROBLEMS.get(status)
+    error = kind(detail=text, headers=headers) if kind else ProblemError(text or _sentence(status), headers=headers)
+    error.status = status
+    if not isinstance(detail, str):
+        error.data = to_jsonable_python(detail, fallback=str)
+    return error
+
+
+def require_values(data: Mapping[str, Any], names: Container[str]) -> None:
+    """Raise Unprocessable with the fields of a body that are null, of those with these names."""
+    nulls = [name for name, value in data.items() if value is None and name in names]
+    if nulls:
+        raise Unprocessable(
+            *(FieldError(pointer=_pointer(("body", name)), message="must not be null") for name in nulls)
+        )
+
+
+def document(error: ProblemError, instance: str) -> dict[str, Any]:
+    """The problem document of `error`, as it stands in the response to a request for the path `instance`."""
+    return Problem(
+        type=error.type,
+        title=_phrase(error.status),
+        status=error.status,
+        detail=error.detail,
+        instance=instance,
+        errors=list(error.errors) or None,
+        data=error.data,
+    ).model_dump(exclude_none=True)
+
+
+def _phrase(status: int) -> str:
+    """The phrase of RFC 9110; for a status that it does not know, that of the class (section 15)."""
+    if status in HTTPStatus:
+        return HTTPStatus(status).phrase
+    return "Client Error" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "Server Error"
+
+
+def _sentence(status: int) -> str:
+    described = HTTPStatus(status).description if status in HTTPStatus else ""
+    return f"{described or _phrase(status)}."
+
+
+def _field_error(error: Mapping[str, Any]) -> FieldError:
+    # Where JSON cannot be read at all, Pydantic gives an offset, which is no part of a JSON pointer.
+    location = error["loc"][:1] if error["type"] == "json_invalid" else error["loc"]
+    return FieldError(pointer=_pointer(location), message=error["msg"].removeprefix("Value error, "))
+
+
+def _pointer(location: Iterable[str | int]) -> str:
+    """A JSON pointer (RFC 6901)."""
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in location)

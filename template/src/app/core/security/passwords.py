@@ -1,0 +1,78 @@
+"""Passwords: what is accepted as one, how one is hashed, and how one is verified."""
+
+import secrets
+from functools import cache
+from pathlib import Path
+from threading import BoundedSemaphore
+from typing import Annotated
+
+from pwdlib import PasswordHash
+from pwdlib.exceptions import UnknownHashError
+from pydantic import AfterValidator, Secret, StringConstraints, WithJsonSchema
+
+MAX_CONCURRENT_HASHES = 4
+"""Maximum concurrent Argon2 hashes; each needs 64 MiB and four threads. Further log-ins wait."""
+
+_hashing = BoundedSemaphore(MAX_CONCURRENT_HASHES)
+
+
+@cache
+def _common_passwords() -> frozenset[str]:
+    # The 3000 most frequent ones of at least 8 characters, of the list that Django and SecLists (MIT) keep.
+    return frozenset((Path(__file__).parent / "common_passwords.txt").read_text("utf-8").split())
+
+
+def validate_uncommon(password: str) -> str:
+    """Return `password`; ValueError for one that is tried first by everybody who guesses (OWASP ASVS 5.0, 6.2.4)."""
+    if password.lower() in _common_passwords():
+        raise ValueError("is one of the most common passwords")
+    return password
+
+
+Password = Annotated[
+    Secret[Annotated[str, StringConstraints(strip_whitespace=False, min_length=1, max_length=128)]],
+    WithJsonSchema({"type": "string", "format": "password", "minLength": 1, "maxLength": 128, "writeOnly": True}),
+]
+"""A password as it was typed, blanks included; never shown by `repr`, so never logged."""
+
+NewPassword = Annotated[
+    Secret[
+        Annotated[
+            str,
+            StringConstraints(strip_whitespace=False, min_length=8, max_length=128),
+            AfterValidator(validate_uncommon),
+        ]
+    ],
+    WithJsonSchema({"type": "string", "format": "password", "minLength": 8, "maxLength": 128, "writeOnly": True}),
+]
+"""A password that somebody chooses: at least 8 characters, of any kind, and none of the most common."""
+
+
+@cache
+def _passwords() -> PasswordHash:
+    return PasswordHash.recommended()
+
+
+@cache
+def _nobodys_hash() -> str:
+    return hash_password(secrets.token_urlsafe())
+
+
+def hash_password(password: str) -> str:
+    """The Argon2id hash of `password`. Takes tens of milliseconds of a core, on purpose: call it in a thread."""
+    with _hashing:
+        return _passwords().hash(password)
+
+
+def verify_password(password: str, hashed: str | None) -> bool:
+    """Whether `password` is the one that was hashed. Without a hash, False after the same work.
+
+    So that the time a log-in takes does not tell which accounts exist. Call it in a thread.
+    """
+    known = hashed or _nobodys_hash()
+    try:
+        with _hashing:
+            matches = _passwords().verify(password, known)
+    except UnknownHashError:
+        return False
+    return matches and hashed is not None

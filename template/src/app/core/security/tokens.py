@@ -1,0 +1,171 @@
+"""Access tokens, of the service itself or of an identity provider, and random tokens."""
+
+import hashlib
+import secrets
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
+
+import jwt
+
+from app.core.config import ABOUT, Settings
+from app.core.problems import Forbidden, Unauthorized
+from app.core.security.issuer import IssuerKeys
+
+ADMIN = "admin"
+"""The scope that may read all users and keep the catalogue."""
+
+ACCESS_TOKEN = "at+jwt"  # noqa: S105 -- a kind, not a token
+"""What a token says that it is (RFC 9068): no other kind of JWT opens anything here."""
+
+
+class AccessToken(NamedTuple):
+    """A verified access token."""
+
+    subject: str
+    scopes: frozenset[str]
+    claims: Mapping[str, Any]
+    user_id: int | None = None
+    """The user whom an identity provider's token names, where the service knows one."""
+
+    def require(self, scope: str) -> None:
+        """Raise Forbidden unless the token holds `scope`."""
+        if scope not in self.scopes:
+            raise Forbidden
+
+
+class TokenVerifier(Protocol):
+    """Verifies access tokens."""
+
+    def may_wait(self, token: str, /) -> bool:
+        """Whether `verify` may wait for the network; if so, call it in a thread."""
+        ...
+
+    def verify(self, token: str) -> AccessToken:
+        """Return the verified token. Unauthorized unless it is a valid access token for this service."""
+        ...
+
+
+class LocalTokens:
+    """Access tokens that the service signs itself: JWT (RFC 9068), HMAC-SHA-256, good for minutes."""
+
+    ALGORITHM = "HS256"
+    NAME = ABOUT.name
+    """Of who issues them, and of whom they are for: another service with the same secret refuses them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._key = settings.secret_key.get_secret_value()
+        self.lifetime = timedelta(minutes=settings.access_token_minutes)
+        # A client sends the same token for minutes: its signature is checked once, its end each time.
+        self._checked = lru_cache(maxsize=1024)(self._check)
+
+    def issue(self, subject: str, scopes: Iterable[str]) -> str:
+        """An access token for `subject`."""
+        now = datetime.now(UTC)
+        claims = {
+            "iss": self.NAME,
+            "sub": subject,
+            "scope": " ".join(sorted(scopes)),
+            "aud": self.NAME,
+            "iat": now,
+            "exp": now + self.lifetime,
+        }
+        return jwt.encode(claims, self._key, self.ALGORITHM, headers={"typ": ACCESS_TOKEN})
+
+    def may_wait(self, _token: str, /) -> bool:
+        return False
+
+    def verify(self, token: str) -> AccessToken:
+        verified = self._checked(token)
+        if int(verified.claims["exp"]) <= time.time():
+            raise Unauthorized
+        return verified
+
+    def _check(self, token: str) -> AccessToken:
+        header = _header(token, (ACCESS_TOKEN,), (self.ALGORITHM,))
+        return _verified(token, self._key, [header["alg"]], audience=self.NAME, issuer=self.NAME)
+
+
+class IssuerTokens:
+    """Access tokens of an identity provider, checked with the keys that it publishes."""
+
+    ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
+    """Only signatures by a key that the service does not hold: with an HMAC, a public key would be the secret."""
+    TYPES = (ACCESS_TOKEN, f"application/{ACCESS_TOKEN}", "jwt")
+    """What providers call an access token; the plain `JWT` is as old as they are."""
+
+    def __init__(self, issuer: str, audience: str) -> None:
+        self.issuer = issuer
+        self.audience = audience
+        self.keys = IssuerKeys(issuer)
+
+    def may_wait(self, token: str, /) -> bool:
+        try:
+            return not self.keys.is_known(self._key_id(token))
+        except Unauthorized:
+            return False
+
+    def verify(self, token: str) -> AccessToken:
+        key = self.keys.find(self._key_id(token))
+        return _verified(token, key, self.ALGORITHMS, audience=self.audience, issuer=self.issuer)
+
+    def _key_id(self, token: str) -> str:
+        """The name of the key that signed, for tokens that can be good at all: the provider is asked for no other."""
+        key_id = _header(token, self.TYPES, self.ALGORITHMS).get("kid")
+        if not isinstance(key_id, str):
+            raise Unauthorized
+        return key_id
+
+
+def token_verifier(settings: Settings) -> TokenVerifier:
+    """The verifier that the settings ask for: exactly one kind of token is accepted."""
+    if settings.jwt_issuer and settings.jwt_audience:
+        return IssuerTokens(settings.jwt_issuer, settings.jwt_audience)
+    return LocalTokens(settings)
+
+
+def _header(token: str, types: Sequence[str], algorithms: Sequence[str]) -> dict[str, Any]:
+    """The header of `token`. Unauthorized unless it says that it is an access token, signed as it must be."""
+    try:
+        header = jwt.get_unverified_header(token)
+    except jwt.PyJWTError:
+        raise Unauthorized from None
+    if str(header.get("typ", "jwt")).lower() not in types or header.get("alg") not in algorithms:
+        raise Unauthorized
+    return header
+
+
+def _verified(token: str, key: Any, algorithms: Iterable[str], *, audience: str, issuer: str) -> AccessToken:
+    own = isinstance(key, str)
+    try:
+        claims = jwt.decode(
+            token,
+            key,
+            list(algorithms),
+            audience=audience,
+            issuer=issuer,
+            options={
+                "require": ["exp", "sub", "aud", "iss"],
+                "strict_aud": own,
+                "enforce_minimum_key_length": not own,  # of our own, `config.py` sees to it
+            },
+        )
+    except jwt.PyJWTError:
+        raise Unauthorized from None
+    # OpenID Connect Core 1.0, section 2. The database could not compare control characters and lone surrogates.
+    if not 1 <= len(claims["sub"]) <= 255 or not claims["sub"].isprintable():
+        raise Unauthorized
+    scope = claims.get("scope")
+    return AccessToken(claims["sub"], frozenset(scope.split() if isinstance(scope, str) else ()), claims)
+
+
+def new_token() -> str:
+    """256 random bits, as text for a URL."""
+    return secrets.token_urlsafe(32)
+
+
+def digest(token: str) -> str:
+    """What is stored of a random token: enough to know it again, useless to whoever reads the database."""
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,23 @@
+"""The user who sends a request, as handlers and services know it."""
+
+from dataclasses import dataclass
+
+from app.core.problems import Forbidden
+from app.core.security.tokens import ADMIN
+
+
+@dataclass(frozen=True)
+class CurrentUser:
+    """The user who sends a request, with the scopes of the token."""
+
+    id: int
+    scopes: frozenset[str]
+
+    @property
+    def is_admin(self) -> bool:
+        return ADMIN in self.scopes
+
+    def require(self, scope: str) -> None:
+        """Raise Forbidden unless the token holds `scope`."""
+        if scope not in self.scopes:
+            raise Forbidden

@@ -1,0 +1,81 @@
+"""Types that mean the same in every slice; each refuses what the database would refuse."""
+
+import re
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints, WithJsonSchema
+
+
+def validate_positive[N: (int, Decimal)](value: N) -> N:
+    """Return `value`; ValueError unless it is above zero."""
+    if value <= 0:
+        raise ValueError("must be positive")
+    return value
+
+
+def validate_written_out(value: Any) -> Any:
+    """Return `value`; ValueError for text or numbers that Pydantic would read as seconds since 1970."""
+    if isinstance(value, date) or (isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value)):
+        return value
+    raise ValueError("must be a date such as 2026-01-31")
+
+
+def to_cents(value: Decimal) -> Decimal:
+    """The same amount with two decimals, so that every amount in a response has one form."""
+    return value.quantize(Decimal("0.01"))
+
+
+def whole(value: Any) -> Any:
+    """Return `value`, and 1 for 1.0: JSON does not tell the two apart, and neither does JSON Schema."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def to_utc(value: datetime) -> datetime:
+    """The same instant in UTC, so that every time in a response has one form."""
+    return value.astimezone(UTC)
+
+
+PositiveInt = Annotated[
+    int,
+    Field(strict=True, le=2**31 - 1, json_schema_extra={"exclusiveMinimum": 0}),
+    AfterValidator(validate_positive),
+    BeforeValidator(whole),
+]
+"""A count above zero that fits PostgreSQL's `integer`; neither `true` nor `"1"` is one."""
+
+Money = Annotated[
+    Decimal,
+    Field(max_digits=12, decimal_places=2),
+    AfterValidator(validate_positive),
+    AfterValidator(to_cents),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": r"^([1-9]\d{0,9}(\.\d{1,2})?|0\.(0[1-9]|[1-9]\d?))$"},
+                {"type": "number", "exclusiveMinimum": 0, "maximum": 9_999_999_999.99, "multipleOf": 0.01},
+            ]
+        },
+        mode="validation",
+    ),
+]
+"""An amount above zero in the service's one currency, exact to the cent; in responses a string, such as `"19.90"`."""
+
+PathId = Annotated[int, Field(ge=1, le=2**53 - 1)]
+"""A primary key: above zero, and at most what every reader of JSON keeps exact (RFC 7493, section 2.2)."""
+
+BodyId = Annotated[int, Field(strict=True, ge=1, le=2**53 - 1), BeforeValidator(whole)]
+"""A key in a JSON body: a number, never a string."""
+
+PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+"""What one line of text looks like: not blank, no control characters (PostgreSQL cannot store NUL)."""
+
+ShortText = Annotated[str, StringConstraints(max_length=200, pattern=PRINTABLE)]
+"""One line of text to show to people."""
+
+Day = Annotated[date, BeforeValidator(validate_written_out)]
+"""A calendar day, written `2026-01-31`."""
+
+UtcDatetime = Annotated[AwareDatetime, AfterValidator(to_utc)]
+"""An instant. A time without an offset is refused."""

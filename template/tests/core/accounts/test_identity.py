@@ -1,0 +1,137 @@
+"""Whom the tokens of an identity provider stand for."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+import pytest
+
+from app.core.problems import Unauthorized
+from app.core.security.tokens import ADMIN, AccessToken, TokenVerifier
+from app.core.testing import IDENTITY_PROVIDER, UserFactory, assert_problem
+
+CLAIMS = {"email": "ada@example.com", "email_verified": True, "name": "Ada"}
+Provider = Callable[..., None]
+
+
+class Tokens:
+    """The tokens of a provider that knows one token, `good`."""
+
+    def __init__(self, good: AccessToken) -> None:
+        self.good = good
+
+    def may_wait(self, token: str) -> bool:
+        return True
+
+    def verify(self, token: str) -> AccessToken:
+        if token != "good":
+            raise Unauthorized
+        return self.good
+
+
+@pytest.fixture
+def provider(trust: Callable[[TokenVerifier], None]) -> Provider:
+    """Make the application trust a provider that says `claims` of whoever sends the token `good`."""
+
+    def provider(*scopes: str, **claims: Any) -> None:
+        trust(Tokens(AccessToken("provider|ada", frozenset(scopes), claims)))
+
+    return provider
+
+
+async def me(client: httpx2.AsyncClient, token: str = "good") -> httpx2.Response:
+    return await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
+
+
+async def test_a_user_is_entered_when_first_seen(async_client: httpx2.AsyncClient, provider: Provider) -> None:
+    provider(**CLAIMS)
+    first, second = (await me(async_client)).json(), (await me(async_client)).json()
+    assert (first["name"], first["email"]) == ("Ada", "ada@example.com")
+    assert second == first
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"name": None}, ("", "ada@example.com")),
+        ({"name": "a\x00b"}, ("", "ada@example.com")),
+        ({"name": ["Ada"]}, ("", "ada@example.com")),
+        ({"email_verified": False}, ("Ada", None)),
+        ({"email_verified": "true"}, ("Ada", None)),
+        ({"email": "nobody"}, ("Ada", None)),
+        ({"email": None}, ("Ada", None)),
+        ({"email": {"a": 1}}, ("Ada", None)),
+    ],
+)
+async def test_invalid_claim_is_left_out(
+    async_client: httpx2.AsyncClient, provider: Provider, changes: dict[str, Any], expected: tuple[str, str | None]
+) -> None:
+    provider(**(CLAIMS | changes))
+    user = (await me(async_client)).json()
+    assert (user["name"], user["email"]) == expected
+
+
+async def test_user_without_any_claim_is_entered(async_client: httpx2.AsyncClient, provider: Provider) -> None:
+    provider()
+    first, second = await me(async_client), await me(async_client)
+    assert (first.status_code, first.json()["id"]) == (200, second.json()["id"])
+
+
+@pytest.mark.slow
+async def test_concurrent_first_requests_enter_one_user(
+    committing_async_client: httpx2.AsyncClient, provider: Provider
+) -> None:
+    provider(**CLAIMS)
+    responses = await asyncio.gather(*(me(committing_async_client) for _ in range(3)))
+    assert [response.status_code for response in responses] == [200] * 3
+    assert len({response.json()["id"] for response in responses}) == 1
+
+
+async def test_users_of_two_issuers_are_two_users(
+    async_client: httpx2.AsyncClient, provider: Provider, user_factory: UserFactory
+) -> None:
+    other = await user_factory(issuer="https://other.example", subject="provider|ada")
+    provider(**CLAIMS)
+    assert (await me(async_client)).json()["id"] != other.id
+
+
+async def test_inactive_user_is_401(
+    async_client: httpx2.AsyncClient, provider: Provider, user_factory: UserFactory
+) -> None:
+    issuer = IDENTITY_PROVIDER["jwt_issuer"]
+    await user_factory(password=None, issuer=issuer, subject="provider|ada", is_active=False)
+    provider(ADMIN, **CLAIMS)
+    assert_problem(await me(async_client), 401)
+    assert_problem(await async_client.get("/api/v1/users", headers={"Authorization": "Bearer good"}), 401)
+
+
+async def test_machine_with_the_scope_passes_where_no_user_is_needed(
+    async_client: httpx2.AsyncClient, provider: Provider
+) -> None:
+    provider(ADMIN)
+    users = await async_client.get("/api/v1/users", headers={"Authorization": "Bearer good"})
+    assert (users.status_code, users.json()["items"]) == (200, [])
+
+
+async def test_user_of_a_provider_without_the_scope_is_refused(
+    async_client: httpx2.AsyncClient, provider: Provider
+) -> None:
+    provider("read", **CLAIMS)
+    assert_problem(await async_client.get("/api/v1/users", headers={"Authorization": "Bearer good"}), 403)
+    assert (await me(async_client)).status_code == 200
+
+
+async def test_an_account_is_never_taken_over(
+    async_client: httpx2.AsyncClient, provider: Provider, user_factory: UserFactory
+) -> None:
+    local = await user_factory(email="Ada@example.com")
+    provider(**CLAIMS)
+    user = (await me(async_client)).json()
+    assert (user["name"], user["email"]) == ("Ada", None)
+    assert user["id"] != local.id
+
+
+async def test_other_tokens_are_refused(async_client: httpx2.AsyncClient, provider: Provider) -> None:
+    provider(**CLAIMS)
+    assert_problem(await me(async_client, "bad"), 401)

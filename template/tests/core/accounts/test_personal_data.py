@@ -1,0 +1,47 @@
+"""A slice that refers to users must say what happens to its rows when a user is erased, or asks for the data."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from app.core.slices import PACKAGE
+
+REFERS_TO_USERS = re.compile(
+    r"users\.id\b|AUTH_USER_MODEL|core_accounts\.User|(ForeignKey|OneToOneField|ManyToManyField)\(\s*(User\b|get_user_model)"
+)
+LISTENS = re.compile(r"\b(erased|exporting)\.connect\b|\breceiver\([^)]*\b(erased|exporting)\b")
+
+
+def silent(package: Path, example: str) -> Iterator[str]:
+    """A sentence for each slice that refers to users and has no listener."""
+    for folder in sorted(path.parent for path in package.glob("*/__init__.py") if path.parent.name != "core"):
+        models = [path for path in folder.rglob("*.py") if "migrations" not in path.parts]
+        listeners = folder / "listeners.py"
+        if not any(REFERS_TO_USERS.search(path.read_text("utf-8")) for path in models):
+            continue
+        if not (listeners.exists() and LISTENS.search(listeners.read_text("utf-8"))):
+            yield (
+                f"The slice '{folder.name}' refers to users. Say in src/app/{folder.name}/listeners.py what an export "
+                f"shows of its rows, or what is deleted with a user:\n{example}"
+            )
+
+
+def test_every_slice_with_personal_data_listens(listener_example: str) -> None:
+    failures = list(silent(PACKAGE, listener_example))
+    assert not failures, "\n\n".join(failures)
+
+
+def test_failure_names_slice_file_and_lines(
+    write_models: Callable[..., str], listener_example: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "plums"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    assert list(silent(tmp_path, listener_example)) == []
+    (folder / "models.py").write_text(write_models("plums"))
+    (folder / "listeners.py").write_text("from app.core import exporting\n")
+    [sentence] = silent(tmp_path, listener_example)
+    assert sentence.startswith("The slice 'plums' refers to users. Say in src/app/plums/listeners.py what ")
+    assert sentence.endswith(listener_example)
+    (folder / "listeners.py").write_text(listener_example)
+    assert list(silent(tmp_path, listener_example)) == []

@@ -1,0 +1,127 @@
+"""`python -m app user`."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from app.core.accounts.roles import declared_roles
+from app.core.cli.main import main
+from app.core.testing import Execute
+
+pytestmark = pytest.mark.slow
+
+ADA = "ada@example.com"
+
+
+class Command:
+    """Runs `python -m app user ARGUMENTS`; returns what it printed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.monkeypatch = monkeypatch
+        self.capsys = capsys
+
+    def __call__(self, *arguments: str, entered: str = "") -> str:
+        self.monkeypatch.setattr("sys.stdin", io.StringIO(entered))
+        main(["user", *arguments])
+        return self.capsys.readouterr().out
+
+    def fails(self, *arguments: str, entered: str = "") -> str:
+        """Return the message; it is one line, and the exit status is 1."""
+        with pytest.raises(SystemExit) as ended:
+            self(*arguments, entered=entered)
+        message = str(ended.value.code)
+        assert isinstance(ended.value.code, str), "Python prints a text and exits with 1"
+        assert len(message.splitlines()) == 1
+        return message
+
+
+@pytest.fixture
+def user(committed_database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(monkeypatch, capsys)
+
+
+def test_create_asks_for_a_password_once(user: Command, sql: Execute) -> None:
+    assert user(ADA, entered="correct horse\n") == f"{ADA} is registered.\n"
+    assert user("Ada@Example.com") == "Ada@Example.com exists already.\n"
+    assert sql("SELECT name FROM users WHERE NOT is_superuser") == ["ada"]
+
+
+def test_admin_is_created_or_made(user: Command, sql: Execute) -> None:
+    assert (
+        user("--admin", "root@example.com", entered="correct horse\n")
+        == "root@example.com is registered as an admin.\n"
+    )
+    user(ADA, entered="correct horse\n")
+    assert user("--admin", ADA) == f"{ADA} is an admin. Roles: none.\n"
+    assert sql("SELECT count(*) FROM users WHERE is_superuser") == [2]
+
+
+def test_roles_are_given_and_taken(user: Command, newcomer: Path) -> None:
+    (newcomer / "roles.py").write_text('ROLES = {"editor": ("notes:write",), "author": ()}\n')
+    declared_roles.cache_clear()
+    user(ADA, "--role", "editor", entered="correct horse\n")
+    assert user(ADA, "--role", "author", "--role", "editor") == f"{ADA} is no admin. Roles: author, editor.\n"
+    assert user(ADA, "--remove-role", "editor", "--remove-role", "unknown") == f"{ADA} is no admin. Roles: author.\n"
+    assert "editor" in user.fails(ADA, "--role", "edtor")
+    declared_roles.cache_clear()
+
+
+def test_password_is_set(user: Command, sql: Execute) -> None:
+    user(ADA, entered="correct horse\n")
+    before = sql("SELECT password FROM users")
+    assert user(ADA, "--password", entered="battery staple\n") == f"{ADA} has a new password.\n"
+    assert sql("SELECT password FROM users") != before
+
+
+def test_deactivate_activate_erase(user: Command, sql: Execute) -> None:
+    user(ADA, entered="correct horse\n")
+    assert user(ADA, "--deactivate") == f"{ADA} is deactivated.\n"
+    assert sql("SELECT is_active FROM users") == [False]
+    assert user(ADA, "--activate") == f"{ADA} is activated.\n"
+    assert sql("SELECT is_active FROM users") == [True]
+    assert user(ADA, "--erase") == f"{ADA} is erased.\n"
+    assert sql("SELECT email FROM users") == [None]
+
+
+def test_user_without_address_is_named_by_id(user: Command, sql: Execute) -> None:
+    user(ADA, entered="correct horse\n")
+    [key] = sql("UPDATE users SET email = NULL RETURNING id")
+    assert user(str(key), "--deactivate") == f"{key} is deactivated.\n"
+    assert sql("SELECT is_active FROM users") == [False]
+
+
+def test_export_is_json(user: Command) -> None:
+    user(ADA, entered="correct horse\n")
+    assert json.loads(user(ADA, "--export"))["account"]["email"] == ADA
+
+
+def test_list_shows_every_user(user: Command) -> None:
+    user(ADA, entered="correct horse\n")
+    user("--admin", "root@example.com", entered="correct horse\n")
+    user("--deactivate", ADA)
+    lines = [line.split("\t")[1:] for line in user("--list").splitlines()]
+    assert lines == [[ADA, "ada", "inactive", ""], ["root@example.com", "root", "admin", ""]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "entered", "message"),
+    [
+        (["nobody"], "correct horse\n", "The e-mail address is not usable: "),
+        ([ADA], "short\n", "The password is not usable: "),
+        ([ADA], "password\n", "The password is not usable: is one of the most common passwords."),
+        ([ADA], "", "The password is not usable: "),
+        ([], "", "Name a user by e-mail address, or use --list."),
+        ([ADA, "--list"], "", "--list takes no user."),
+        ([ADA, "--deactivate"], "", f"There is no user {ADA}."),
+        ([ADA, "--password"], "correct horse\n", f"There is no user {ADA}."),
+        ([ADA, "--remove-role", "x"], "correct horse\n", f"There is no user {ADA}."),
+        (["99999999999999999999", "--export"], "", "There is no user 99999999999999999999."),
+        ([ADA, "--role", "x"], "correct horse\n", "Unknown role x: the slices declare "),
+        ([ADA, "--erase", "--export"], "", "These options cannot be combined: --erase, --export."),
+        ([ADA, "--password", "--admin"], "", "These options cannot be combined: --password, --admin."),
+    ],
+)
+def test_mistake_is_one_sentence(user: Command, arguments: list[str], entered: str, message: str) -> None:
+    assert user.fails(*arguments, entered=entered).startswith(message)

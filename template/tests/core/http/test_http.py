@@ -1,0 +1,206 @@
+"""What every response has in common."""
+
+import re
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from app.core.accounts.service import UserService
+from app.core.testing import PRODUCTION, Headers, MakeClient, assert_problem
+
+SECURITY_HEADERS = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/health/live", 200),
+        ("GET", "/nothing", 404),
+        ("GET", "/api/v1/users", 401),
+        ("PUT", "/api/v1/users", 405),
+        ("POST", "/api/v1/users", 422),
+    ],
+)
+async def test_security_headers_are_on_every_response(
+    async_client: httpx2.AsyncClient, method: str, path: str, status: int
+) -> None:
+    response = await async_client.request(method, path)
+    assert response.status_code == status
+    assert SECURITY_HEADERS.items() <= dict(response.headers).items()
+    assert "strict-transport-security" not in response.headers
+    assert "server" not in response.headers
+
+
+async def test_https_is_insisted_on_in_production(make_client: MakeClient) -> None:
+    async with make_client(**PRODUCTION) as client:
+        told = (await client.get("/health/live")).headers["strict-transport-security"]
+    assert told == "max-age=63072000; includeSubDomains"
+
+
+async def test_request_id_is_the_callers_when_it_is_sane(async_client: httpx2.AsyncClient) -> None:
+    response = await async_client.get("/health/live", headers={"X-Request-ID": "trace-0123456789"})
+    assert response.headers["x-request-id"] == "trace-0123456789"
+
+
+@pytest.mark.parametrize(
+    "offered", [None, "short", "with blanks in it", "x" * 129, 'quoted"injection"', "line%0abreak!"]
+)
+async def test_request_id_is_new_otherwise(async_client: httpx2.AsyncClient, offered: str | None) -> None:
+    headers = {"X-Request-ID": offered} if offered else {}
+    first, second = [(await async_client.get("/health/live", headers=headers)).headers["x-request-id"] for _ in "12"]
+    assert re.fullmatch("[0-9a-f]{32}", first)
+    assert first != second
+
+
+async def test_unknown_path(async_client: httpx2.AsyncClient) -> None:
+    problem = assert_problem(await async_client.get("/nothing/here"), 404)
+    assert problem == {
+        "type": "about:blank",
+        "title": "Not Found",
+        "status": 404,
+        "detail": "There is nothing here.",
+        "instance": "/nothing/here",
+    }
+
+
+async def test_wrong_method_names_the_right_ones(async_client: httpx2.AsyncClient) -> None:
+    response = await async_client.delete("/api/v1/users")
+    assert_problem(response, 405)
+    assert response.headers["allow"] == "GET, POST"
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/xml", "", "application/x-www-form-urlencoded"])
+async def test_body_of_another_type(async_client: httpx2.AsyncClient, content_type: str) -> None:
+    headers = {"Content-Type": content_type} if content_type else {}
+    assert_problem(await async_client.post("/api/v1/users", content=b'{"name": "Ada"}', headers=headers), 415)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"{", 422),
+        (b"nope", 422),
+        (b"[1, 2", 422),
+        (b'"text"', 422),
+        (b"null", 422),
+        (b"[]", 422),
+        (b"\xff\xfe", 422),
+        (b"[" * 50_000, 400 if sys.version_info < (3, 14) else 422),  # until 3.14, reading it is a recursion
+    ],
+    ids=["open", "word", "half", "text", "null", "list", "no UTF-8", "deep"],
+)
+async def test_body_that_is_no_object(async_client: httpx2.AsyncClient, body: bytes, status: int) -> None:
+    response = await async_client.post("/api/v1/users", content=body, headers={"Content-Type": "application/json"})
+    assert_problem(response, status)
+
+
+async def test_large_body_is_refused_by_its_length(make_client: MakeClient) -> None:
+    async with make_client(max_body_bytes=1024) as client:
+        assert_problem(await client.post("/api/v1/users", json={"name": "x" * 1024}), 413)
+        assert (await client.post("/api/v1/users", json={"name": "x" * 900})).status_code == 422
+
+
+async def test_large_body_is_refused_without_a_length(make_client: MakeClient) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(4):
+            yield b" " * 512
+
+    async with make_client(max_body_bytes=1024) as client:
+        headers = {"Content-Type": "application/json"}
+        assert_problem(await client.post("/api/v1/users", content=chunks(), headers=headers), 413)
+
+
+@pytest.mark.parametrize("length", ["-1", "ten", "1e3"])
+async def test_length_that_is_no_length(async_client: httpx2.AsyncClient, length: str) -> None:
+    assert_problem(await async_client.post("/api/v1/users", content=b"{}", headers={"Content-Length": length}), 400)
+
+
+@pytest.mark.parametrize(("host", "status"), [("test", 404), ("TEST:8000", 404), ("evil.example", 400), ("", 400)])
+async def test_only_known_hosts_are_answered(make_client: MakeClient, host: str, status: int) -> None:
+    async with make_client(**PRODUCTION | {"allowed_hosts": "Test"}) as client:
+        assert_problem(await client.get("/nothing", headers={"Host": host}), status)
+
+
+async def test_a_probe_may_call_by_address(make_client: MakeClient) -> None:
+    async with make_client(**PRODUCTION) as client:
+        assert (await client.get("/health/live", headers={"Host": "10.0.0.7:8000"})).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
+async def test_documentation_is_open_in_development_and_closed_in_production(
+    async_client: httpx2.AsyncClient, make_client: MakeClient, path: str
+) -> None:
+    assert (await async_client.get(path)).status_code == 200
+    async with make_client(**PRODUCTION) as client:
+        assert_problem(await client.get(path), 404)
+
+
+async def test_documentation_page_loads_its_files_from_the_service(async_client: httpx2.AsyncClient) -> None:
+    page = await async_client.get("/docs")
+    files = [file for file in re.findall(r'(?:src|href)="([^"]+)"', page.text) if not file.startswith("data:")]
+    assert len(files) >= 3
+    for file in files:
+        assert (await async_client.get(file)).status_code == 200, file
+    assert "//" not in page.headers["content-security-policy"]
+
+
+ORIGIN = "https://front.example"
+PREFLIGHT = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
+
+
+async def test_no_origin_is_allowed_unless_listed(async_client: httpx2.AsyncClient, make_client: MakeClient) -> None:
+    plain = await async_client.get("/health/live", headers={"Origin": ORIGIN})
+    assert "access-control-allow-origin" not in plain.headers
+    async with make_client(allowed_origins=ORIGIN) as client:
+        listed = await client.get("/health/live", headers={"Origin": ORIGIN})
+        other = await client.get("/health/live", headers={"Origin": "https://evil.example"})
+    assert listed.headers["access-control-allow-origin"] == ORIGIN
+    assert "access-control-allow-origin" not in other.headers
+    assert "access-control-allow-credentials" not in listed.headers
+
+
+async def test_a_browser_may_read_what_is_refused(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(UserService, "create", fail)
+    account = {"name": "Ada", "email": "ada@example.com", "password": "engine no. 1"}
+    async with make_client(allowed_origins=ORIGIN, max_body_bytes=1024) as client:
+        client.headers["Origin"] = ORIGIN
+        refused = [
+            await client.post("/api/v1/users", json=account),
+            await client.post("/api/v1/users", json={"name": "x" * 1024}),
+            await client.get("/health/nothing"),
+            await client.get("/api/v1/users", headers={"Host": "evil.example"}),
+        ]
+    assert [response.status_code for response in refused] == [500, 413, 404, 400]
+    assert {response.headers["access-control-allow-origin"] for response in refused} == {ORIGIN}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Origin": "https://evil.example"},
+        {"Access-Control-Request-Method": "TRACE"},
+        {"Access-Control-Request-Headers": "X-Evil"},
+    ],
+)
+async def test_preflight(make_client: MakeClient, changes: Headers) -> None:
+    async with make_client(allowed_origins=ORIGIN) as client:
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+            wanted = PREFLIGHT | {"Access-Control-Request-Method": method}
+            allowed = await client.options("/api/v1/users", headers=wanted)
+            assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, ORIGIN)
+            assert method in allowed.headers["access-control-allow-methods"].split(", ")
+        assert_problem(await client.options("/api/v1/users", headers=PREFLIGHT | changes), 403)

@@ -1,0 +1,261 @@
+"""What the logs say, and what they never say."""
+
+import json
+import logging
+import os
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import structlog
+from structlog.contextvars import bound_contextvars, clear_contextvars
+
+from app.core.accounts.schemas import UserResponse
+from app.core.accounts.service import UserService
+from app.core.http.headers import request_id
+from app.core.observability import telemetry
+from app.core.observability.logs import configure, redact
+from app.core.testing import PASSWORD, Headers, MakeClient, SignIn, UserFactory
+
+Lines = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
+    """The lines that were logged, read as JSON; the logging of the other tests is restored after."""
+    root = logging.getLogger()
+    handlers, level, before = root.handlers[:], root.level, structlog.get_config()
+    root.handlers.clear()
+    clear_contextvars()  # a request in the thread of the tests leaves its own
+    yield lambda: [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.configure(**before)
+
+
+@pytest.mark.parametrize("offered", ["a1b2c3d4", "req-1.2:3_4567", "x" * 128])
+def test_sane_request_id_is_kept(offered: str) -> None:
+    assert request_id(offered) == offered
+
+
+@pytest.mark.parametrize(
+    "offered", [None, "", "short", "x" * 129, "with blank", "line\nbreak12", "break\n", "ünïcödé1"]
+)
+def test_any_other_request_id_is_replaced(offered: str | None) -> None:
+    made = request_id(offered)
+    assert made != request_id(offered)
+    assert len(made) == 32
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["password", "new_password", "SECRET_KEY", "refresh_token", "Authorization", "set-cookie", "apikey", "api_key"],
+)
+def test_what_is_named_like_a_secret_is_hidden(name: str) -> None:
+    assert redact(None, "info", {name: "hunter2", "user": "7"}) == {name: "[redacted]", "user": "7"}
+
+
+def test_a_line_is_one_json_object(lines: Lines) -> None:
+    configure("info", json=True)
+    with bound_contextvars(request_id="a1b2c3d4"):
+        structlog.get_logger().info("it\nhappened", user="7", password="hunter2")
+    [line] = lines()
+    assert line.pop("time").endswith("Z")
+    assert line == {
+        "event": "it\nhappened",
+        "level": "info",
+        "user": "7",
+        "password": "[redacted]",
+        "request_id": "a1b2c3d4",
+    }
+
+
+def test_what_a_library_logs_looks_the_same(lines: Lines) -> None:
+    configure("info", json=True)
+    with bound_contextvars(request_id="a1b2c3d4"):
+        logging.getLogger("some.library").warning("%s is slow", "it")
+    [line] = lines()
+    assert line.pop("time").endswith("Z")
+    assert line == {"event": "it is slow", "level": "warning", "logger": "some.library", "request_id": "a1b2c3d4"}
+
+
+@pytest.mark.parametrize("logger", ["structlog", "logging"])
+def test_an_exception_is_part_of_its_line(lines: Lines, logger: str) -> None:
+    configure("info", json=True)
+    log = structlog.get_logger() if logger == "structlog" else logging.getLogger("some.library")
+    try:
+        os.environ["LOST"]
+    except KeyError:
+        log.exception("failed")
+    [line] = lines()
+    assert (line["event"], line["level"]) == ("failed", "error")
+    assert line["exception"][0]["exc_type"] == "KeyError"
+
+
+@pytest.mark.parametrize(("level", "events"), [("debug", "dwe"), ("warning", "we"), ("error", "e")])
+def test_the_level_holds(lines: Lines, level: str, events: str) -> None:
+    configure(level, json=True)
+    log = structlog.get_logger()
+    log.debug("d")
+    log.warning("w")
+    log.error("e")
+    assert "".join(line["event"] for line in lines()) == events
+
+
+def test_libraries_are_never_that_talkative(lines: Lines) -> None:
+    configure("debug", json=True)
+    logging.getLogger("some.library").debug("a detail")
+    logging.getLogger("uvicorn.access").info("GET / 200")
+    logging.getLogger("httpx2").info("HTTP Request: GET /")
+    assert lines() == []
+
+
+def test_configuring_twice_does_not_log_twice(lines: Lines) -> None:
+    configure("info", json=True)
+    configure("info", json=True)
+    logging.getLogger("some.library").warning("once")
+    assert len(lines()) == 1
+
+
+@pytest.mark.usefixtures("lines")
+def test_console_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", json=False)
+    structlog.get_logger().info("it happened", user="7", token="hunter2")
+    line = capsys.readouterr().out
+    assert "it happened" in line
+    assert "user=7" in line
+    assert "hunter2" not in line
+    assert "\x1b" not in line, "no colours where nobody sees them"
+
+
+async def test_a_request_is_one_line_whatever_it_holds(lines: Lines, make_client: MakeClient) -> None:
+    configure("info", json=True)
+    forged = "%0d%0a%1b[2J%00%e2%80%a8" + quote('{"event": "request", "status": 200}')
+    headers = {"User-Agent": "evil\tagent", "Referer": "x", "X-Forwarded-For": '"}', "Authorization": 'Bearer "}{"'}
+    async with make_client(log_level="info") as client:
+        assert (await client.get(f"/api/v1/users/{forged}", params={"q": "\r\n{}"}, headers=headers)).status_code == 401
+        assert (await client.get(f"/{forged}", headers={"X-Request-ID": "a-line\tforged"})).status_code == 404
+    found = [line for line in lines() if line["event"] == "request"]
+    assert [(line["status"], line["method"]) for line in found] == [(401, "GET"), (404, "GET")]
+    for line in found:
+        assert re.fullmatch("[0-9a-f]{32}", line["request_id"])
+        assert not {"evil", "forged", "event"} & set(re.findall(r"\w+", json.dumps([*line.values()])))
+
+
+def test_an_errors_message_names_nobody(lines: Lines) -> None:
+    configure("info", json=True)
+    error = ExceptionGroup("of ada@example.com", [ValueError("bob@example.com fails\nDETAIL: hunter2")])
+    structlog.get_logger().error("failed", exc_info=error)
+    [line] = lines()
+    [told] = line["exception"]
+    assert told["exc_value"].startswith("of [e-mail] (1 sub-exception)")
+    assert told["exceptions"][0][0]["exc_value"] == "[e-mail] fails"
+
+
+async def test_refused_call_of_a_handler_is_logged_with_its_trace(
+    lines: Lines, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any) -> None:
+        raise ConnectionRefusedError("by a mail server")
+
+    monkeypatch.setattr(UserService, "create", refused)
+    configure("info", json=True)
+    account = {"name": "Ada", "email": "ada@example.com", "password": PASSWORD}
+    async with make_client(log_level="info") as client:
+        assert (await client.post("/api/v1/users", json=account)).status_code == 500
+    [failed] = [line for line in lines() if line["event"] == "request failed"]
+    assert failed["exception"][0]["exc_type"] == "ConnectionRefusedError"
+    assert failed["exception"][0]["frames"]
+
+
+async def test_a_stream_that_breaks_off_is_told(
+    lines: Lines, make_client: MakeClient, user_factory: UserFactory, admin: Headers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await user_factory()
+    reported: list[BaseException] = []
+    answers = [UserResponse(id=1, name="Ada", email="ada@example.com", is_admin=False, created_at=datetime.now(UTC))]
+    monkeypatch.setattr("app.core.accounts.routes.CHUNK_BYTES", 1)
+    monkeypatch.setattr(UserResponse, "model_validate", lambda _user: answers.pop())
+    monkeypatch.setattr(telemetry, "report", reported.append)
+    configure("info", json=True)
+    async with make_client(log_level="info") as client:
+        with pytest.raises(IndexError):
+            await client.get("/api/v1/users/export", headers=admin)
+    found = [line for line in lines() if line["event"] == "request failed"]
+    assert [line["exception"][0]["exc_type"] for line in found] == ["IndexError"]
+    assert [type(error) for error in reported] == [IndexError]
+
+
+@pytest.mark.usefixtures("lines")
+async def test_people_read_a_status_as_its_figure(make_client: MakeClient, capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", json=False)
+    account = {"name": "Ada Lovelace", "email": "ada@example.com", "password": "engine no. 1"}
+    async with make_client(log_level="info", log_format="console") as client:
+        assert (await client.post("/api/v1/users", json=account)).status_code == 201
+    assert "status=201" in capsys.readouterr().out.split()
+
+
+@pytest.mark.slow
+async def test_no_secret_and_nobody_reaches_the_log(
+    lines: Lines,
+    make_client: MakeClient,
+    user_factory: UserFactory,
+    sign_in: SignIn,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    emails = ["grace@example.com", "ada.lovelace@example.com", "eve@example.com"]
+    user = await user_factory(email=emails[0])
+    configure("debug", json=True)
+    async with make_client(log_level="debug", log_format="json") as client:
+        signed = sign_in(user)
+        account = {"name": "Ada Lovelace", "email": emails[1], "password": "engine no. 1"}
+        form = {"username": emails[0], "password": PASSWORD}
+        tokens = (await client.post("/api/v1/auth/token", data=form)).json()
+        answers = [
+            await client.post("/api/v1/users", json=account),
+            await client.post("/api/v1/users", json=account),
+            await client.post("/api/v1/users", json=account | {"email": "ada@", "admin": True}),
+            await client.post("/api/v1/auth/token", data=form | {"username": emails[2], "password": "wrong password"}),
+            await client.post("/api/v1/auth/refresh", json={"refresh_token": tokens["refresh_token"]}),
+            await client.post("/api/v1/auth/refresh", json={"refresh_token": tokens["refresh_token"]}),
+            await client.get("/api/v1/users/me", headers=signed),
+            await client.get(f"/api/v1/users/{user.id}?email={emails[2]}&token=hunter2", headers=signed),
+            await client.get(f"/api/v1/users/{emails[2]}", headers=signed),
+            await client.get(f"/reset/{tokens['refresh_token']}"),
+            await client.get(
+                "/api/v1/users/me", headers={"Authorization": "Bearer hunter2", "Cookie": "session=hunter2"}
+            ),
+        ]
+
+        def fail(*_: Any) -> None:
+            raise RuntimeError(f"{emails[1]} is taken\nDETAIL: engine no. 1")
+
+        monkeypatch.setattr(UserService, "create", fail)
+        answers.append(await client.post("/api/v1/users", json=account | {"email": emails[2]}))
+    assert [answer.status_code for answer in answers] == [201, 409, 422, 401, 200, 401, 200, 200, 422, 404, 401, 500]
+
+    written = lines()
+    requests = [line for line in written if line["event"] == "request"]
+    assert [line["status"] for line in requests] == [200, *(answer.status_code for answer in answers)]
+    assert [line["request_id"] for line in requests[1:]] == [answer.headers["x-request-id"] for answer in answers]
+    assert {
+        "method": "GET",
+        "route": "/api/v1/users/{user_id}",
+        "status": 200,
+        "user": str(user.id),
+    }.items() <= requests[8].items()
+    assert {"route": "/api/v1/auth/token", "user": str(user.id)}.items() <= requests[0].items(), (
+        "a log-in names its user"
+    )
+    assert all(line["ms"] > 0 for line in requests)
+    assert requests[10]["route"] is None
+    assert all(line["time"].endswith("Z") for line in written)
+    [failure] = [line for line in written if "exception" in line]
+    assert (failure["level"], failure["request_id"]) == ("error", answers[-1].headers["x-request-id"])
+    secrets = [*emails, "Ada Lovelace", "Grace Hopper", "engine no. 1", PASSWORD, "wrong password", "hunter2"]
+    secrets += [tokens["access_token"], tokens["refresh_token"], signed["Authorization"].partition(" ")[2]]
+    told = json.dumps(written)
+    assert [secret for secret in secrets if secret in told] == []

@@ -1,0 +1,407 @@
+"""Tokens of an identity provider: what a real one publishes, on this machine, and what goes wrong with it."""
+
+import hmac
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+from typing import Any
+
+import httpx2
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from app.core.problems import Unauthorized, Unavailable
+from app.core.security import issuer
+from app.core.security.issuer import IssuerKeys
+from app.core.security.tokens import IssuerTokens, TokenVerifier
+from app.core.testing import MakeClient, assert_problem
+
+PATHS = ["/.well-known/openid-configuration", "/keys"]
+FIRST_KEY = generate_private_key(SECP256R1())
+
+
+class Provider:
+    """An identity provider, with a key that it can change."""
+
+    AUDIENCE = "api"
+
+    def __init__(self) -> None:
+        self.keys: dict[str, EllipticCurvePrivateKey] = {}
+        self.requests: list[str] = []
+        self.answers: dict[str, Any] = {}
+        provider = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                provider.requests.append(self.path)
+                answer = provider.answers[self.path]
+                if callable(answer):
+                    answer(self)
+                elif answer is not None:
+                    self.send_response(200)
+                    self.end_headers()
+                    self.wfile.write(json.dumps(answer).encode())
+
+            def log_message(self, *_: object) -> None: ...
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, args=(0.01,)).start()
+
+    def publish(self, **keys: EllipticCurvePrivateKey) -> None:
+        """Publish these keys and no other, and sign with the first."""
+        self.keys = keys
+        public = [jwt.algorithms.ECAlgorithm.to_jwk(key.public_key(), as_dict=True) for key in keys.values()]
+        named = [key | {"kid": name, "use": "sig"} for name, key in zip(keys, public, strict=True)]
+        discovery = {"issuer": self.url, "jwks_uri": f"{self.url}/keys"}
+        self.answers = dict(zip(PATHS, [discovery, {"keys": named}], strict=True))
+
+    def fail(self) -> None:
+        """Answer nothing any more."""
+        self.answers = dict.fromkeys(PATHS)
+
+    def token(
+        self,
+        *,
+        key: EllipticCurvePrivateKey | None = None,
+        headers: dict[str, Any] | None = None,
+        **changes: Any,
+    ) -> str:
+        """An access token, good but for what is given; None takes a claim away."""
+        name, own = next(iter(self.keys.items()))
+        now = datetime.now(UTC)
+        good = {"iss": self.url, "aud": self.AUDIENCE, "sub": "auth0|ada", "scope": "read", "iat": now}
+        whose = {"email": "ada@example.com", "email_verified": True, "name": "Ada"}
+        content = good | whose | {"exp": now + timedelta(hours=1)} | changes
+        content = {claim: value for claim, value in content.items() if value is not None}
+        return jwt.encode(content, key or own, "ES256", headers={"kid": name} | (headers or {}))
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Provider]:
+    provider = Provider()
+    yield provider
+    provider.server.shutdown()
+    provider.server.server_close()
+
+
+@pytest.fixture
+def provider(server: Provider) -> Provider:
+    """The provider, with the key that it had in the beginning."""
+    server.publish(one=FIRST_KEY)
+    server.requests.clear()
+    return server
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Lets seconds pass, for what the keys are kept by."""
+    passed = [0.0]
+    real = time.monotonic
+    monkeypatch.setattr(issuer, "time", SimpleNamespace(monotonic=lambda: real() + passed[0]))
+
+    def wait(seconds: float) -> None:
+        passed[0] += seconds
+
+    return wait
+
+
+@pytest.fixture
+def tokens(provider: Provider) -> IssuerTokens:
+    """A verifier that has asked the provider for nothing yet."""
+    return IssuerTokens(provider.url, provider.AUDIENCE)
+
+
+@pytest.fixture(scope="module")
+def first_keys(server: Provider) -> Any:
+    """What a verifier has kept that has asked the provider once."""
+    server.publish(one=FIRST_KEY)
+    tokens = IssuerTokens(server.url, server.AUDIENCE)
+    assert tokens.verify(server.token())
+    return tokens.keys._keys
+
+
+@pytest.fixture
+def informed(tokens: IssuerTokens, first_keys: Any) -> IssuerTokens:
+    """A verifier that has just asked, and has the provider's first key."""
+    tokens.keys._keys = first_keys._replace(fetched=time.monotonic())
+    tokens.keys._asked = time.monotonic()
+    return tokens
+
+
+@pytest.fixture
+def client(
+    async_client: httpx2.AsyncClient, trust: Callable[[TokenVerifier], None], tokens: IssuerTokens
+) -> httpx2.AsyncClient:
+    """A client of the service, which trusts the provider."""
+    trust(tokens)
+    return async_client
+
+
+async def me(client: httpx2.AsyncClient, token: str) -> httpx2.Response:
+    return await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
+
+
+def test_token_is_accepted_and_the_keys_are_fetched_once(provider: Provider, tokens: IssuerTokens) -> None:
+    assert tokens.may_wait(provider.token())
+    for _ in range(3):
+        principal = tokens.verify(provider.token())
+        assert (principal.subject, *principal.scopes) == ("auth0|ada", "read")
+    assert not tokens.may_wait(provider.token()), "no thread is needed where nothing is asked"
+    assert provider.requests == PATHS
+
+
+@pytest.mark.parametrize(
+    ("claims", "headers"),
+    [
+        ({"aud": ["web", "api"]}, {}),
+        ({}, {"typ": "at+jwt"}),
+        ({}, {"typ": "application/AT+JWT"}),
+        ({}, {"typ": None}),
+    ],
+)
+def test_ways_to_write_a_good_token(
+    provider: Provider, informed: IssuerTokens, claims: dict[str, Any], headers: dict[str, Any]
+) -> None:
+    assert informed.verify(provider.token(headers=headers, **claims)).subject
+
+
+BAD: dict[str, dict[str, Any]] = {
+    "another audience": {"aud": "another"},
+    "no audience": {"aud": None},
+    "another issuer": {"iss": "https://another.example"},
+    "no issuer": {"iss": None},
+    "no subject": {"sub": None},
+    "empty subject": {"sub": ""},
+    "long subject": {"sub": "x" * 256},
+    "subject with NUL": {"sub": "a\x00b"},
+    "subject with a lone surrogate": {"sub": "\ud800"},
+    "no end": {"exp": None},
+    "expired": {"exp": datetime(2026, 1, 1, tzinfo=UTC)},
+    "not yet": {"nbf": datetime(2999, 1, 1, tzinfo=UTC)},
+    "foreign key under a known name": {"key": generate_private_key(SECP256R1())},
+    "foreign key": {"key": generate_private_key(SECP256R1()), "headers": {"kid": "unknown"}},
+    "key of nobody": {"headers": {"kid": ""}},
+    "another type": {"headers": {"typ": "logout+jwt"}},
+}
+
+
+@pytest.mark.usefixtures("informed")
+@pytest.mark.parametrize("changes", BAD.values(), ids=BAD)
+async def test_bad_token_is_refused(provider: Provider, client: httpx2.AsyncClient, changes: dict[str, Any]) -> None:
+    response = await me(client, provider.token(**changes))
+    assert_problem(response, 401)
+    assert response.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.usefixtures("informed")
+async def test_a_good_token_is_bad_for_nothing_else(provider: Provider, client: httpx2.AsyncClient) -> None:
+    """What the table above changes is all that is wrong with its tokens."""
+    assert (await me(client, provider.token())).json()["email"] == "ada@example.com"
+
+
+@pytest.mark.usefixtures("informed")
+async def test_a_key_that_comes_with_the_token_is_no_key(provider: Provider, client: httpx2.AsyncClient) -> None:
+    """RFC 8725, section 3.10: the header may say where a key is, or hold one, and anybody writes a header."""
+    own = generate_private_key(SECP256R1())
+    public = jwt.algorithms.ECAlgorithm.to_jwk(own.public_key(), as_dict=True)
+    for header in ({"jwk": public}, {"jku": f"{provider.url}/keys"}, {"x5u": f"{provider.url}/keys"}):
+        assert_problem(await me(client, provider.token(key=own, headers=header)), 401)
+    assert provider.requests == []
+
+
+@pytest.mark.usefixtures("informed")
+async def test_public_key_is_no_secret(provider: Provider, client: httpx2.AsyncClient) -> None:
+    """The old attack: signed by HMAC, with the public key, which everybody has."""
+    pem = FIRST_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    header, payload, _ = provider.token().split(".")
+    header = jwt.utils.base64url_encode(b'{"alg": "HS256", "typ": "JWT", "kid": "one"}').decode()
+    signature = jwt.utils.base64url_encode(hmac.digest(pem, f"{header}.{payload}".encode(), "sha256")).decode()
+    for token in (f"{header}.{payload}.{signature}", f"{header}.{payload}."):
+        assert_problem(await me(client, token), 401)
+    assert not any(algorithm.startswith(("HS", "none")) for algorithm in IssuerTokens.ALGORITHMS)
+
+
+@pytest.mark.usefixtures("informed")
+async def test_a_key_for_another_algorithm_is_not_used(provider: Provider, client: httpx2.AsyncClient) -> None:
+    header, payload, signature = provider.token().split(".")
+    header = jwt.utils.base64url_encode(b'{"alg": "RS256", "typ": "JWT", "kid": "one"}').decode()
+    assert_problem(await me(client, f"{header}.{payload}.{signature}"), 401)
+
+
+@pytest.mark.parametrize("token", ["", "x", "a.b.c", "é.é.é", jwt.encode({"sub": "7"}, "x" * 32, "HS256")])
+def test_what_can_be_no_token_asks_nobody(provider: Provider, tokens: IssuerTokens, token: str) -> None:
+    assert not tokens.may_wait(token)
+    with pytest.raises(Unauthorized):
+        tokens.verify(token)
+    assert provider.requests == []
+
+
+def test_new_key_is_taken_without_a_restart(
+    provider: Provider, informed: IssuerTokens, clock: Callable[[float], None]
+) -> None:
+    old = provider.token()
+    provider.publish(two=generate_private_key(SECP256R1()))
+    clock(IssuerKeys.PAUSE)
+    assert informed.verify(provider.token())
+    with pytest.raises(Unauthorized):
+        informed.verify(old)
+
+
+def test_key_that_is_withdrawn_is_refused_in_time(
+    provider: Provider, informed: IssuerTokens, clock: Callable[[float], None]
+) -> None:
+    old = provider.token()
+    provider.publish(two=generate_private_key(SECP256R1()))
+    assert informed.verify(old)
+    clock(IssuerKeys.FRESH)
+    with pytest.raises(Unauthorized):
+        informed.verify(old)
+
+
+def test_unknown_keys_do_not_make_it_ask_each_time(provider: Provider, tokens: IssuerTokens) -> None:
+    for number in range(5):
+        with pytest.raises(Unauthorized):
+            tokens.verify(provider.token(headers={"kid": f"unknown {number}"}))
+    assert provider.requests == PATHS
+
+
+def test_it_does_not_ask_each_time_while_the_provider_is_down(
+    provider: Provider, tokens: IssuerTokens, clock: Callable[[float], None]
+) -> None:
+    token = provider.token()
+    provider.fail()
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            tokens.verify(token)
+    assert provider.requests == PATHS[:1]
+    provider.publish(one=FIRST_KEY)
+    clock(IssuerKeys.PAUSE)
+    assert tokens.verify(token), "it recovers"
+
+
+def test_known_keys_are_good_while_the_provider_is_down(
+    provider: Provider, informed: IssuerTokens, clock: Callable[[float], None]
+) -> None:
+    token = provider.token()
+    provider.fail()
+    clock(IssuerKeys.FRESH)
+    assert informed.verify(token).subject == "auth0|ada"
+    with pytest.raises(Unavailable):
+        informed.verify(provider.token(headers={"kid": "perhaps a new one"}))
+    clock(IssuerKeys.KEPT)
+    with pytest.raises(Unavailable):
+        informed.verify(token)
+
+
+def test_who_has_a_key_does_not_wait_for_who_asks(
+    provider: Provider, informed: IssuerTokens, clock: Callable[[float], None]
+) -> None:
+    clock(IssuerKeys.FRESH)
+    with informed.keys._asking:  # as a thread holds it that waits for the provider
+        assert informed.verify(provider.token())
+
+
+def test_provider_that_nobody_finds_is_not_the_callers_fault(provider: Provider) -> None:
+    with socket.socket() as nobody_listens:
+        nobody_listens.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{nobody_listens.getsockname()[1]}"
+        with pytest.raises(Unavailable):
+            IssuerTokens(url, provider.AUDIENCE).verify(provider.token())
+
+
+def _redirect(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(302)
+    handler.send_header("Location", "/elsewhere")
+    handler.end_headers()
+
+
+def _drip(handler: BaseHTTPRequestHandler) -> None:
+    """Each byte comes soon, the last one never."""
+    handler.send_response(200)
+    handler.end_headers()
+    try:
+        while True:
+            handler.wfile.write(b" ")
+            time.sleep(0.01)
+    except OSError:
+        pass
+
+
+def _endless(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    try:
+        while True:
+            handler.wfile.write(b" " * 65_536)
+    except OSError:
+        pass
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    "answer",
+    [_redirect, _drip, _endless, [], "keys", {}, {"keys": []}, {"keys": [{}]}, {"keys": 7}],
+    ids=["redirect", "drip", "endless", "list", "text", "nothing", "no keys", "no key", "number"],
+)
+async def test_an_answer_that_is_none_is_not_waited_for_and_not_believed(
+    provider: Provider, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, path: str, answer: Any
+) -> None:
+    monkeypatch.setattr(IssuerKeys, "TIMEOUT", 0.1)
+    provider.answers |= {path: answer, "/elsewhere": provider.answers[path]}
+    assert_problem(await me(client, provider.token()), 503)
+    assert "/elsewhere" not in provider.requests
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"issuer": "https://another.example"},
+        {"jwks_uri": "file:///etc/passwd"},
+        {"jwks_uri": "ftp://127.0.0.1/keys"},
+        {"jwks_uri": "data:application/json,{}"},
+        {"jwks_uri": None},
+    ],
+    ids=["another issuer", "file", "ftp", "data", "nowhere"],
+)
+async def test_provider_cannot_send_the_service_anywhere(
+    provider: Provider, client: httpx2.AsyncClient, changes: dict[str, Any]
+) -> None:
+    provider.answers[PATHS[0]] |= changes
+    assert_problem(await me(client, provider.token()), 503)
+    assert provider.requests == PATHS[:1]
+
+
+def test_provider_over_https_keeps_its_keys_there(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = IssuerKeys("https://id.example")
+    discovery = {"issuer": "https://id.example", "jwks_uri": f"{provider.url}/keys"}
+    get = IssuerKeys._get
+    monkeypatch.setattr(IssuerKeys, "_get", lambda self, url: discovery if url.startswith("https:") else get(self, url))
+    with pytest.raises(Unavailable):
+        keys.find("one")
+    assert provider.requests == []
+
+
+async def test_service_takes_the_providers_tokens_and_no_others(
+    provider: Provider, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with make_client(jwt_issuer=provider.url, jwt_audience=provider.AUDIENCE) as client:
+        token = provider.token()
+        provider.fail()
+        assert_problem(await me(client, token), 503)
+        provider.publish(one=FIRST_KEY)
+        monkeypatch.setattr(IssuerKeys, "PAUSE", 0)
+        assert (await me(client, provider.token())).json()["email"] == "ada@example.com"
+        assert_problem(await me(client, provider.token(aud="another")), 401)
+        assert_problem(await me(client, provider.token(key=generate_private_key(SECP256R1()))), 401)
+        # Only what its scope says: a claim of another name makes nobody an administrator.
+        lists = {"Authorization": f"Bearer {provider.token(is_admin=True, roles=['admin'])}"}
+        assert_problem(await client.get("/api/v1/users", headers=lists), 403)

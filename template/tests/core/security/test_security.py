@@ -1,0 +1,271 @@
+"""Passwords, tokens and signatures: what is good, and everything that is not."""
+
+import base64
+import hashlib
+import json
+import re
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import httpx2
+import jwt
+import pytest
+from pwdlib import PasswordHash
+
+from app.core.config import ABOUT, Settings
+from app.core.http import addresses
+from app.core.problems import Forbidden
+from app.core.security import passwords, signatures, tokens
+from app.core.security.tokens import ACCESS_TOKEN, ADMIN, AccessToken, IssuerTokens, LocalTokens, TokenVerifier
+from app.core.testing import assert_problem
+
+SETTINGS = Settings(environment="test")
+KEY = SETTINGS.secret_key.get_secret_value()
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    """The claims of an administrator's good access token, with changes; None takes one away."""
+    now = datetime.now(UTC)
+    ours = {"iss": ABOUT.name, "aud": ABOUT.name}
+    good = ours | {"sub": "7", "scope": ADMIN, "iat": now, "exp": now + timedelta(hours=1)}
+    return {name: value for name, value in (good | changes).items() if value is not None}
+
+
+def signed(key: str = KEY, algorithm: str = "HS256", typ: str | None = ACCESS_TOKEN, **changes: Any) -> str:
+    """An access token of the service, good but for what is given."""
+    return jwt.encode(claims(**changes), key, algorithm, headers={"typ": typ})
+
+
+def encoded(part: dict[str, Any] | bytes) -> str:
+    """One part of a token that no library would make."""
+    data = part if isinstance(part, bytes) else json.dumps(part, default=lambda time: int(time.timestamp())).encode()
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+# Passwords
+
+
+@pytest.mark.slow
+def test_hash_is_as_much_work_as_owasp_asks_for() -> None:
+    hashed = passwords.hash_password("correct horse")
+    [(memory, rounds)] = re.findall(r"^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=\d+\$", hashed)
+    assert int(memory) >= 19 * 1024
+    assert int(rounds) >= 2
+
+
+@pytest.mark.slow
+def test_concurrent_hashes_fit_into_256_mib() -> None:
+    [kibibytes] = re.findall(r"\$m=(\d+),", passwords.hash_password("correct horse"))
+    assert passwords.MAX_CONCURRENT_HASHES * int(kibibytes) <= 256 * 1024
+
+
+@pytest.mark.usefixtures("cheap_passwords")
+def test_password_is_known_again() -> None:
+    hashed = passwords.hash_password("correct horse")
+    assert passwords.verify_password("correct horse", hashed)
+    assert not passwords.verify_password("correct house", hashed)
+    assert hashed != passwords.hash_password("correct horse")
+
+
+@pytest.mark.usefixtures("cheap_passwords")
+@pytest.mark.parametrize("hashed", [None, "no hash at all"])
+def test_no_password_is_right_without_a_hash(hashed: str | None) -> None:
+    assert not passwords.verify_password("", hashed)
+
+
+@pytest.mark.usefixtures("cheap_passwords")
+def test_nobodys_password_is_not_right_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed = passwords.hash_password("guessed")
+    monkeypatch.setattr(passwords, "_nobodys_hash", lambda: hashed)
+    assert not passwords.verify_password("guessed", None)
+
+
+@pytest.mark.usefixtures("cheap_passwords")
+def test_an_unknown_account_costs_the_same_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    worked_on: list[str] = []
+    verify = PasswordHash.verify
+
+    def counting(self: PasswordHash, password: str, hashed: str) -> bool:
+        worked_on.append(hashed)
+        return verify(self, password, hashed)
+
+    known = passwords.hash_password("correct horse")
+    monkeypatch.setattr(PasswordHash, "verify", counting)
+    assert not passwords.verify_password("wrong", known)
+    assert not passwords.verify_password("wrong", None)
+    ours, nobodys = (hashed.rsplit("$", 2)[0] for hashed in worked_on)
+    assert ours == nobodys, "memory, rounds and lanes of Argon2"
+
+
+@pytest.mark.parametrize("method", ["hash", "verify"])
+def test_a_crowd_does_not_take_all_the_memory(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    crowd, together = 3 * passwords.MAX_CONCURRENT_HASHES, threading.Barrier(passwords.MAX_CONCURRENT_HASHES)
+    running: list[str] = []
+    seen: list[int] = []
+
+    def hashing(_: PasswordHash, password: str, *_hashed: str) -> bool:
+        running.append(password)
+        together.wait(timeout=60)
+        seen.append(len(running))
+        together.wait(timeout=60)
+        running.remove(password)
+        together.wait(timeout=60)
+        return True
+
+    monkeypatch.setattr(PasswordHash, method, hashing)
+    calls = {"hash": passwords.hash_password, "verify": lambda password: passwords.verify_password(password, "hashed")}
+    with ThreadPoolExecutor(crowd) as threads:
+        assert all(threads.map(calls[method], map(str, range(crowd))))
+    assert seen == [passwords.MAX_CONCURRENT_HASHES] * crowd
+
+
+# Tokens of the service
+
+
+def test_token_comes_back_as_who_it_was_issued_for() -> None:
+    tokens = LocalTokens(SETTINGS)
+    token = tokens.verify(tokens.issue("7", {ADMIN, "read"}))
+    assert (token.subject, token.scopes) == ("7", frozenset({ADMIN, "read"}))
+    assert not tokens.verify(tokens.issue("7", ())).scopes
+
+
+def test_token_lives_as_long_as_the_settings_say() -> None:
+    tokens = LocalTokens(Settings(environment="test", access_token_minutes=3))
+    lived = tokens.verify(tokens.issue("7", ())).claims
+    assert lived["exp"] - lived["iat"] == 180
+
+
+def test_principal_without_the_scope_is_forbidden() -> None:
+    AccessToken("7", frozenset({"read"}), {}).require("read")
+    with pytest.raises(Forbidden):
+        AccessToken("7", frozenset({"read"}), {}).require(ADMIN)
+
+
+def _tampered() -> str:
+    header, _, signature = signed().split(".")
+    return f"{header}.{encoded(claims(sub='8'))}.{signature}"
+
+
+def _unsigned(algorithm: str) -> str:
+    return f"{encoded({'alg': algorithm, 'typ': ACCESS_TOKEN})}.{encoded(claims())}."
+
+
+BAD_TOKENS = {
+    "empty": "",
+    "no token": "x",
+    "three dots": "a.b.c.d",
+    "not ascii": "é.é.é",
+    "no json": f"{encoded(b'[')}.{encoded(b'[')}.",
+    "a list": f"{encoded(b'[]')}.{encoded(b'[]')}.",
+    "deep": f"{encoded(b'[' * 100_000)}.{encoded(b'{}')}.",
+    "unsigned": _unsigned("none"),
+    "unsigned, in capitals": _unsigned("NONE"),
+    "unsigned, though it says otherwise": _unsigned("HS256"),
+    "an algorithm that is no name": f"{encoded({'alg': [], 'typ': ACCESS_TOKEN})}.{encoded(claims())}.",
+    "signature cut off": signed().rpartition(".")[0] + ".",
+    "another algorithm": signed(KEY * 2, "HS512"),
+    "another service's key": signed("another service's key, as long as ours"),
+    "tampered": _tampered(),
+    "expired": signed(exp=datetime.now(UTC) - timedelta(seconds=1)),
+    "not yet": signed(nbf=datetime.now(UTC) + timedelta(hours=1)),
+    "issued later": signed(iat=datetime.now(UTC) + timedelta(hours=1)),
+    "another type": signed(typ="JWT"),
+    "no type": signed(typ=None),
+    "another audience": signed(aud="another"),
+    "many audiences": signed(aud=[ABOUT.name, "another"]),
+    "no audience": signed(aud=None),
+    "another issuer": signed(iss="another"),
+    "no issuer": signed(iss=None),
+    "no end": signed(exp=None),
+    "end is a text": signed(exp="tomorrow"),
+    "no subject": signed(sub=None),
+    "subject is a number": signed(sub=7),
+}
+
+
+@pytest.fixture
+def client(async_client: httpx2.AsyncClient, trust: Callable[[TokenVerifier], None]) -> httpx2.AsyncClient:
+    """A client of the service, which takes the tokens that are signed with KEY."""
+    trust(LocalTokens(SETTINGS))
+    return async_client
+
+
+async def list_users(client: httpx2.AsyncClient, token: str) -> httpx2.Response:
+    """Ask for what only the token decides: `/users/me` also refuses a user who is not in the database."""
+    return await client.get("/api/v1/users", headers={b"Authorization": b"Bearer " + token.encode()})
+
+
+@pytest.mark.parametrize("token", BAD_TOKENS.values(), ids=BAD_TOKENS)
+async def test_bad_token_is_refused(client: httpx2.AsyncClient, token: str) -> None:
+    response = await list_users(client, token)
+    assert_problem(response, 401)
+    assert response.headers["www-authenticate"] == "Bearer"
+
+
+async def test_a_good_token_is_bad_for_nothing_else(client: httpx2.AsyncClient) -> None:
+    """What the table above changes is all that is wrong with its tokens."""
+    assert (await list_users(client, signed())).status_code == 200
+
+
+async def test_a_token_that_was_good_ends_with_its_time(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, later = signed(), time.time() + 3600
+    assert (await list_users(client, token)).status_code == 200
+    monkeypatch.setattr(tokens, "time", SimpleNamespace(time=lambda: later))
+    assert_problem(await list_users(client, token), 401)
+
+
+@pytest.mark.parametrize("scope", [None, 7, ["admin"], {"admin": True}])
+def test_a_scope_that_is_no_text_gives_nothing(scope: Any) -> None:
+    assert LocalTokens(SETTINGS).verify(signed(scope=scope)).scopes == frozenset()
+
+
+def test_settings_choose_one_kind_of_token() -> None:
+    assert isinstance(tokens.token_verifier(SETTINGS), LocalTokens)
+    with_issuer = Settings(environment="test", jwt_issuer="https://id.example.com", jwt_audience="api")
+    verifier = tokens.token_verifier(with_issuer)
+    assert isinstance(verifier, IssuerTokens)
+    assert (verifier.issuer, verifier.audience) == ("https://id.example.com", "api")
+
+
+# Random tokens and signatures
+
+
+def test_random_tokens_differ_and_are_stored_as_digests() -> None:
+    token = tokens.new_token()
+    assert token != tokens.new_token()
+    assert len(base64.urlsafe_b64decode(token + "=")) == 32
+    assert tokens.digest(token) == hashlib.sha256(token.encode()).hexdigest()
+
+
+def test_signature_is_the_one_that_others_compute() -> None:
+    # RFC 4231, test case 2.
+    expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+    assert signatures.signature("Jefe", b"what do ya want for nothing?") == expected
+
+
+@pytest.mark.parametrize("offered", ["", "0" * 64, "é", "5BDC", signatures.signature("another", b"body")])
+def test_another_signature_does_not_match(offered: str) -> None:
+    assert signatures.signature_matches("secret", b"body", signatures.signature("secret", b"body"))
+    assert not signatures.signature_matches("secret", b"body", offered)
+    assert not signatures.signature_matches("secret", b"body ", signatures.signature("secret", b"body"))
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("unknown", "unknown"),
+    ],
+)
+def test_a_caller_is_counted_by_what_it_cannot_change(address: str, network: str) -> None:
+    assert addresses.network(address) == network

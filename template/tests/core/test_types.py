@@ -1,0 +1,156 @@
+"""The types that every slice shares."""
+
+import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+import pytest
+from pydantic import Field, TypeAdapter, ValidationError
+
+from app.core import types
+from app.core.schemas import BaseSchema, DateRange, Page
+from app.core.types import Money, PositiveInt, ShortText, UtcDatetime
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        ("PositiveInt", "1", 1),
+        ("PositiveInt", "2147483647", 2**31 - 1),
+        ("PositiveInt", "1.0", 1),
+        ("BodyId", "7", 7),
+        ("Money", "0.01", Decimal("0.01")),
+        ("Money", '"19.90"', Decimal("19.90")),
+        ("Money", "0.1", Decimal("0.1")),
+        ("Money", "9999999999.99", Decimal("9999999999.99")),
+        ("PathId", "1", 1),
+        ("PathId", "9007199254740991", 2**53 - 1),
+        ("ShortText", '"Ada Lovelace"', "Ada Lovelace"),
+        ("ShortText", '"\\u00e9\\u4e2d\\ud83d\\ude00"', "é中😀"),
+        ("ShortText", json.dumps("x" * 200), "x" * 200),
+        ("Day", '"2024-02-29"', date(2024, 2, 29)),
+        ("UtcDatetime", '"2026-01-31T12:00:00+02:00"', datetime(2026, 1, 31, 10, tzinfo=UTC)),
+    ],
+)
+def test_accepted(kind: str, text: str, value: object) -> None:
+    adapter = TypeAdapter(getattr(types, kind))
+    # The framework reads the JSON of a body itself, and validates what it has read.
+    for read in (adapter.validate_json(text), adapter.validate_python(json.loads(text))):
+        assert read == value
+        assert type(read) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("PositiveInt", "0"),
+        ("PositiveInt", "-1"),
+        ("PositiveInt", "2147483648"),
+        ("PositiveInt", "true"),
+        ("PositiveInt", "1.5"),
+        ("PositiveInt", '"1"'),
+        ("PositiveInt", "null"),
+        ("Money", "0"),
+        ("Money", "0.00"),
+        ("Money", "-0.01"),
+        ("Money", "0.001"),
+        ("Money", "10000000000"),
+        ("Money", "true"),
+        ("Money", '"NaN"'),
+        ("Money", '"Infinity"'),
+        ("Money", '"1,50"'),
+        ("PathId", "0"),
+        ("PathId", "9007199254740992"),
+        ("BodyId", '"7"'),
+        ("BodyId", "true"),
+        ("ShortText", '""'),
+        ("ShortText", '" "'),
+        ("ShortText", '"\\u3000"'),
+        ("ShortText", '"a\\nb"'),
+        ("ShortText", '"a\\u0000b"'),
+        ("ShortText", '"a\\u0085b"'),
+        ("ShortText", json.dumps("x" * 201)),
+        ("ShortText", "1"),
+        ("Day", "0"),
+        ("Day", "1769817600"),
+        ("Day", '"1769817600"'),
+        ("Day", '"2026-1-31"'),
+        ("Day", '"2026-02-29"'),
+        ("Day", '"2026-01-31T00:00:00Z"'),
+        ("Day", '"2026-01-31\\n"'),
+        ("Day", "true"),
+        ("UtcDatetime", '"2026-01-31T12:00:00"'),
+        ("UtcDatetime", '"2026-01-31"'),
+    ],
+)
+def test_refused(kind: str, text: str) -> None:
+    adapter = TypeAdapter(getattr(types, kind))
+    with pytest.raises(ValidationError):
+        adapter.validate_json(text)
+    with pytest.raises(ValidationError):
+        adapter.validate_python(json.loads(text))
+
+
+@pytest.mark.parametrize(("kind", "value"), [("PositiveInt", 0), ("Money", 0)])
+def test_zero_is_refused_by_name(kind: str, value: int) -> None:
+    with pytest.raises(ValidationError, match="must be positive"):
+        TypeAdapter(getattr(types, kind)).validate_python(value)
+
+
+@pytest.mark.parametrize("kind", ["PositiveInt", "Money"])
+def test_the_schema_says_that_zero_is_too_little(kind: str) -> None:
+    schema = TypeAdapter(getattr(types, kind)).json_schema()
+    assert 0 in {option.get("exclusiveMinimum") for option in (schema, *schema.get("anyOf", []))}
+
+
+def test_money_stays_exact_and_times_have_one_form() -> None:
+    assert TypeAdapter(Money).dump_json(Decimal("0.10")) == b'"0.10"'
+    noon = TypeAdapter(UtcDatetime).validate_python("2026-01-31T13:00:00+01:00")
+    assert TypeAdapter(UtcDatetime).dump_json(noon) == b'"2026-01-31T12:00:00Z"'
+
+
+class Label(BaseSchema):
+    text: ShortText
+    font_size: PositiveInt = Field(default=1, alias="fontSize")
+
+
+class Row(NamedTuple):
+    text: str
+    fontSize: int  # noqa: N815 -- the alias
+
+
+def test_schema_strips_blanks_before_it_looks() -> None:
+    assert Label(text="  a b ").text == "a b"
+    with pytest.raises(ValidationError):
+        Label(text=" \t ")
+
+
+def test_schema_refuses_what_it_does_not_know() -> None:
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        Label.model_validate({"text": "a", "colour": "red"})
+
+
+def test_schema_takes_a_field_by_its_name_and_its_alias() -> None:
+    assert Label.model_validate({"text": "a", "font_size": 2}) == Label.model_validate_json('{"text":"a","fontSize":2}')
+
+
+def test_schema_reads_objects() -> None:
+    assert Label.model_validate(Row("a", 3)) == Label(text="a", font_size=3)
+
+
+def test_page_refuses_items_of_another_kind() -> None:
+    page = Page[Label](items=[Label(text="a")], page=1, size=20, total=1)
+    assert Page[Label].model_validate_json(page.model_dump_json()) == page
+    with pytest.raises(ValidationError):
+        Page[Label].model_validate(page.model_dump() | {"items": [{}]})
+
+
+def test_date_range_may_be_one_day() -> None:
+    day = date(2026, 1, 31)
+    assert DateRange(start_date=day, end_date=day).end_date == day
+
+
+def test_date_range_refuses_an_end_before_the_start() -> None:
+    with pytest.raises(ValidationError, match="end_date must not be before start_date"):
+        DateRange(start_date=date(2026, 1, 31), end_date=date(2026, 1, 30))

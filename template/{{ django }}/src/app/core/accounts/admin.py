@@ -1,0 +1,72 @@
+"""Users and their groups in the admin."""
+
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.contrib.admin.widgets import AdminTextInputWidget
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
+from django.db.models import TextField
+from django.http import HttpRequest
+
+from app.core.accounts.models import User
+from app.core.accounts.service import UserService
+
+RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin):
+    """Groups, which are the roles of the API. Only superusers change them: others could give themselves more rights."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_superuser
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return request.user.is_superuser
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return request.user.is_superuser
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin):
+    """Users. Only superusers change rights and accounts of staff: others could give themselves more rights."""
+
+    fieldsets = (
+        (None, {"fields": ("email", "password")}),
+        ("Personal info", {"fields": ("name", "issuer", "subject")}),
+        ("Permissions", {"fields": ("is_active", *RIGHTS)}),
+        ("Important dates", {"fields": ("last_login", "date_joined")}),
+    )
+    add_fieldsets = (
+        (None, {"classes": ("wide",), "fields": ("email", "name", "usable_password", "password1", "password2")}),
+    )
+    readonly_fields = ("issuer", "subject", "last_login", "date_joined")
+    list_display = ("__str__", "email", "is_active", "is_staff", "date_joined")
+    search_fields = ("name", "email")
+    ordering = ("id",)
+    formfield_overrides: ClassVar[Any] = {TextField: {"widget": AdminTextInputWidget}}
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        return self.readonly_fields if request.user.is_superuser else (*self.readonly_fields, *RIGHTS)
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_change_permission(request, obj) and _may_touch(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and _may_touch(request, obj)
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        if change and "is_active" in form.changed_data and not obj.is_active:
+            UserService().deactivate(obj)
+        super().save_model(request, obj, form, change)
+
+
+def _may_touch(request: HttpRequest, user: User | None) -> bool:
+    """Whether the caller has all rights that this user has, or is this user."""
+    is_powerful = user is not None and (user.is_staff or user.is_superuser)
+    return request.user.is_superuser or not is_powerful or user == request.user

@@ -1,0 +1,51 @@
+"""`/auth` over HTTP."""
+
+from typing import Annotated, cast
+
+from django.db import transaction
+from ninja import Router
+
+from app.core.accounts.identity import require_local_accounts
+from app.core.accounts.schemas import RefreshRequest, TokenForm, TokenResponse
+from app.core.accounts.service import authenticate
+from app.core.accounts.sessions import AuthService
+from app.core.http.dependencies import first
+from app.core.http.errors import ProblemResponse
+from app.core.http.openapi import Form, problem_responses
+from app.core.http.rate_limits import client_address
+from app.core.http.requests import Request
+from app.core.problems import Unauthorized
+from app.core.security.tokens import LocalTokens
+
+public = Router(tags=["auth"])
+
+
+def get_auth(request: Request) -> AuthService:
+    """Log-ins within the request's transaction."""
+    state = request.state
+    return AuthService(cast("LocalTokens", state.tokens), state.settings.refresh_token_days)
+
+
+@public.post("/auth/token", response=TokenResponse, openapi_extra=problem_responses(401, 404, 429))
+@first(require_local_accounts)
+@transaction.non_atomic_requests
+def log_in(request: Request, form: Annotated[TokenForm, Form(...)]) -> TokenResponse:
+    """Log in: a password for tokens."""
+    request.state.rate_limits.hit_log_in(client_address(request), form.username)
+    user = authenticate(form.username, form.password)
+    with transaction.atomic():
+        tokens = get_auth(request).log_in(user) if user else None
+    if tokens is None:
+        raise Unauthorized("The e-mail address or the password is wrong.")
+    return tokens
+
+
+@public.post("/auth/refresh", response=TokenResponse, openapi_extra=problem_responses(401, 404))
+@first(require_local_accounts)
+@transaction.atomic
+def refresh(request: Request, data: RefreshRequest) -> TokenResponse | ProblemResponse:
+    """A refresh token for new tokens. It is good for one use; using it again ends the log-in."""
+    if tokens := get_auth(request).refresh(data.refresh_token):
+        return tokens
+    # Answered, not raised: the end of the family must be committed.
+    return ProblemResponse(Unauthorized("The refresh token is not valid."), request.path)

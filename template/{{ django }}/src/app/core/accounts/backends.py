@@ -1,0 +1,29 @@
+"""Log-in to the admin, and to pages of other apps."""
+
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.contrib.auth.backends import ModelBackend
+from django.http import HttpRequest
+from pydantic import Secret
+
+from app.core.accounts.models import User
+from app.core.accounts.service import authenticate
+from app.core.http.rate_limits import client_address
+from app.core.http.state import State
+
+
+class PasswordBackend(ModelBackend):
+    """The passwords and rate limits of `POST /auth/token`; off where an identity provider keeps the accounts."""
+
+    def authenticate(
+        self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **credentials: Any
+    ) -> User | None:
+        username = username or credentials.get(User.USERNAME_FIELD)
+        state: State | None = getattr(request, "state", None)
+        settings = state.settings if state else django_settings.CORE_SETTINGS
+        if settings.jwt_issuer is not None or not username or not password:
+            return None
+        if state and request:
+            state.rate_limits.hit_log_in(client_address(request), username)
+        return authenticate(username, Secret(password))

@@ -1,0 +1,195 @@
+"""The tables of users and of their refresh tokens."""
+
+from collections.abc import Collection
+from functools import cache
+from typing import Any, ClassVar
+
+import pydantic
+from asgiref.sync import sync_to_async
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.contrib.auth.models import UserManager as DjangoUserManager
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import (
+    CASCADE,
+    BooleanField,
+    CheckConstraint,
+    DateTimeField,
+    ForeignKey,
+    Model,
+    Q,
+    TextField,
+    UniqueConstraint,
+    UUIDField,
+    Value,
+)
+from django.db.models.functions import Lower, Now
+from pydantic import TypeAdapter
+
+from app.core.accounts.events import registered
+from app.core.accounts.schemas import Address
+from app.core.database import lookups  # noqa: F401 -- constraints of all models use them; core is loaded first
+from app.core.types import ShortText
+
+EMAIL_TAKEN = "Somebody is registered under this e-mail address."
+
+
+class UserManager(BaseUserManager["User"]):
+    """Creates users and finds them by e-mail address."""
+
+    with_perm: ClassVar[Any] = DjangoUserManager.with_perm
+
+    @classmethod
+    def normalize_email(cls, email: str | None) -> str:
+        """Return the address as `POST /users` stores it. An invalid one stays as it is, for `full_clean` to refuse."""
+        try:
+            return str(_rules()["email"].validate_python(email))
+        except pydantic.ValidationError:
+            return email or ""
+
+    def by_email(self, email: str | None) -> "User | None":
+        """Return the user with this address, whatever its case."""
+        return self.filter(email__lower=Lower(Value(self.normalize_email(email)))).first() if email else None
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        if user := self.by_email(username):
+            return user
+        raise self.model.DoesNotExist
+
+    def create_user(self, email: str | None = None, password: str | None = None, **fields: Any) -> "User":
+        """Create a user. Without a password, log-in with a password is off."""
+        user = self.model(email=self.normalize_email(email) or None, **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str | None = None, password: str | None = None, **fields: Any) -> "User":
+        """Create an admin. ValidationError for a value that a form would refuse: `createsuperuser` shows it."""
+        fields = {"is_staff": True, "is_superuser": True} | fields
+        if not (fields["is_staff"] and fields["is_superuser"]):
+            raise ValueError("A superuser must have is_staff=True and is_superuser=True.")
+        user = self.model(email=self.normalize_email(email) or None, **fields)
+        user.set_password(password)
+        user.full_clean()
+        user.save(using=self._db)
+        return user
+
+    async def acreate_user(self, *args: Any, **fields: Any) -> "User":
+        return await sync_to_async(self.create_user)(*args, **fields)
+
+    async def acreate_superuser(self, *args: Any, **fields: Any) -> "User":
+        return await sync_to_async(self.create_superuser)(*args, **fields)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person who can log in: with a password of the service, or as `subject` of the identity provider `issuer`.
+
+    A role of the API is one of Django's groups, and an admin of the API is a superuser.
+    """
+
+    name = TextField(blank=True, default="", db_default="")
+    email = TextField("e-mail address", null=True, blank=True)
+    issuer = TextField(null=True, blank=True, editable=False)
+    subject = TextField(null=True, blank=True, editable=False)
+    is_active = BooleanField("active", default=True, db_default=True, help_text="Whether the user may log in.")
+    is_staff = BooleanField("staff", default=False, db_default=False, help_text="Whether the user may use these pages.")
+    is_superuser = BooleanField(
+        "superuser", default=False, db_default=False, help_text="Whether the user is an admin: holds all permissions."
+    )
+    date_joined = DateTimeField(auto_now_add=True, db_default=Now(), db_column="created_at")
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        db_table = "users"
+        constraints = (
+            CheckConstraint(condition=Q(name__length__lte=200), name="ck_users_name_length"),
+            CheckConstraint(condition=Q(email__regex="^.+@.+$", email__length__lte=254), name="ck_users_email_form"),
+            CheckConstraint(
+                condition=Q(issuer__isnull=True, subject__isnull=True) | Q(issuer__isnull=False, subject__isnull=False),
+                name="ck_users_issuer_and_subject",
+            ),
+            UniqueConstraint(Lower("email"), name="uq_users_email_lower", violation_error_message=EMAIL_TAKEN),
+            UniqueConstraint(fields=("issuer", "subject"), name="uq_users_issuer_subject"),
+        )
+
+    def __str__(self) -> str:
+        return self.name or f"user {self.pk}"
+
+    @property
+    def is_admin(self) -> bool:
+        return self.is_superuser
+
+    @property
+    def created_at(self) -> Any:
+        return self.date_joined
+
+    @property
+    def role_names(self) -> list[str]:
+        return sorted(group.name for group in self.groups.all())
+
+    def get_full_name(self) -> str:
+        return self.name
+
+    def get_short_name(self) -> str:
+        return self.name
+
+    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
+        """Hold forms and commands to the rules of the API."""
+        super().clean_fields(exclude)
+        errors = {}
+        for field, rule in _rules().items():
+            value = getattr(self, field)
+            if not value or field in (exclude or ()):
+                continue
+            try:
+                setattr(self, field, rule.validate_python(value))
+            except pydantic.ValidationError as error:
+                errors[field] = [found["msg"].removeprefix("Value error, ") for found in error.errors()]
+        self.email = self.email or None
+        if errors:
+            raise ValidationError(errors)
+
+    def save(self, **options: Any) -> None:
+        """Store the user, and send `registered` for a new one. Without the former password, its sessions end."""
+        self.email = self.email or None
+        is_new = self._state.adding
+        is_password_new = self._password is not None or not self.has_usable_password()  # type: ignore[attr-defined]
+        with transaction.atomic(options.get("using"), savepoint=False):
+            super().save(**options)
+            if is_new:
+                registered.send(User, user=self)
+            elif is_password_new:
+                self.end_sessions()
+
+    def end_sessions(self) -> None:
+        """Delete all refresh tokens. Sessions of Django end by themselves with the password, or with `is_active`."""
+        # A concurrent refresh holds the lock of the token that it uses. Its new token is visible only after that.
+        while RefreshToken.objects.filter(user=self).delete()[0]:
+            pass
+
+
+class RefreshToken(Model):
+    """A refresh token, as far as it must be known again. The tokens that came of one log-in are a family."""
+
+    user = ForeignKey(User, on_delete=CASCADE, related_name="+")
+    family = UUIDField(db_index=True)
+    digest = TextField(unique=True)
+    expires_at = DateTimeField()
+    used_at = DateTimeField(null=True)
+
+    class Meta:
+        db_table = "refresh_tokens"
+        constraints = (CheckConstraint(condition=Q(digest__length=64), name="ck_refresh_tokens_digest_is_sha256"),)
+
+    def __str__(self) -> str:
+        return f"refresh token {self.pk}"
+
+
+@cache
+def _rules() -> dict[str, TypeAdapter[Any]]:
+    return {"name": TypeAdapter(ShortText), "email": TypeAdapter(Address)}

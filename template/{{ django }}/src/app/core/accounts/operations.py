@@ -1,0 +1,84 @@
+"""Users on the command line."""
+
+# ruff: noqa: E402 -- the models can be imported only after `set_up`
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib.auth.hashers import make_password
+from django.db import transaction
+from pydantic import Secret
+
+from app.core.cli.operations import set_up
+
+set_up()
+
+from app.core.accounts.models import User
+from app.core.accounts.repository import UserRepository
+from app.core.accounts.schemas import AccountExport, UserCreate
+from app.core.accounts.service import UserService
+
+
+def find(who: int | str) -> int | None:
+    """Return the id of the user with this id or address; None when there is none."""
+    users = UserRepository()
+    found = users.get(who) if isinstance(who, int) else users.get_by_email(who)
+    return found.id if found else None
+
+
+def create(data: UserCreate, *, admin: bool, roles: list[str]) -> None:
+    """Create a user with roles."""
+    hashed = make_password(data.password.get_secret_value())
+    service = UserService()
+    with transaction.atomic():
+        service.change_roles(service.create(data, hashed, admin=admin), add=roles, remove=[])
+
+
+@transaction.atomic
+def change(user_id: int, *, admin: bool, add: list[str], remove: list[str]) -> AccountExport:
+    """Make a user an admin, give roles, and take roles away; return the account as it is then."""
+    service, user = UserService(), _get(user_id)
+    if admin:
+        service.users.update(user, {"is_superuser": True, "is_staff": True})
+    service.change_roles(user, add=add, remove=remove)
+    return AccountExport.model_validate(user)
+
+
+@transaction.atomic
+def set_password(user_id: int, password: Secret[str]) -> None:
+    """Set a new password and end all sessions."""
+    UserService().set_password(_get(user_id), password)
+
+
+@transaction.atomic
+def deactivate(user_id: int) -> None:
+    """Forbid the user to log in, and end all sessions."""
+    UserService().deactivate(_get(user_id))
+
+
+@transaction.atomic
+def activate(user_id: int) -> None:
+    """Allow the user to log in again."""
+    UserService().activate(_get(user_id))
+
+
+@transaction.atomic
+def erase(user_id: int) -> None:
+    """Delete the personal data for good."""
+    UserService().erase(_get(user_id))
+
+
+@transaction.atomic
+def export(user_id: int) -> dict[str, Any]:
+    """Return all data of the user."""
+    return UserService().export(_get(user_id))
+
+
+def show_users(show: Callable[[AccountExport], None]) -> None:
+    """Call `show` with each user, oldest first."""
+    for user in UserRepository().stream("groups"):
+        show(AccountExport.model_validate(user))
+
+
+def _get(user_id: int) -> User:
+    return User.objects.select_for_update().get(id=user_id)

@@ -1,0 +1,112 @@
+"""`/users` over HTTP."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from http import HTTPStatus
+
+from django.contrib.auth.hashers import make_password
+from django.db import transaction
+from django.http import HttpResponse, StreamingHttpResponse
+from django.urls import reverse
+from ninja import Router
+from pydantic import TypeAdapter
+
+from app.core.accounts.identity import require_local_accounts, require_scope
+from app.core.accounts.repository import UserRepository
+from app.core.accounts.schemas import UserCreate, UserResponse
+from app.core.accounts.service import UserService
+from app.core.http.dependencies import first
+from app.core.http.openapi import problem_responses
+from app.core.http.pagination import Paginator
+from app.core.http.rate_limits import client_address
+from app.core.http.requests import Request
+from app.core.problems import Forbidden, NotFound, Unauthorized
+from app.core.schemas import Page
+from app.core.security.tokens import ADMIN
+from app.core.types import PathId
+
+CHUNK_BYTES = 16_384
+LINES = {200: {"description": "One user a line", "content": {"application/x-ndjson": {}}}}
+
+public = Router(tags=["users"])
+router = Router(tags=["users"])
+
+
+def require_open_registration(request: Request) -> None:
+    """Forbidden where REGISTRATION is closed."""
+    if request.state.settings.registration == "closed":
+        raise Forbidden("Registration is closed. Ask the operators of this service for an account.")
+
+
+def limit_registrations(request: Request) -> None:
+    """TooManyRequests when one address registers more often than REGISTRATION_RATE."""
+    request.state.rate_limits.hit(request.state.settings.registration_rate, "registration", client_address(request))
+
+
+@public.post("/users", response={HTTPStatus.CREATED: UserResponse}, openapi_extra=problem_responses(403, 404, 409, 429))
+@first(require_local_accounts, require_open_registration, limit_registrations)
+@transaction.non_atomic_requests
+def register(request: Request, data: UserCreate, response: HttpResponse) -> UserResponse:
+    """Register a user."""
+    hashed = make_password(data.password.get_secret_value())  # which takes its time, and needs no connection
+    with transaction.atomic():
+        user = UserService().create(data, hashed)
+        response.headers["Location"] = reverse("api:get_user", kwargs={"user_id": user.id})
+        return UserResponse.model_validate(user)
+
+
+@router.get("/users", response=Page[UserResponse], auth=require_scope(ADMIN), openapi_extra=problem_responses(403))
+def list_users(request: Request, page: int = 1, size: int = 20) -> Page[UserResponse]:
+    """The users, oldest first. For administrators."""
+    paginator = Paginator(page, size)
+    users, total = UserRepository().page(paginator)
+    return Page[UserResponse].of(users, total, paginator)
+
+
+@router.get("/users/me", response=UserResponse)
+def get_me(request: Request) -> UserResponse:
+    """The user of the token."""
+    user = UserRepository().get(request.auth.id)
+    if user is None or not user.is_active:
+        raise Unauthorized
+    return UserResponse.model_validate(user)
+
+
+@router.get(
+    "/users/export",
+    auth=require_scope(ADMIN),
+    openapi_extra=problem_responses(403, also=LINES),
+)
+def export_users(request: Request) -> StreamingHttpResponse:
+    """Every user, one JSON object a line, streamed. For administrators."""
+    lines = _lines()
+    first = next(lines)  # before the status is sent, so that it can still be another
+    return StreamingHttpResponse(_begun(first, lines), content_type="application/x-ndjson")
+
+
+@router.get("/users/{user_id}", response=UserResponse, openapi_extra=problem_responses(404))
+def get_user(request: Request, user_id: PathId) -> UserResponse:
+    """A user: oneself, or anybody for administrators."""
+    # Another user is a 404, not a 403: a caller must not learn which users exist.
+    may_see = user_id == request.auth.id or request.auth.is_admin
+    user = UserRepository().get(user_id) if may_see else None
+    if user is None:
+        raise NotFound("There is no such user.")
+    return UserResponse.model_validate(user)
+
+
+def _begun(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from rest
+
+
+def _lines() -> Iterator[bytes]:
+    with closing(UserRepository().stream()) as users:
+        to_json = TypeAdapter(UserResponse).dump_json
+        lines = bytearray()
+        for user in users:
+            lines += to_json(UserResponse.model_validate(user)) + b"\n"
+            if len(lines) > CHUNK_BYTES:
+                yield bytes(lines)
+                lines.clear()
+        yield bytes(lines)

@@ -1,0 +1,193 @@
+"""The commands of the command line that depend on the framework. Each imports only what it needs."""
+
+import logging
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from io import StringIO
+from pathlib import Path
+
+MIGRATION_LOCK_KEY = 7_262_100_428
+"""Key of the advisory lock that migrations hold: any number, as long as it never changes."""
+
+
+def prepare() -> None:
+    """Read the settings before Django does: it would hide the sentence of a mistake in many of its own."""
+    from app.core.config import ConfigError
+
+    name = os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.settings")
+    try:
+        import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        raise ConfigError(f"DJANGO_SETTINGS_MODULE={name} is no module: leave it unset for app.settings.") from None
+
+
+def describe(error: Exception) -> str:
+    """Return a sentence for an unusable database: no connection, or no migrations. "" for any other error."""
+    from django.core.exceptions import ImproperlyConfigured
+    from django.db import OperationalError, ProgrammingError, connection
+
+    from app.core.database.sqlstate import MISSING
+
+    if isinstance(error, ImproperlyConfigured) and "DATABASES" in str(error):
+        return "The database of DATABASE_URL cannot be used: it has no name, as in postgresql://user@host/name."
+    if isinstance(error, ImproperlyConfigured):
+        return str(error)
+    if isinstance(error, ProgrammingError) and getattr(error.__cause__, "sqlstate", None) in MISSING:
+        return "The database of DATABASE_URL lacks migrations: run `poe migrate` first."
+    if not isinstance(error, OperationalError):
+        return ""
+    connection.close_pool()  # type: ignore[attr-defined]  # or its threads hold up the exit
+    return f"The database of DATABASE_URL cannot be used: {str(error).partition('\n')[0]}."
+
+
+def serve() -> None:
+    """Serve until SIGTERM or SIGINT, as `server.py` says."""
+    from django.conf import settings as django_settings
+    from django.core.management import call_command
+
+    from app.core.http import server
+    from app.core.http.application import create_application
+    from app.core.http.ports import require_port
+
+    require_port(django_settings.CORE_SETTINGS)
+    create_application()  # here too, so that a mistake ends in its sentence
+    if django_settings.CORE_SETTINGS.production and not (django_settings.STATIC_ROOT / "staticfiles.json").exists():
+        call_command("collectstatic", interactive=False, verbosity=0)
+    server.run(django_settings.CORE_SETTINGS)
+
+
+def dev() -> None:
+    """Serve with reload. The tables are migrated first, and a session survives a reload."""
+    from app.core.config import Settings
+    from app.core.http import server
+    from app.core.http.ports import require_port
+
+    settings = Settings.load()
+    address = require_port(settings)
+    migrate()
+    os.environ["SECRET_KEY"] = settings.secret_key.get_secret_value()
+    print(f"Documentation: {address}/docs", flush=True)
+    multiprocessing.set_start_method("spawn")  # a fork would keep the modules as they were
+    server.run(settings, reload=True)
+
+
+def shell() -> None:
+    """Open Django's shell, with all models."""
+    from django.core.management import call_command
+
+    set_up()
+    call_command("shell")
+
+
+def migrate() -> None:
+    """Apply the migrations that the database does not have yet, of core and of every slice."""
+    from app.core.database.migrations import run_migrate
+
+    set_up()
+    with _failing_with("The migrations do not fit the database"), _one_at_a_time():
+        run_migrate(verbosity=1)
+
+
+def describe_missing() -> str:
+    """Return a sentence with the migrations that the database does not have, or "" when it has all of them."""
+    from django.db import DatabaseError, connection
+    from django.db.migrations.executor import MigrationExecutor
+
+    set_up()
+    try:
+        with _failing_with("The migrations do not fit together"):
+            executor = MigrationExecutor(connection)
+            plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError as error:
+        return f"the database does not answer ({type(error).__name__})"
+    finally:
+        connection.close()
+    missing = ", ".join(str(migration) for migration, _ in plan)
+    return f"the database does not have the migrations {missing}" if missing else ""
+
+
+def make_revision(message: str) -> None:
+    """Write a migration into each slice whose models differ from its migrations."""
+    from django.core.management import call_command
+
+    from app.core.database.migrations import MakeMigrations, slice_labels
+    from app.core.database.revisions import report, slug
+
+    set_up()
+    written = StringIO()
+    with _failing_with("Nothing was written"):
+        call_command(
+            MakeMigrations(),
+            *slice_labels(),  # by name, so that a slice without migrations gets its first
+            name=slug(message) or None,
+            interactive=sys.stdin.isatty(),
+            scriptable=True,
+            stdout=written,
+        )
+    print(report([Path(line) for line in written.getvalue().splitlines()]))
+
+
+def rollback(label: str) -> None:
+    """Take the last applied migration of a slice back."""
+    from app.core.database.migrations import last_migration, run_migrate
+
+    set_up()
+    with _failing_with("Nothing was taken back"), _one_at_a_time():
+        last, before = last_migration(label)
+        run_migrate(label, before, verbosity=0)
+    print(f"Took {label}.{last} back.")
+
+
+def set_up() -> None:
+    """Load the models and listeners of core and of every slice."""
+    import django
+
+    from app.core.slices import SliceError, find_parts
+
+    # The pool warns of each try to connect; one sentence at the end says it all.
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+    try:
+        django.setup()
+    except ImportError as error:
+        for found in find_parts():
+            found.module("models")  # names the slice, the file and the line
+        raise SliceError(f"The slices do not load: {error}") from error
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Hold the lock of migrations, and remove the time limits of the connection that migrates.
+
+    The lock has a connection of its own: a session lock would not work behind a pooler, where only the statements of
+    one transaction share a connection.
+    """
+    import psycopg
+    from django.conf import settings
+    from django.db import connection
+
+    with connection.cursor() as cursor, psycopg.connect(**connection.get_connection_params()) as locking:
+        locking.execute("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
+        locking.execute("SELECT pg_advisory_xact_lock(%s)", [MIGRATION_LOCK_KEY])
+        connection.connection.patience = None
+        if not settings.CORE_SETTINGS.database_pooler:  # another client would get the connection without limits
+            cursor.execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0")
+        yield
+
+
+@contextmanager
+def _failing_with(sentence: str) -> Iterator[None]:
+    from django.core.management import CommandError
+    from django.db import connection
+    from django.db.migrations.exceptions import InconsistentMigrationHistory, IrreversibleError, NodeNotFoundError
+
+    try:
+        yield
+    except (CommandError, EOFError, InconsistentMigrationHistory, IrreversibleError, NodeNotFoundError) as error:
+        connection.close_pool()  # type: ignore[attr-defined]  # or its threads hold up the exit
+        sys.exit(f"{sentence}: {str(error).splitlines()[0].rstrip('.')} (see docs/troubleshooting.md).")

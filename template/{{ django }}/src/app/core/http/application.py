@@ -1,0 +1,88 @@
+"""How the WSGI application is made and started."""
+
+import os
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import django
+import structlog
+from asgiref.sync import async_to_sync
+from django.conf import settings as django_settings
+
+from app.core.config import ConfigError, Settings
+from app.core.database.checks import ping
+from app.core.observability import logs, telemetry
+from app.core.runtime import current
+
+if TYPE_CHECKING:
+    from app.core.http.middleware import Application
+
+log = structlog.get_logger()
+
+type StartResponse = Callable[..., Any]
+
+
+def start() -> None:
+    """Begin to tell, and reach the database, before the first request, in the process that serves."""
+    settings: Settings = django_settings.CORE_SETTINGS
+    telemetry.start(settings)
+    if settings.otel_exporter_otlp_endpoint:
+        from app.core.http.traces import observe_connections  # noqa: PLC0415 -- only where it is on
+
+        observe_connections()
+    log.info("start", environment=settings.environment, **current()._asdict())
+    if not settings.hosts:
+        log.warning("ALLOWED_HOSTS is empty: every request but the health probes is refused")
+    if settings.production and (fields := _fields_stored_here()):
+        log.warning(
+            "uploads are neither served nor backed up: set STORAGES['default'] or MEDIA_ROOT in src/app/settings.py",
+            fields=fields,
+        )
+    try:
+        async_to_sync(ping)()
+    except Exception as error:
+        # Readiness says so until it is there; a process that exits would only be started again.
+        log.warning("database unavailable", reason=str(error).partition("\n")[0])
+
+
+def create_application() -> "Application":
+    """The application. ConfigError or SliceError, in one sentence, when it cannot be put together."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.settings")
+    settings = Settings.load()
+    logs.configure(settings.log_level, json=settings.logs_json)
+    django.setup(set_prefix=False)
+    if settings.production and django_settings.DEBUG:
+        raise ConfigError("DEBUG in src/app/settings.py must be off in production: it shows settings to every caller.")
+    from app.core.http.middleware import Application  # noqa: PLC0415 -- reads Django's models
+
+    import_module(django_settings.ROOT_URLCONF)  # reports a mistake in a slice at start, not at the first request
+    _set_view_site(settings)
+    return Application()
+
+
+def _fields_stored_here() -> list[str]:
+    """Return the file fields, such as `blog.Post.image`, that store uploads in core's MEDIA_ROOT, for development."""
+    from django.apps import apps  # noqa: PLC0415 -- reads Django's models
+    from django.core.files.storage import FileSystemStorage  # noqa: PLC0415 -- as above
+    from django.db.models import FileField  # noqa: PLC0415 -- as above
+
+    from app.core.settings import MEDIA_ROOT  # noqa: PLC0415 -- as above
+
+    return [
+        f"{model._meta.label}.{field.name}"  # noqa: SLF001 -- Django's documented API
+        for model in apps.get_models()
+        for field in model._meta.get_fields()  # noqa: SLF001 -- as above
+        if isinstance(field, FileField)
+        and isinstance(field.storage, FileSystemStorage)
+        and field.storage.location == str(MEDIA_ROOT)
+    ]
+
+
+def _set_view_site(settings: Settings) -> None:
+    """Let "View site" of the admin lead to the page at `/`, or without one to the documentation of the API."""
+    from django.contrib import admin  # noqa: PLC0415 -- reads Django's models
+    from django.urls import is_valid_path  # noqa: PLC0415 -- as above
+
+    if admin.site.site_url == "/" and not is_valid_path("/"):
+        admin.site.site_url = None if settings.production else "/docs"

@@ -1,0 +1,65 @@
+"""Whether the process lives, and whether it should get requests."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
+
+import structlog
+from ninja import Router
+from pydantic import BaseModel
+
+from app.core.concurrency import bounded_map
+from app.core.database import checks as database
+from app.core.http.openapi import problem_responses
+from app.core.http.requests import Request
+from app.core.problems import Unavailable
+
+log = structlog.get_logger()
+public = Router(tags=["health"])
+
+CHECK_TIMEOUT_SECONDS = 1.0
+"""Of one dependency; a probe gives up by itself after a few seconds."""
+
+# Not the event loop's own, which would wait at its end for a thread that waits for an answer.
+_threads = ThreadPoolExecutor(4, "health")
+
+
+class Health(BaseModel):
+    """The process answers, and so does everything that it was asked about."""
+
+    status: Literal["ok"] = "ok"
+    checks: list[str] = []
+
+
+ALIVE = Health()
+
+
+@public.get("/health/live", response=Health)
+def live(request: Request) -> Health:
+    """Whether the process answers. Never asks the database: a restart would not mend that."""
+    return ALIVE
+
+
+@public.get("/health/ready", response=Health, openapi_extra=problem_responses(503))
+def ready(request: Request) -> Health:
+    """Whether requests should be sent here: every dependency answers and no shutdown is under way."""
+    if request.state.draining.is_set():
+        raise Unavailable("The service is shutting down.")
+    checks: dict[str, Callable[[], None]] = {"database": database.check}
+    if request.state.rate_limits.shared:
+        checks["redis"] = request.state.rate_limits.check
+
+    async def answers(name: str) -> bool:
+        try:
+            async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
+                await asyncio.get_running_loop().run_in_executor(_threads, checks[name])
+        except Exception as error:
+            log.warning("not ready", dependency=name, error=type(error).__name__)
+            return False
+        return True
+
+    results = asyncio.run(bounded_map(answers, checks, limit=len(checks)))
+    if down := [name for name, up in zip(checks, results, strict=True) if not up]:
+        raise Unavailable(f"No answer from: {', '.join(down)}.")
+    return Health(checks=list(checks))

@@ -1,0 +1,211 @@
+"""What surrounds every request: its id, its line in the log, the security headers, the limits, the last resort."""
+
+import io
+import time
+from collections.abc import Callable, Iterable, Iterator
+from ipaddress import ip_address, ip_network
+from typing import Any, cast
+
+from django.conf import settings as django_settings
+from django.core.exceptions import MiddlewareNotUsed, PermissionDenied, SuspiciousOperation
+from django.core.handlers.wsgi import WSGIHandler
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
+
+from app.core.config import Settings
+from app.core.http.application import StartResponse
+from app.core.http.errors import ProblemResponse, is_page, problem_of
+from app.core.http.headers import (
+    CORS_EXPOSED_HEADERS,
+    CORS_HEADERS,
+    CORS_MAX_AGE_SECONDS,
+    CORS_METHODS,
+    CORS_REFUSAL,
+    DOCS,
+    PROBES,
+    RequestCheck,
+    SecurityHeaders,
+    identify,
+)
+from app.core.http.pages import page_headers
+from app.core.http.requests import Request
+from app.core.http.state import STATE, State
+from app.core.observability.logs import RequestLog
+from app.core.observability.telemetry import report_failure
+from app.core.problems import Forbidden, MethodNotAllowed
+
+type View = Callable[[HttpRequest], HttpResponseBase]
+
+
+class Application(WSGIHandler):
+    """Django's, with what all requests have in common.
+
+    It also reads a body that comes in chunks: up to the length at which it would be refused.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = State.of(django_settings.CORE_SETTINGS)
+        self.headers = SecurityHeaders(django_settings.CORE_SETTINGS, lambda name, value: (name.lower(), (name, value)))
+        self.page_headers = page_headers()
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> HttpResponseBase:
+        environ[STATE] = self.state
+        path = environ["PATH_INFO"]
+        if "HTTP_TRANSFER_ENCODING" in environ:
+            body = environ["wsgi.input"].read(self.state.settings.max_body_bytes + 1)
+            environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+
+        def start_with_headers(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+            # Added to the plain list: to Django's own headers it takes many times as long.
+            present = {name.lower(): value for name, value in headers}
+            if present.get("content-type", "").startswith("text/html") and not path.startswith(DOCS):
+                if django_settings.DEBUG and status >= "4":
+                    present["content-security-policy"] = ""  # Django's debug pages have inline styles and scripts
+                headers = headers + [header for header in self.page_headers if header[0].lower() not in present]
+                present |= {name.lower(): value for name, value in self.page_headers}
+            added = [header for name, header in self.headers.of(path) if name not in present]
+            return start_response(status, headers + added, *error)
+
+        return super().__call__(environ, start_with_headers)
+
+
+class RequestContext:
+    """The outermost middleware."""
+
+    def __init__(self, get_response: View) -> None:
+        self.get_response = get_response
+        settings: Settings = django_settings.CORE_SETTINGS
+        self.log = RequestLog(PROBES)
+        self.check = RequestCheck(settings)
+        self.settings = settings
+        self.proxies = Proxies(settings.trusted_proxies) if settings.trusted_proxies else None
+
+    def __call__(self, request: Request) -> HttpResponseBase:
+        meta = request.META
+        path = request.path
+        identity = identify(meta.get("HTTP_X_REQUEST_ID"), meta.get("HTTP_TRACEPARENT"))
+        started = time.perf_counter()
+        # Django's test client calls the middleware without the application around it.
+        request.state = meta.get(STATE) or State.of(self.settings)
+        if self.proxies:
+            self.proxies.apply(meta)
+        host = meta.get("HTTP_HOST", meta.get("SERVER_NAME", ""))  # as Django does; its test client sends no Host
+        if refusal := self.check.refusal(path, host, meta.get("CONTENT_LENGTH") or "0"):
+            response: HttpResponseBase = self._refuse(request, ProblemResponse(refusal, path))
+        else:
+            response = self.get_response(request)
+        if isinstance(response, HttpResponseNotAllowed):
+            allowed = ", ".join(sorted(response.headers["Allow"].split(", ")))
+            response = ProblemResponse(MethodNotAllowed(headers={"Allow": allowed}), path)
+
+        headers = response.headers
+        headers["X-Request-ID"] = identity
+
+        def end() -> None:
+            self.log.end(request.method, path, route_of(request), int(response.status_code), started)
+
+        if isinstance(response, StreamingHttpResponse):
+            response.streaming_content = then(cast("Iterator[bytes]", response.streaming_content), end)
+        else:
+            headers["Content-Length"] = str(len(response.content))  # type: ignore[attr-defined]
+            end()
+        return response
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Answer what a view raised. Django calls the handlers of `urls.py` for defects, and for refusals of pages."""
+        if isinstance(exception, Http404 | PermissionDenied | SuspiciousOperation) and is_page(request):
+            return None
+        error = problem_of(exception)
+        return ProblemResponse(error, request.path) if error else None
+
+    def _refuse(self, request: HttpRequest, problem: ProblemResponse) -> HttpResponseBase:
+        try:
+            return Cors(lambda _request: problem, self.settings)(request)
+        except MiddlewareNotUsed:
+            return problem
+
+
+class Proxies:
+    """The proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+
+    def __init__(self, trusted: Iterable[str]) -> None:
+        self.everybody = "*" in trusted
+        self.networks = [ip_network(network) for network in trusted if network != "*"]
+
+    def apply(self, meta: dict[str, str]) -> None:
+        """Put the caller whom trusted proxies forward in their place."""
+        if not self._trusts(meta.get("REMOTE_ADDR", "")):
+            return
+        if forwarded := meta.get("HTTP_X_FORWARDED_FOR"):
+            hops = [hop.strip() for hop in forwarded.split(",")]
+            # Each proxy appends the address that it was called from: the last that is no proxy is the caller.
+            meta["REMOTE_ADDR"] = next((hop for hop in reversed(hops) if not self._trusts(hop)), hops[0])
+        if scheme := meta.get("HTTP_X_FORWARDED_PROTO"):
+            meta["wsgi.url_scheme"] = scheme.strip().lower()
+
+    def _trusts(self, address: str) -> bool:
+        try:
+            return self.everybody or any(ip_address(address) in network for network in self.networks)
+        except ValueError:
+            return False
+
+
+class Cors:
+    """Lets browser applications of ALLOWED_ORIGINS call the service. No cookies: they send a token themselves."""
+
+    SAFE = frozenset({"accept", "accept-language", "content-language", "content-type"})
+
+    def __init__(self, get_response: View, settings: Settings | None = None) -> None:
+        self.get_response = get_response
+        self.origins = (settings or django_settings.CORE_SETTINGS).allowed_origins
+        if not self.origins:
+            raise MiddlewareNotUsed
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        origin = request.headers.get("Origin")
+        if origin is None:
+            return self.get_response(request)
+        allowed = "*" in self.origins or origin in self.origins
+        wanted = request.headers.get("Access-Control-Request-Method")
+        if request.method == "OPTIONS" and wanted is not None:
+            response: HttpResponseBase = self._preflight(request, wanted, allowed=allowed)
+        else:
+            response = self.get_response(request)
+            response.headers["Access-Control-Expose-Headers"] = ", ".join(CORS_EXPOSED_HEADERS)
+        patch_vary_headers(response, ["Origin"])
+        if allowed:
+            response.headers["Access-Control-Allow-Origin"] = origin
+        return response
+
+    def _preflight(self, request: HttpRequest, method: str, *, allowed: bool) -> HttpResponse:
+        asked = request.headers.get("Access-Control-Request-Headers", "").lower().split(",")
+        known = self.SAFE | {header.lower() for header in CORS_HEADERS} | {""}
+        if not allowed or method not in CORS_METHODS or not {header.strip() for header in asked} <= known:
+            return ProblemResponse(Forbidden(CORS_REFUSAL), "*")
+        return HttpResponse(
+            headers={
+                "Access-Control-Allow-Methods": ", ".join(CORS_METHODS),
+                "Access-Control-Allow-Headers": ", ".join(CORS_HEADERS),
+                "Access-Control-Max-Age": str(CORS_MAX_AGE_SECONDS),
+            }
+        )
+
+
+def then(content: Iterable[bytes], end: Callable[[], None]) -> Iterator[bytes]:
+    """Yield what is streamed; call `end` when it ends or breaks off."""
+    try:
+        yield from content
+    except Exception as error:
+        # The response is under way: only a broken connection can still say that it is not whole.
+        report_failure(error)
+        raise
+    finally:
+        end()
+
+
+def route_of(request: HttpRequest) -> str | None:
+    """The route as the documentation writes it, or None when there is none for the path."""
+    match = request.resolver_match
+    return "/" + match.route.replace("<", "{").replace(">", "}") if match else None

@@ -1,0 +1,157 @@
+"""The OpenAPI document: django-ninja's, with the answers that every operation has in common."""
+
+import json
+from http import HTTPStatus
+from typing import Any, NoReturn
+
+from django.http import HttpRequest
+from ninja import NinjaAPI
+from ninja.errors import HttpError, ValidationErrorContext
+from ninja.openapi.schema import OpenAPISchema
+from ninja.operation import Operation
+from ninja.params import models as params
+from ninja.parser import Parser
+from ninja.renderers import BaseRenderer
+from ninja.signature.details import is_pydantic_model
+from pydantic_core import to_json
+
+from app.core.problems import MEDIA_TYPE, BadRequest, FieldError, Problem, Unprocessable, UnsupportedMediaType
+
+REFERENCE = "#/components/schemas/{model}"
+
+
+def problem_responses(*statuses: int, also: dict[int, Any] | None = None) -> dict[str, Any]:
+    """The `openapi_extra` of a route that answers these statuses with a problem document."""
+    schema = {"$ref": REFERENCE.format(model=Problem.__name__)}
+    responses = {
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status in statuses
+    }
+    return {"responses": responses | (also or {})}
+
+
+class JSONRenderer(BaseRenderer):
+    """Pydantic's JSON: exact decimals as text, times in UTC with a `Z`."""
+
+    media_type = "application/json"
+
+    def render(self, request: HttpRequest, data: Any, *, response_status: int) -> bytes:
+        return to_json(data)
+
+
+class JSONParser(Parser):
+    """Reads bodies that say that they are JSON, and no others."""
+
+    def parse_body(self, request: HttpRequest) -> Any:
+        sent = request.content_type or ""
+        if sent != "application/json" and not (sent.startswith("application/") and sent.endswith("+json")):
+            raise UnsupportedMediaType
+        try:
+            return json.loads(request.body)
+        except json.JSONDecodeError:
+            raise Unprocessable(FieldError(pointer="/body", message="JSON decode error")) from None
+        except (ValueError, RecursionError):  # no UTF-8, or a number of thousands of digits
+            raise BadRequest from None
+
+
+class FormModel(params.FormModel):
+    """A form as one schema, which sees every field that was sent: unknown ones are refused."""
+
+    @classmethod
+    def get_request_data(cls, request: HttpRequest, api: NinjaAPI, path_params: dict[str, Any]) -> dict[str, Any]:
+        if request.content_type not in {"application/x-www-form-urlencoded", "multipart/form-data"}:
+            raise UnsupportedMediaType
+        return {name: request.POST.dict() for name in cls.model_fields}
+
+    @classmethod
+    def _map_data_paths(cls, data: dict[str, Any]) -> dict[str, Any]:
+        return data
+
+
+class Form(params.Form):  # type: ignore[misc]  # django-ninja's is one too
+    """Marks the schema of a form: `form: Annotated[TokenForm, Form(...)]`."""
+
+    _model = FormModel
+
+
+class API(NinjaAPI):
+    """The routes of all slices. It handles no errors: they roll back the transaction, and `errors` answers them."""
+
+    def on_exception(self, request: HttpRequest, exc: Any) -> NoReturn:
+        # django-ninja wraps what the parser raises; an HttpError of a view keeps its own message.
+        parsing = isinstance(exc, HttpError) and exc.message.startswith("Cannot parse request body")
+        raise exc.__cause__ if parsing and exc.__cause__ else exc
+
+    def validation_error_from_error_contexts(self, error_contexts: list[ValidationErrorContext[Any]]) -> NoReturn:
+        raise Unprocessable.from_pydantic(
+            {**error, "loc": _location(context.model, error["loc"])}
+            for context in error_contexts
+            for error in context.pydantic_validation_error.errors(include_url=False, include_input=False)
+        )
+
+    def get_content_type(self) -> str:
+        return JSONRenderer.media_type
+
+    def get_openapi_operation_id(self, operation: Operation) -> str:
+        return operation.view_func.__name__  # clients are generated with these names
+
+    def get_openapi_schema(self, **_: Any) -> OpenAPISchema:
+        document = Document(self, "")
+        models = document["components"]["schemas"]
+        problem = Problem.model_json_schema(ref_template=REFERENCE)
+        models |= problem.pop("$defs") | {Problem.__name__: problem}
+        for path in document["paths"].values():
+            for operation in path.values():
+                _complete(operation)
+        text = json.dumps(document)
+        for name in [name for name in models if f'"{REFERENCE.format(model=name)}"' not in text]:
+            del models[name]  # the parameters of a query, which stand there one by one
+        del document["servers"]
+        return document
+
+
+class Document(OpenAPISchema):
+    """The document, with forms as their schemas, and security schemes under the names that they give themselves."""
+
+    def request_body(self, operation: Operation) -> dict[str, Any]:
+        body: dict[str, Any] = super().request_body(operation)
+        for form in (model for model in operation.models if issubclass(model, FormModel)):
+            [kind] = [field.annotation for field in form.model_fields.values()]
+            schema = kind.model_json_schema(ref_template=REFERENCE)
+            self.add_schema_definitions(schema.pop("$defs", {}) | {schema["title"]: schema})
+            for content in body["content"].values():
+                content["schema"] = {"$ref": REFERENCE.format(model=schema["title"])}
+        return body
+
+    def operation_security(self, operation: Operation) -> list[dict[str, Any]] | None:
+        schemes: dict[str, Any] = {scheme.name: dict(scheme.model) for scheme in operation.auth_callbacks}  # type: ignore[attr-defined]
+        self.securitySchemes |= schemes
+        return [{name: []} for name in schemes] or None
+
+
+def _location(model: type[params.ParamModel], location: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Where a mistake stands in the request. A schema's own name is the view's business."""
+    source = model.__ninja_param_source__
+    first, *rest = location
+    if source in {"body", "form"}:
+        return ("body", *rest)
+    field = model.model_fields.get(str(first))
+    return (source, *(rest if field and is_pydantic_model(field.annotation) else location))
+
+
+def _complete(operation: dict[str, Any]) -> None:
+    responses = {str(status): response for status, response in operation["responses"].items()}
+    common = [400, 500]
+    if "security" in operation:
+        common += [401]
+    if "requestBody" in operation:
+        common += [413, 415, 422]
+    elif operation["parameters"]:
+        common += [422]
+    if not operation["parameters"]:
+        del operation["parameters"]
+    if operation.get("tags") != ["health"]:
+        common += [503]
+    for status, response in problem_responses(*common)["responses"].items():
+        responses[str(status)] = response
+    operation["responses"] = dict(sorted(responses.items()))

@@ -1,0 +1,62 @@
+"""What surrounds pages: those of the admin, of the service and of applications of others."""
+
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.middleware.common import CommonMiddleware
+from django.middleware.csrf import CsrfViewMiddleware
+
+from app.core.http.errors import is_page
+
+
+class _PagesOnly:
+    """Runs a middleware of Django for pages only: the API reads no cookies, and is faster without."""
+
+    get_response: Any
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if is_page(request):
+            response: HttpResponseBase = super().__call__(request)  # type: ignore[misc]
+        else:
+            response = self.get_response(request)
+        return response
+
+
+class Common(_PagesOnly, CommonMiddleware):
+    """Redirects `/blog` to `/blog/`."""
+
+
+class Sessions(_PagesOnly, SessionMiddleware):
+    def process_request(self, request: HttpRequest) -> None:
+        """Ignore a cookie that cannot be the key of a session: PostgreSQL would refuse some of them."""
+        if not request.COOKIES.get(django_settings.SESSION_COOKIE_NAME, "0").isalnum():
+            del request.COOKIES[django_settings.SESSION_COOKIE_NAME]
+        super().process_request(request)
+
+
+class Csrf(_PagesOnly, CsrfViewMiddleware):
+    pass
+
+
+class Authentication(_PagesOnly, AuthenticationMiddleware):
+    """Gives pages `request.user`. On a route of the API, it is the user of the token (see `identity.py`)."""
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        request.user = AnonymousUser()
+        return super().__call__(request)
+
+
+class Messages(_PagesOnly, MessageMiddleware):
+    pass
+
+
+def page_headers() -> list[tuple[str, str]]:
+    """The headers that HTML pages have in place of the API's. Django refuses a form without its Referer."""
+    policy = "; ".join(" ".join([directive, *sources]) for directive, sources in django_settings.SECURE_CSP.items())
+    return [("Content-Security-Policy", policy), ("Referrer-Policy", "same-origin")]

@@ -1,0 +1,14 @@
+"""The request as the views get it."""
+
+from django.http import HttpRequest
+
+from app.core.http.state import State
+from app.core.security.users import CurrentUser
+
+
+class Request(HttpRequest):
+    """Django's request, typed with the attributes that core and django-ninja add."""
+
+    state: State
+    auth: CurrentUser
+    """The user of the token, on a route of a `router`."""

@@ -1,0 +1,207 @@
+"""What Django and its applications expect of a user model."""
+
+import getpass
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth import authenticate, get_user_model
+from django.contrib.auth.hashers import Argon2PasswordHasher, check_password, make_password
+from django.contrib.auth.models import Permission
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.management import CommandError, call_command
+
+from app.core.accounts.models import User
+from app.core.security import passwords
+from app.core.testing import PASSWORD, UserFactory, assert_problem
+from tests.core.accounts.browser import log_in
+
+ROOT = "root@example.com"
+
+call = sync_to_async(call_command)
+
+
+async def token(client: httpx2.AsyncClient, email: str, password: str = PASSWORD) -> httpx2.Response:
+    return await client.post("/api/v1/auth/token", data={"username": email, "password": password})
+
+
+class Terminal:
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def type_in(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Answers the questions of a command with these texts; passwords and others have a list of their own."""
+
+    def answer(texts: list[str], hidden: list[str]) -> None:
+        monkeypatch.setattr("builtins.input", lambda _question: texts.pop(0))
+        monkeypatch.setattr(getpass, "getpass", lambda *_: hidden.pop(0))
+
+    return answer
+
+
+class TestCreatesuperuser:
+    async def test_without_questions(
+        self, async_client: httpx2.AsyncClient, announced: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
+        await call("createsuperuser", "--noinput", "--email=root@EXAMPLE.com", verbosity=0)
+        assert announced == [ROOT]
+        assert (await log_in(async_client, ROOT)).headers["location"] == "/admin/"
+        assert (await token(async_client, ROOT)).status_code == 200
+
+    async def test_questions_refuse_a_common_password(
+        self, async_client: httpx2.AsyncClient, type_in: Callable[..., None], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        type_in([ROOT, "n"], ["password", "password", PASSWORD, PASSWORD])
+        await call("createsuperuser", stdin=Terminal(), verbosity=0)
+        assert "most common" in capsys.readouterr().err
+        assert (await log_in(async_client, ROOT)).headers["location"] == "/admin/"
+
+    @pytest.mark.parametrize("email", ["ROOT@example.com", "nobody"])
+    async def test_unusable_address_is_one_sentence(
+        self, user_factory: UserFactory, monkeypatch: pytest.MonkeyPatch, email: str
+    ) -> None:
+        await user_factory(email=ROOT)
+        monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
+        with pytest.raises(CommandError, match=r"registered under this e-mail address|not a valid email address"):
+            await call("createsuperuser", "--noinput", f"--email={email}")
+
+
+class TestManager:
+    async def test_address_is_stored_as_by_the_api(self, async_client: httpx2.AsyncClient) -> None:
+        user = await User.objects.acreate_user("Ada@EXAMPLE.com", PASSWORD)
+        assert user.email == "Ada@example.com"
+        assert (await token(async_client, "ada@example.com")).status_code == 200
+
+    async def test_natural_key_has_any_case(self, user_factory: UserFactory) -> None:
+        ada = await user_factory(email="Ada@example.com")
+        find = sync_to_async(User.objects.get_by_natural_key)
+        assert await find("aDA@EXAMPLE.com") == ada
+        for unknown in ("grace@example.com", "", None):
+            with pytest.raises(User.DoesNotExist):
+                await find(unknown)
+
+    async def test_superuser_is_staff(self, async_client: httpx2.AsyncClient) -> None:
+        root = await User.objects.acreate_superuser(ROOT, PASSWORD)
+        assert (root.is_staff, root.is_superuser, root.is_admin) == (True, True, True)
+        with pytest.raises(ValueError, match="must have is_staff=True"):
+            await User.objects.acreate_superuser("grace@example.com", PASSWORD, is_staff=False)
+
+    async def test_with_perm(self, user_factory: UserFactory) -> None:
+        ada = await user_factory()
+        await user_factory()
+        permission = await Permission.objects.aget(codename="view_user")
+        await ada.user_permissions.aadd(permission)
+        assert [user async for user in User.objects.with_perm("core_accounts.view_user")] == [ada]
+
+
+class TestUser:
+    def test_text_never_holds_the_address(self) -> None:
+        assert str(User(id=7, email="ada@example.com")) == "user 7"
+        assert str(User(id=7, name="Ada", email="ada@example.com")) == "Ada"
+        assert get_user_model()(name="Ada").get_full_name() == User(name="Ada").get_short_name() == "Ada"
+
+    async def test_empty_address_is_none(self, user_factory: UserFactory) -> None:
+        for user in (await user_factory(email=""), await user_factory()):
+            user.email = ""
+            await user.asave()
+            await user.arefresh_from_db()
+            assert user.email is None
+
+    async def test_form_rules_are_those_of_the_api(self, user_factory: UserFactory) -> None:
+        await user_factory(email="ada@example.com")
+        user = User(email=" ADA@Example.com ", name="a\x7fb", password="!")
+        with pytest.raises(ValidationError) as refused:
+            await sync_to_async(user.full_clean)()
+        assert refused.value.message_dict.keys() == {"name", "__all__"}
+        assert refused.value.message_dict["__all__"] == ["Somebody is registered under this e-mail address."]
+
+
+class TestPassword:
+    @pytest.mark.parametrize("unusable", [True, False])
+    async def test_change_ends_sessions(
+        self, async_client: httpx2.AsyncClient, user_factory: UserFactory, unusable: bool
+    ) -> None:
+        user = await user_factory(email="ada@example.com", is_staff=True)
+        tokens = (await token(async_client, "ada@example.com")).json()
+        await log_in(async_client, "ada@example.com")
+        if unusable:
+            user.set_unusable_password()
+        else:
+            user.set_password("engine no. 1")
+        await user.asave()
+        assert_problem(
+            await async_client.post("/api/v1/auth/refresh", json={"refresh_token": tokens["refresh_token"]}), 401
+        )
+        assert (await async_client.get("/admin/")).status_code == 302
+        assert_problem(await token(async_client, "ada@example.com"), 401)
+
+    async def test_other_change_keeps_sessions(
+        self, async_client: httpx2.AsyncClient, user_factory: UserFactory
+    ) -> None:
+        user = await user_factory(email="ada@example.com")
+        tokens = (await token(async_client, "ada@example.com")).json()
+        user.name = "Ada Lovelace"
+        await user.asave()
+        body = {"refresh_token": tokens["refresh_token"]}
+        assert (await async_client.post("/api/v1/auth/refresh", json=body)).status_code == 200
+
+    def test_hashes_wait_in_the_queue_of_core(self, cheap_passwords: None, monkeypatch: pytest.MonkeyPatch) -> None:
+        taken = 0
+
+        class Queue:
+            def __enter__(self) -> None:
+                nonlocal taken
+                taken += 1
+
+            def __exit__(self, *_: object) -> None: ...
+
+        monkeypatch.setattr(passwords, "_hashing", Queue())
+        encoded = make_password(PASSWORD)
+        assert check_password(PASSWORD, encoded)
+        assert not check_password("wrong password", encoded)
+        assert taken == 3
+
+    async def test_log_in_keeps_the_hash(self, async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
+        """Another hash would end the sessions of the admin."""
+        user = await user_factory(email="ada@example.com")
+        assert (await token(async_client, "ada@example.com")).status_code == 200
+        before = user.password
+        await user.arefresh_from_db()
+        assert user.password == before
+
+    @pytest.mark.slow
+    def test_hash_is_argon2id(self) -> None:
+        assert make_password(PASSWORD).startswith("argon2$argon2id$")
+
+    @pytest.mark.slow
+    def test_hash_of_django_is_verified(self) -> None:
+        """Of a database that another service of Django has filled."""
+        encoded = Argon2PasswordHasher().encode(PASSWORD, "a salt of Django")
+        assert check_password(PASSWORD, encoded)
+        assert not check_password("wrong password", encoded)
+
+    @pytest.mark.parametrize("password", ["seven77", "x" * 129, "Password1"])
+    def test_policy_is_that_of_the_api(self, password: str) -> None:
+        validate_password(PASSWORD)
+        with pytest.raises(ValidationError):
+            validate_password(password)
+
+
+class TestAuthenticate:
+    async def test_without_a_request(self, user_factory: UserFactory) -> None:
+        """As Django's test client does it."""
+        ada = await user_factory(email="ada@example.com")
+        check: Callable[..., Any] = sync_to_async(authenticate)
+        assert await check(email="Ada@example.com", password=PASSWORD) == ada
+        assert await check(username="ada@example.com", password="wrong password") is None
+        assert await check(username="ada@example.com") is None
+
+    async def test_inactive_user_is_refused(self, user_factory: UserFactory) -> None:
+        await user_factory(email="ada@example.com", is_active=False)
+        assert await sync_to_async(authenticate)(username="ada@example.com", password=PASSWORD) is None

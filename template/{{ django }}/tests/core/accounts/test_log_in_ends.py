@@ -1,0 +1,81 @@
+"""When a log-in ends."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx2
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import connection, transaction
+
+from app.core.accounts.models import RefreshToken, User
+from app.core.accounts.sessions import AuthService
+from app.core.config import Settings
+from app.core.security.tokens import LocalTokens
+from app.core.testing import PASSWORD, Accounts, UserFactory, assert_problem
+
+
+async def test_a_log_in_ends_however_often_it_is_refreshed(
+    async_client: httpx2.AsyncClient, user_factory: UserFactory
+) -> None:
+    await user_factory(email="ada@example.com")
+    form = {"username": "ada@example.com", "password": PASSWORD}
+    tokens = (await async_client.post("/api/v1/auth/token", data=form)).json()
+    for _ in range(2):
+        body = {"refresh_token": tokens["refresh_token"]}
+        tokens = (await async_client.post("/api/v1/auth/refresh", json=body)).json()
+    ends = [ends async for ends in RefreshToken.objects.values_list("expires_at", flat=True)]
+    assert len(ends) == 3
+    assert len(set(ends)) == 1
+
+
+async def test_with_a_user_its_log_ins_end(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
+    user = await user_factory(email="ada@example.com")
+    form = {"username": "ada@example.com", "password": PASSWORD}
+    tokens = (await async_client.post("/api/v1/auth/token", data=form)).json()
+    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    assert (await async_client.get("/api/v1/users/me", headers=headers)).status_code == 200
+    await user.adelete()
+    assert_problem(await async_client.get("/api/v1/users/me", headers=headers), 401)
+    assert_problem(
+        await async_client.post("/api/v1/auth/refresh", json={"refresh_token": tokens["refresh_token"]}), 401
+    )
+
+
+@pytest.mark.parametrize("change", ["deactivate", "set_password"])
+async def test_account_that_changes_during_a_log_in(
+    user_factory: UserFactory, accounts: Accounts, settings: Settings, change: str
+) -> None:
+    user = await user_factory()
+    log_in = sync_to_async(AuthService(LocalTokens(settings), 30).log_in)
+    assert await log_in(await User.objects.aget(id=user.id))
+    verified = await User.objects.aget(id=user.id)
+    await (accounts.deactivate(user) if change == "deactivate" else accounts.set_password(user, PASSWORD))
+    assert await log_in(verified) is None
+    assert not await RefreshToken.objects.aexists()
+
+
+@pytest.mark.slow
+def test_a_token_used_again_ends_also_what_is_refreshed_just_now(
+    committing_client: httpx2.Client, settings: Settings
+) -> None:
+    def refresh(token: str) -> httpx2.Response:
+        return committing_client.post("/api/v1/auth/refresh", json={"refresh_token": token})
+
+    committing_client.post("/api/v1/users", json={"name": "Ada", "email": "ada@example.com", "password": PASSWORD})
+    form = {"username": "ada@example.com", "password": PASSWORD}
+    first = committing_client.post("/api/v1/auth/token", data=form).json()
+    second = refresh(first["refresh_token"]).json()
+    with ThreadPoolExecutor(1) as thread:
+        with transaction.atomic(), connection.cursor() as cursor:
+            third = AuthService(LocalTokens(settings), 30).refresh(second["refresh_token"])
+            again = thread.submit(refresh, first["refresh_token"])
+            deadline = time.monotonic() + 30
+            waiting = 0
+            while not waiting and time.monotonic() < deadline:
+                cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+                [waiting] = cursor.fetchone()
+            assert waiting
+        assert third
+        assert_problem(again.result(), 401)
+        assert_problem(refresh(third.refresh_token), 401)

@@ -1,0 +1,97 @@
+"""Users in the database, from the inside."""
+
+from contextlib import closing
+
+import httpx2
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.management.commands.changepassword import Command
+from django.contrib.auth.models import Permission
+from django.core.management import call_command
+from django.db import IntegrityError
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from app.core.accounts.models import User
+from app.core.accounts.repository import UserRepository
+from app.core.database.repository import Repository
+from app.core.testing import PASSWORD, Accounts, Listen, UserFactory, assert_problem
+
+
+def test_it_is_a_repository() -> None:
+    repository: Repository[User] = UserRepository()
+    assert isinstance(repository, Repository)
+    assert not isinstance(object(), Repository)
+
+
+async def test_get_create_update_delete(db_session: BaseDatabaseWrapper) -> None:
+    @sync_to_async
+    def use() -> None:
+        users = UserRepository()
+        created = users.create({"name": "Ada", "email": "ada@example.com"})
+        assert users.get(created.id) == created
+        users.update(created, {"name": "Countess"})
+        assert users.rows.get(id=created.id).name == "Countess"
+        assert users.delete(created.id) is True
+        assert users.delete(created.id) is False
+        assert users.get(created.id) is None
+
+    await use()
+
+
+async def test_stream_reads_as_it_goes(db_session: BaseDatabaseWrapper, user_factory: UserFactory) -> None:
+    for number in range(3):
+        await user_factory(name=f"User {number}")
+
+    @sync_to_async
+    def names() -> list[str]:
+        with closing(UserRepository().stream()) as users, db_session.cursor() as other:
+            first = next(users)
+            other.execute("SELECT count(*) FROM pg_cursors WHERE statement LIKE '%%CURSOR%%FROM \"users\"%%'")
+            assert other.fetchone() == (1,)
+            return [first.name, *(user.name for user in users)]
+
+    assert await names() == ["User 0", "User 1", "User 2"]
+
+
+async def test_password_is_stored_as_argon2id(async_client: httpx2.AsyncClient) -> None:
+    ada = {"name": "Ada", "email": "ada@example.com", "password": PASSWORD}
+    assert (await async_client.post("/api/v1/users", json=ada)).status_code == 201
+    stored = (await User.objects.aget()).password
+    assert stored.startswith("argon2$argon2id$")
+    assert PASSWORD not in stored
+
+
+async def test_password_that_django_sets_is_one_of_the_service(
+    async_client: httpx2.AsyncClient, user_factory: UserFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await user_factory(email="ada@example.com")
+    monkeypatch.setattr(Command, "_get_pass", lambda *_: "engine no. 1")
+    await sync_to_async(call_command)("changepassword", "ada@example.com")
+    form = {"username": "ada@example.com", "password": "engine no. 1"}
+    assert (await async_client.post("/api/v1/auth/token", data=form)).status_code == 200
+
+
+async def test_erased_user_has_no_rights_and_no_name_in_the_history(
+    user_factory: UserFactory, accounts: Accounts
+) -> None:
+    user = await user_factory(name="Ada", is_staff=True)
+    permission = await Permission.objects.afirst()
+    assert permission
+    await user.user_permissions.aadd(permission)
+    log = sync_to_async(LogEntry.objects.log_actions)
+    await log(user_id=user.id, queryset=[user], action_flag=CHANGE, change_message="", single_object=True)
+    await accounts.erase(user)
+    entry = await LogEntry.objects.aget()
+    assert entry.object_repr == f"user {user.id}"
+    await user.arefresh_from_db()
+    assert (user.is_staff, user.has_usable_password(), await user.user_permissions.aexists()) == (False, False, False)
+
+
+async def test_error_of_a_listener_is_no_taken_address(async_client: httpx2.AsyncClient, listen: Listen) -> None:
+    def fail(_user: User) -> None:
+        raise IntegrityError("a constraint of the slice")
+
+    listen("registered", fail)
+    ada = {"name": "Ada", "email": "ada@example.com", "password": PASSWORD}
+    assert_problem(await async_client.post("/api/v1/users", json=ada), 500)

@@ -1,0 +1,1 @@
+"""The message that welcomes a new user."""

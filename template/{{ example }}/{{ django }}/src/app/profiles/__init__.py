@@ -1,0 +1,1 @@
+"""Profiles: what this service keeps of its users beside their accounts."""

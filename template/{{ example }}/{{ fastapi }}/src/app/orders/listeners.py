@@ -1,0 +1,14 @@
+"""The orders of a user who asks for the data. Those of an erased user stay, for the accounts of the business."""
+
+from typing import Any
+
+from app.core import User, WriteSession, exporting
+from app.orders.repository import OrderRepository
+from app.orders.schemas import OrderResponse
+
+
+@exporting.connect
+async def export(session: WriteSession, user: User) -> list[dict[str, Any]]:
+    """Return all orders of the user."""
+    orders = await OrderRepository(session).all_of_user(user.id)
+    return [OrderResponse.model_validate(order).model_dump(mode="json") for order in orders]

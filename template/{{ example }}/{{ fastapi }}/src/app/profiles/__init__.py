@@ -1,0 +1,1 @@
+"""Profiles: what this service knows of its users beside their accounts."""

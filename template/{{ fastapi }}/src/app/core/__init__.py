@@ -1,0 +1,153 @@
+"""The public API of core: all that slices and their tests import of it. A name leaves only in a major release.
+
+The names are imported on first use. Core itself imports its own modules instead.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from app.core.accounts.events import deactivated, erased, exporting, registered
+    from app.core.accounts.identity import LoggedIn, MaybeLoggedIn, require_scope
+    from app.core.accounts.models import User
+    from app.core.concurrency import bounded_map, bounded_stream
+    from app.core.config import ABOUT, API_PREFIX, ConfigError, Environment, Settings
+    from app.core.database.base import Base
+    from app.core.database.engine import Database
+    from app.core.database.repository import BaseRepository, Repository
+    from app.core.database.sessions import ReadOnly, ReadSession, Transaction, WriteSession
+    from app.core.http.application import create_app
+    from app.core.http.dependencies import CurrentState, Pagination
+    from app.core.http.openapi import problem_responses
+    from app.core.http.pagination import Paginator
+    from app.core.http.state import state_of
+    from app.core.http.urls import reverse
+    from app.core.observability.calls import OutgoingCall
+    from app.core.observability.telemetry import calling
+    from app.core.problems import (
+        BadRequest,
+        Conflict,
+        ContentTooLarge,
+        FieldError,
+        Forbidden,
+        NotFound,
+        ProblemError,
+        TooManyRequests,
+        Unauthorized,
+        Unavailable,
+        Unprocessable,
+        UnsupportedMediaType,
+    )
+    from app.core.retries import retry
+    from app.core.schemas import BaseSchema, DateRange, Page, QuerySchema
+    from app.core.security.signatures import signature, signature_matches
+    from app.core.security.tokens import ADMIN
+    from app.core.security.users import CurrentUser
+    from app.core.types import BodyId, Day, Money, PathId, PositiveInt, ShortText, UtcDatetime
+else:
+    from app.core.lazy import lazily
+
+    __getattr__ = lazily(
+        __name__,
+        {
+            "accounts.events": ["deactivated", "erased", "exporting", "registered"],
+            "accounts.identity": ["LoggedIn", "MaybeLoggedIn", "require_scope"],
+            "accounts.models": ["User"],
+            "concurrency": ["bounded_map", "bounded_stream"],
+            "config": ["ABOUT", "API_PREFIX", "ConfigError", "Environment", "Settings"],
+            "database.base": ["Base"],
+            "database.engine": ["Database"],
+            "database.repository": ["BaseRepository", "Repository"],
+            "database.sessions": ["ReadOnly", "ReadSession", "Transaction", "WriteSession"],
+            "http.application": ["create_app"],
+            "http.dependencies": ["CurrentState", "Pagination"],
+            "http.openapi": ["problem_responses"],
+            "http.pagination": ["Paginator"],
+            "http.state": ["state_of"],
+            "http.urls": ["reverse"],
+            "observability.calls": ["OutgoingCall"],
+            "observability.telemetry": ["calling"],
+            "problems": [
+                "BadRequest",
+                "Conflict",
+                "ContentTooLarge",
+                "FieldError",
+                "Forbidden",
+                "NotFound",
+                "ProblemError",
+                "TooManyRequests",
+                "Unauthorized",
+                "Unavailable",
+                "Unprocessable",
+                "UnsupportedMediaType",
+            ],
+            "retries": ["retry"],
+            "schemas": ["BaseSchema", "DateRange", "Page", "QuerySchema"],
+            "security.signatures": ["signature", "signature_matches"],
+            "security.tokens": ["ADMIN"],
+            "security.users": ["CurrentUser"],
+            "types": ["BodyId", "Day", "Money", "PathId", "PositiveInt", "ShortText", "UtcDatetime"],
+        },
+    )
+
+__all__ = [
+    "ABOUT",
+    "ADMIN",
+    "API_PREFIX",
+    "BadRequest",
+    "Base",
+    "BaseRepository",
+    "BaseSchema",
+    "BodyId",
+    "ConfigError",
+    "Conflict",
+    "ContentTooLarge",
+    "CurrentState",
+    "CurrentUser",
+    "Database",
+    "DateRange",
+    "Day",
+    "Environment",
+    "FieldError",
+    "Forbidden",
+    "LoggedIn",
+    "MaybeLoggedIn",
+    "Money",
+    "NotFound",
+    "OutgoingCall",
+    "Page",
+    "Pagination",
+    "Paginator",
+    "PathId",
+    "PositiveInt",
+    "ProblemError",
+    "QuerySchema",
+    "ReadOnly",
+    "ReadSession",
+    "Repository",
+    "Settings",
+    "ShortText",
+    "TooManyRequests",
+    "Transaction",
+    "Unauthorized",
+    "Unavailable",
+    "Unprocessable",
+    "UnsupportedMediaType",
+    "User",
+    "UtcDatetime",
+    "WriteSession",
+    "bounded_map",
+    "bounded_stream",
+    "calling",
+    "create_app",
+    "deactivated",
+    "erased",
+    "exporting",
+    "problem_responses",
+    "registered",
+    "require_scope",
+    "retry",
+    "reverse",
+    "signature",
+    "signature_matches",
+    "state_of",
+]

@@ -1,0 +1,1 @@
+"""Users, their log-in, and their sessions."""

@@ -1,0 +1,51 @@
+"""`/auth` over HTTP."""
+
+from typing import Annotated, cast
+
+from fastapi import APIRouter, Depends, Form, Request
+from fastapi.responses import Response
+
+from app.core.accounts.identity import require_local_accounts
+from app.core.accounts.schemas import RefreshRequest, TokenForm, TokenResponse
+from app.core.accounts.service import authenticate
+from app.core.accounts.sessions import AuthService
+from app.core.database.sessions import Transaction
+from app.core.http.dependencies import CurrentState
+from app.core.http.middleware import ProblemResponse
+from app.core.http.openapi import problem_responses
+from app.core.http.rate_limits import client_address
+from app.core.problems import Unauthorized
+from app.core.security.tokens import LocalTokens
+
+public = APIRouter(
+    prefix="/auth", tags=["auth"], dependencies=[Depends(require_local_accounts)], responses=problem_responses(401, 404)
+)
+
+
+async def get_auth(session: Transaction, state: CurrentState) -> AuthService:
+    """Log-ins within the request's transaction."""
+    return AuthService(session, cast("LocalTokens", state.tokens), state.settings.refresh_token_days)
+
+
+Auth = Annotated[AuthService, Depends(get_auth)]
+
+
+@public.post("/token", responses=problem_responses(429))
+async def log_in(
+    form: Annotated[TokenForm, Form()], auth: Auth, state: CurrentState, request: Request
+) -> TokenResponse:
+    """Log in: a password for tokens."""
+    await state.rate_limits.hit_log_in(client_address(request), form.username)
+    user = await authenticate(state.database, form.username, form.password)
+    if user and (tokens := await auth.log_in(user)):
+        return tokens
+    raise Unauthorized("The e-mail address or the password is wrong.")
+
+
+@public.post("/refresh", response_model=TokenResponse)
+async def refresh(data: RefreshRequest, auth: Auth, request: Request) -> TokenResponse | Response:
+    """A refresh token for new tokens. It is good for one use; using it again ends the log-in."""
+    if tokens := await auth.refresh(data.refresh_token):
+        return tokens
+    # Answered, not raised: the end of the family must be committed.
+    return ProblemResponse(Unauthorized("The refresh token is not valid."), request.url.path)

@@ -1,0 +1,113 @@
+"""The token of a request: its scopes, and which user it belongs to."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import cache
+from typing import Annotated
+
+from fastapi import Depends
+from fastapi.requests import HTTPConnection
+from fastapi.security import OAuth2PasswordBearer
+from fastapi.security.base import SecurityBase
+from fastapi.security.utils import get_authorization_scheme_param
+from structlog.contextvars import bind_contextvars
+
+from app.core.accounts.repository import UserRepository
+from app.core.accounts.schemas import ProvidedUser
+from app.core.accounts.service import UserService
+from app.core.config import API_PREFIX
+from app.core.http.dependencies import CurrentState
+from app.core.http.openapi import OPTIONAL
+from app.core.http.state import State
+from app.core.problems import NotFound, Unauthorized
+from app.core.security.tokens import AccessToken
+from app.core.security.users import CurrentUser
+
+
+class BearerToken(SecurityBase):
+    """Gives the verified token of a request or WebSocket. Unauthorized without one, and for an inactive user."""
+
+    def __init__(self) -> None:
+        # For the document alone: called, it would take no WebSocket.
+        bearer = OAuth2PasswordBearer(tokenUrl=f"{API_PREFIX}/auth/token", scheme_name="token")
+        self.model = bearer.model
+        self.scheme_name = bearer.scheme_name
+
+    async def __call__(self, request: HTTPConnection) -> AccessToken:
+        state: State = request.app.state.core
+        scheme, token = get_authorization_scheme_param(request.headers.get("authorization"))
+        if scheme.lower() not in {"bearer", state.settings.token_scheme.lower()} or not token:
+            raise Unauthorized
+        verifier = state.tokens
+        if verifier.may_wait(token):
+            verified = await asyncio.to_thread(verifier.verify, token)
+        else:
+            verified = verifier.verify(token)
+        bind_contextvars(user=verified.subject)
+        if issuer := state.settings.jwt_issuer:
+            async with state.database.read_sessions() as session:
+                user = await UserRepository(session).get_by_subject(issuer, verified.subject)
+            if user and not user.is_active:
+                raise Unauthorized
+            verified = verified._replace(user_id=user.id if user else None)
+        return verified
+
+
+class OptionalToken(BearerToken):
+    """Lets callers without an Authorization header pass. Unauthorized for one that holds no valid token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scheme_name = OPTIONAL
+
+    async def __call__(self, request: HTTPConnection) -> AccessToken | None:  # type: ignore[override]
+        return await super().__call__(request) if "authorization" in request.headers else None
+
+
+authenticated = BearerToken()
+VerifiedToken = Annotated[AccessToken, Depends(authenticated)]
+
+
+@cache
+def require_scope(scope: str) -> Callable[[AccessToken], Awaitable[None]]:
+    """Make a dependency that raises Forbidden unless the token of the request holds `scope`."""
+
+    async def check(token: VerifiedToken) -> None:
+        token.require(scope)
+
+    return check
+
+
+async def current_user(request: HTTPConnection, token: VerifiedToken) -> CurrentUser:
+    """Return the user who sends the request.
+
+    The service's own tokens name the user's key. A token of the identity provider has the provider's name for the user,
+    who is entered at the first request.
+    """
+    state: State = request.app.state.core
+    if (issuer := state.settings.jwt_issuer) is None:
+        return CurrentUser(int(token.subject), token.scopes)
+    if token.user_id is not None:
+        return CurrentUser(token.user_id, token.scopes)
+    # A transaction of its own: the new user stays even if the request itself fails.
+    async with state.database.sessions.begin() as session:
+        user = await UserService(session).enter(ProvidedUser.of(issuer, token.subject, token.claims))
+    return CurrentUser(user.id, token.scopes)
+
+
+async def optional_user(
+    request: HTTPConnection, token: Annotated[AccessToken | None, Depends(OptionalToken())]
+) -> CurrentUser | None:
+    """Return the user who sends the request, or None for a caller without a token."""
+    return await current_user(request, token) if token else None
+
+
+async def require_local_accounts(state: CurrentState) -> None:
+    """NotFound where an identity provider keeps the accounts: there are no passwords here then."""
+    if state.settings.jwt_issuer is not None:
+        raise NotFound
+
+
+LoggedIn = Annotated[CurrentUser, Depends(current_user)]
+MaybeLoggedIn = Annotated[CurrentUser | None, Depends(optional_user)]
+"""For a route of a `public` router that knows its users, and answers everybody."""

@@ -1,0 +1,95 @@
+"""The tables of users, of their roles and of their refresh tokens."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+    func,
+    text,
+    true,
+)
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.core.database.base import Base
+
+user_roles = Table(
+    "user_roles",
+    Base.metadata,
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("role_id", ForeignKey("roles.id", ondelete="CASCADE"), primary_key=True, index=True),
+)
+
+
+class Role(Base):
+    """A name that stands for scopes: `roles.py` of a slice says which."""
+
+    __tablename__ = "roles"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    name: Mapped[str] = mapped_column(String(150), unique=True)
+
+
+class User(Base):
+    """An account. Its user logs in with `password`, or is `subject` of the identity provider `issuer`.
+
+    Address and name may be missing: a provider need not tell them, and an erased user has none.
+    """
+
+    __tablename__ = "users"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    password: Mapped[str | None] = mapped_column(Text)
+    last_login: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    is_superuser: Mapped[bool] = mapped_column(server_default=false())
+    is_active: Mapped[bool] = mapped_column(server_default=true())
+    name: Mapped[str] = mapped_column(Text)
+    email: Mapped[str | None] = mapped_column(Text)
+    issuer: Mapped[str | None] = mapped_column(Text)
+    subject: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+    # A query that needs the roles says so: none is ever loaded user by user.
+    roles: Mapped[list[Role]] = relationship(secondary=user_roles, order_by=Role.name, lazy="raise", viewonly=True)
+
+    __table_args__ = (
+        CheckConstraint("char_length(name) <= 200", name="name_length"),
+        CheckConstraint("email LIKE '_%@_%' AND char_length(email) <= 254", name="email_form"),
+        CheckConstraint("(issuer IS NULL) = (subject IS NULL)", name="issuer_and_subject"),
+        UniqueConstraint("issuer", "subject"),
+        Index("uq_users_email_lower", text("lower(email)"), unique=True),
+    )
+
+    @property
+    def is_admin(self) -> bool:
+        return self.is_superuser
+
+    @property
+    def role_names(self) -> list[str]:
+        return [role.name for role in self.roles]
+
+
+class RefreshToken(Base):
+    """A refresh token, as far as it must be known again. The tokens that came of one log-in are a family."""
+
+    __tablename__ = "refresh_tokens"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    family: Mapped[UUID] = mapped_column(index=True)
+    digest: Mapped[str] = mapped_column(Text, unique=True)
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (CheckConstraint("char_length(digest) = 64", name="digest_is_sha256"),)

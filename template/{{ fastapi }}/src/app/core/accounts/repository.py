@@ -1,0 +1,113 @@
+"""Users and refresh tokens in the database."""
+
+import uuid
+from collections.abc import AsyncGenerator, Iterable
+
+from sqlalchemy import Select, delete, func, literal, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import selectinload
+
+from app.core.accounts.models import RefreshToken, Role, User, user_roles
+from app.core.database.repository import BaseRepository
+from app.core.database.sessions import ReadSession, WriteSession
+
+USERS = select(User)
+WITH_ROLES = USERS.options(selectinload(User.roles))
+
+
+class UserRepository[Session: ReadSession](BaseRepository[User, Session]):
+    """Users."""
+
+    model = User
+    ROWS_AT_A_TIME = 500
+
+    async def get_by_email(self, email: str) -> User | None:
+        """The user with this address, whatever its case, with the roles."""
+        return await self.session.scalar(WITH_ROLES.where(func.lower(User.email) == func.lower(email)))
+
+    async def get_by_subject(self, issuer: str, subject: str) -> User | None:
+        """The user whom this identity provider calls `subject`."""
+        return await self.session.scalar(select(User).where(User.issuer == issuer, User.subject == subject))
+
+    async def get_with_roles(self, user_id: int) -> User | None:
+        """The user with this primary key, with the roles."""
+        return await self.session.scalar(WITH_ROLES.where(User.id == user_id))
+
+    async def lock(self: "UserRepository[WriteSession]", user_id: int) -> User | None:
+        """The user with this primary key, with the roles. Other transactions cannot change it before this one ends."""
+        locked = WITH_ROLES.where(User.id == user_id).with_for_update(key_share=True)
+        return await self.session.scalar(locked.execution_options(populate_existing=True))
+
+    async def note_log_in(self: "UserRepository[WriteSession]", user: User) -> bool:
+        """Set the time of the last log-in. False if the user is no longer active, or has another password by now."""
+        unchanged = (User.id == user.id) & User.is_active & (User.password == user.password)
+        noted = update(User).where(unchanged).values(last_login=func.now()).returning(User.id)
+        return await self.session.scalar(noted) is not None
+
+    async def add_roles(self: "UserRepository[WriteSession]", user_id: int, names: Iterable[str]) -> None:
+        """Give the user these roles."""
+        for name in names:
+            await self.session.execute(insert(Role).values(name=name).on_conflict_do_nothing())
+            role = select(literal(user_id), Role.id).where(Role.name == name)
+            chosen = insert(user_roles).from_select(["user_id", "role_id"], role)
+            await self.session.execute(chosen.on_conflict_do_nothing())
+
+    async def remove_roles(
+        self: "UserRepository[WriteSession]", user_id: int, names: Iterable[str] | None = None
+    ) -> None:
+        """Take these roles from the user, or all without `names`."""
+        removal = delete(user_roles).where(user_roles.c.user_id == user_id)
+        if names is not None:
+            removal = removal.where(user_roles.c.role_id.in_(select(Role.id).where(Role.name.in_(names))))
+        await self.session.execute(removal)
+
+    async def stream(self, query: Select[User] = USERS) -> AsyncGenerator[User]:
+        """Every user, oldest first, from a server-side cursor: memory stays flat whatever their number."""
+        query = query.order_by(User.id).execution_options(yield_per=self.ROWS_AT_A_TIME)
+        result = await self.session.stream(query)
+        async for users in result.scalars().partitions():
+            for user in users:
+                yield user
+
+
+class RefreshTokenRepository(BaseRepository[RefreshToken, WriteSession]):
+    """Refresh tokens."""
+
+    model = RefreshToken
+
+    async def use(self, digest: str) -> RefreshToken | None:
+        """Mark the token as used and return it; None unless it is unused and has not expired.
+
+        One statement finds and marks it, so that of two concurrent requests only one succeeds.
+        """
+        fresh = (
+            (RefreshToken.digest == digest) & RefreshToken.used_at.is_(None) & (RefreshToken.expires_at > func.now())
+        )
+        return await self.session.scalar(
+            update(RefreshToken).where(fresh).values(used_at=func.now()).returning(RefreshToken)
+        )
+
+    async def family_of_used(self, digest: str) -> uuid.UUID | None:
+        """Return the family of a token that was used before."""
+        used = (RefreshToken.digest == digest) & RefreshToken.used_at.is_not(None)
+        return await self.session.scalar(select(RefreshToken.family).where(used))
+
+    async def delete_family(self, family: uuid.UUID) -> None:
+        """Delete every token that came of one log-in."""
+        deletion = delete(RefreshToken).where(RefreshToken.family == family).returning(RefreshToken.id)
+        # A concurrent refresh holds the lock of the token that it uses. Its new token is visible only after that.
+        while (await self.session.scalars(deletion)).all():
+            pass
+
+    async def delete_of_user(self, user_id: int) -> None:
+        """Delete every token of a user, which ends all sessions."""
+        deletion = delete(RefreshToken).where(RefreshToken.user_id == user_id).returning(RefreshToken.id)
+        while (await self.session.scalars(deletion)).all():  # as in `delete_family`
+            pass
+
+    async def delete_expired(self, user_id: int | None = None) -> int:
+        """Delete the tokens that have expired, of one user or of all; return how many."""
+        expired = delete(RefreshToken).where(RefreshToken.expires_at < func.now()).returning(RefreshToken.id)
+        if user_id is not None:
+            expired = expired.where(RefreshToken.user_id == user_id)
+        return len((await self.session.scalars(expired)).all())

@@ -1,0 +1,118 @@
+"""`/users` over HTTP."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from http import HTTPStatus
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import TypeAdapter
+
+from app.core.accounts.identity import LoggedIn, require_local_accounts, require_scope
+from app.core.accounts.repository import UserRepository
+from app.core.accounts.schemas import UserCreate, UserResponse
+from app.core.accounts.service import UserService
+from app.core.database.engine import Database
+from app.core.database.sessions import ReadOnly, Transaction, get_database
+from app.core.http.dependencies import CurrentState, Pagination
+from app.core.http.openapi import problem_responses
+from app.core.http.rate_limits import client_address
+from app.core.http.urls import reverse
+from app.core.problems import Forbidden, NotFound, Unauthorized
+from app.core.schemas import Page
+from app.core.security.tokens import ADMIN
+from app.core.types import PathId
+
+CHUNK_BYTES = 16_384
+
+public = APIRouter(prefix="/users", tags=["users"])
+router = APIRouter(prefix="/users", tags=["users"])
+
+
+async def require_open_registration(state: CurrentState) -> None:
+    """Forbidden when REGISTRATION is closed."""
+    if state.settings.registration == "closed":
+        raise Forbidden("Registration is closed. Ask the operators of this service for an account.")
+
+
+async def limit_registrations(request: Request, state: CurrentState) -> None:
+    """TooManyRequests when one address registers more often than REGISTRATION_RATE."""
+    await state.rate_limits.hit(state.settings.registration_rate, "registration", client_address(request))
+
+
+@public.post(
+    "",
+    status_code=HTTPStatus.CREATED,
+    responses=problem_responses(403, 404, 409, 429),
+    dependencies=[
+        Depends(require_local_accounts),
+        Depends(require_open_registration),
+        Depends(limit_registrations),
+    ],
+)
+async def register(data: UserCreate, session: Transaction, request: Request, response: Response) -> UserResponse:
+    """Register a user."""
+    user = await UserService(session).create(data)
+    response.headers["Location"] = reverse(request, "get_user", user_id=user.id)
+    return UserResponse.model_validate(user)
+
+
+@router.get("", responses=problem_responses(403), dependencies=[Depends(require_scope(ADMIN))])
+async def list_users(session: ReadOnly, pagination: Pagination) -> Page[UserResponse]:
+    """The users, oldest first. For administrators."""
+    users, total = await UserRepository(session).page(pagination)
+    return Page[UserResponse].of(users, total, pagination)
+
+
+@router.get("/me")
+async def get_me(session: ReadOnly, user: LoggedIn) -> UserResponse:
+    """The user of the token."""
+    found = await UserRepository(session).get(user.id)
+    if found is None or not found.is_active:
+        raise Unauthorized
+    return UserResponse.model_validate(found)
+
+
+@router.get(
+    "/export",
+    response_class=StreamingResponse,
+    dependencies=[Depends(require_scope(ADMIN))],
+    responses=problem_responses(403)
+    | {200: {"description": "One user a line", "content": {"application/x-ndjson": {}}}},
+)
+async def export_users(request: Request) -> StreamingResponse:
+    """Every user, one JSON object a line, streamed. For administrators."""
+    lines = _lines(get_database(request))
+    first = await anext(lines)  # before the status is sent, so that it can still be another
+    return StreamingResponse(_begun(first, lines), media_type="application/x-ndjson")
+
+
+@router.get("/{user_id}", responses=problem_responses(404))
+async def get_user(user_id: PathId, session: ReadOnly, user: LoggedIn) -> UserResponse:
+    """A user: oneself, or anybody for administrators."""
+    # Another user is a 404, not a 403: a caller must not learn which users exist.
+    may_see = user_id == user.id or user.is_admin
+    found = await UserRepository(session).get(user_id) if may_see else None
+    if found is None:
+        raise NotFound("There is no such user.")
+    return UserResponse.model_validate(found)
+
+
+async def _begun(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+    async with aclosing(rest):
+        yield first
+        async for lines in rest:
+            yield lines
+
+
+async def _lines(database: Database) -> AsyncGenerator[bytes]:
+    # The stream outlives the request's own session, so it opens one of its own, inside the generator.
+    async with database.streaming_sessions() as session, aclosing(UserRepository(session).stream()) as users:
+        to_json = TypeAdapter(UserResponse).dump_json
+        lines = bytearray()
+        async for user in users:
+            lines += to_json(UserResponse.model_validate(user)) + b"\n"
+            if len(lines) > CHUNK_BYTES:
+                yield bytes(lines)
+                lines.clear()
+        yield bytes(lines)

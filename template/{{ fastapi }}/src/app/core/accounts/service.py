@@ -1,0 +1,114 @@
+"""What can be done with users."""
+
+import asyncio
+from typing import Any
+
+from pydantic import Secret
+from sqlalchemy.exc import IntegrityError
+
+from app.core.accounts.events import deactivated, erased, exporting, registered
+from app.core.accounts.exports import assemble
+from app.core.accounts.models import User
+from app.core.accounts.repository import RefreshTokenRepository, UserRepository
+from app.core.accounts.roles import scopes_of
+from app.core.accounts.schemas import AccountExport, ProvidedUser, UserCreate
+from app.core.database.engine import Database
+from app.core.database.sessions import WriteSession
+from app.core.problems import Conflict
+from app.core.security.passwords import hash_password, verify_password
+from app.core.security.users import CurrentUser
+
+
+class EmailTaken(Conflict):
+    type = "urn:problem-type:email-taken"
+    detail = "Somebody is registered under this e-mail address."
+
+
+async def add_user(session: WriteSession, **fields: Any) -> User:
+    """Store a user, and send `registered`: every way to create a user ends here.
+
+    EmailTaken when the address is in use, whatever its case; IntegrityError when another constraint refuses the user.
+    """
+    try:
+        # In a savepoint, so that the session can be used after the error.
+        async with session.begin_nested():
+            user = await UserRepository(session).create(fields)
+    except IntegrityError as error:
+        if "uq_users_email_lower" in str(error.orig):
+            raise EmailTaken from None
+        raise
+    await registered.send(session, user)
+    return user
+
+
+class UserService:
+    """Users, within the transaction of `session`."""
+
+    def __init__(self, session: WriteSession) -> None:
+        self.session = session
+        self.users = UserRepository(session)
+        self.refresh_tokens = RefreshTokenRepository(session)
+
+    async def create(self, data: UserCreate, *, admin: bool = False) -> User:
+        """Register a user. EmailTaken when the address is in use, whatever its case."""
+        hashed = await asyncio.to_thread(hash_password, data.password.get_secret_value())
+        fields = data.model_dump(exclude={"password"})
+        return await add_user(self.session, **fields, password=hashed, is_superuser=admin)
+
+    async def enter(self, data: ProvidedUser) -> User:
+        """Return the user of an identity provider, who is created if unknown.
+
+        Without the address when that belongs to another account, which is never taken over.
+        """
+        fields = data.model_dump()
+        try:
+            return await add_user(self.session, **fields)
+        except (EmailTaken, IntegrityError):
+            # A concurrent first request may have created the same user.
+            if found := await self.users.get_by_subject(data.issuer, data.subject):
+                return found
+        return await add_user(self.session, **fields | {"email": None})
+
+    async def set_password(self, user: User, hashed: str) -> None:
+        """Set a hash of `hash_password`; all sessions end."""
+        await self.users.update(user, {"password": hashed})
+        await self.refresh_tokens.delete_of_user(user.id)
+
+    async def deactivate(self, user: User) -> None:
+        """Forbid a locked user to log in; all sessions end."""
+        if user.is_active:
+            await self.users.update(user, {"is_active": False})
+            await self.refresh_tokens.delete_of_user(user.id)
+            await deactivated.send(self.session, user)
+
+    async def activate(self, user: User) -> None:
+        """Allow the user to log in again."""
+        await self.users.update(user, {"is_active": True})
+
+    async def export(self, user: User) -> dict[str, Any]:
+        """Return all data of a user who was read with the roles: `{"account": …, "<slice>": …}`."""
+        return assemble(AccountExport.model_validate(user), await exporting.send(self.session, user))
+
+    async def erase(self, user: User) -> None:
+        """Delete the personal data of a locked user. The row stays for what refers to it, and nobody can log in."""
+        await erased.send(self.session, user)
+        await self.refresh_tokens.delete_of_user(user.id)
+        await self.users.remove_roles(user.id)
+        nothing = dict.fromkeys(("email", "password", "issuer", "subject", "last_login"))
+        await self.users.update(user, {"name": "", "is_active": False, "is_superuser": False, **nothing})
+
+
+async def authenticate(database: Database, email: str, password: Secret[str]) -> User | None:
+    """Return the active user of this address if the password is right. As slow for an address that is not known.
+
+    Without a connection while it hashes: a crowd of log-ins waits for that, and would leave none for anybody else.
+    """
+    async with database.read_sessions() as session:
+        user = await UserRepository(session).get_by_email(email)
+    hashed = user.password if user and user.is_active else None
+    return user if await asyncio.to_thread(verify_password, password.get_secret_value(), hashed) else None
+
+
+def logged_in(user: User) -> CurrentUser:
+    """Return a user who was read with the roles, with the scopes that a log-in gives."""
+    return CurrentUser(user.id, scopes_of(user.role_names, admin=user.is_admin))

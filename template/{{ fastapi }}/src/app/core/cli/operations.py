@@ -1,0 +1,199 @@
+"""The commands of the command line that depend on the framework. Each imports only what it needs."""
+
+import asyncio
+import gc
+import os
+import runpy
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+def prepare() -> None:
+    """Do what every command needs first: nothing."""
+
+
+def describe(error: Exception) -> str:
+    """Return a sentence for an unusable database: no connection, or no migrations. "" for any other error."""
+    from sqlalchemy.exc import DBAPIError
+
+    from app.core.database.sessions import DatabaseUnavailableError
+    from app.core.database.sqlstate import MISSING
+
+    cause = error.__cause__ if isinstance(error, DatabaseUnavailableError) and error.__cause__ else error
+    if isinstance(cause, DBAPIError):
+        missing = getattr(cause.orig, "sqlstate", None) in MISSING
+        return "The database of DATABASE_URL lacks migrations: run `poe migrate` first." if missing else ""
+    modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(cause.__traceback__)]
+    if not any(name.startswith("asyncpg.") for name in modules):
+        return ""
+    return f"The database of DATABASE_URL cannot be used: {str(cause).partition('\n')[0]}."
+
+
+def serve() -> None:
+    """Serve until SIGTERM or SIGINT: readiness turns 503, requests under way finish, connections close."""
+    import uvicorn
+
+    from app.core.config import Settings
+    from app.core.http.ports import require_port
+    from app.core.http.server import BoundedProtocol, WebSocketProtocol
+    from app.core.http.state import state_of
+
+    settings = Settings.load()
+    require_port(settings)
+    app = import_module("app.main").create_app(settings)
+    state = state_of(app)
+
+    class Server(uvicorn.Server):
+        """Tells the load balancer first, and stops listening when it had time to hear it."""
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            again, state.draining = state.draining, True
+            if again or not settings.drain_seconds:
+                super().handle_exit(sig, frame)
+            else:
+                drain = threading.Timer(settings.drain_seconds, super().handle_exit, (sig, frame))
+                drain.daemon = True  # a second signal ends the process without this wait
+                drain.start()
+
+    server = Server(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            loop="uvloop" if sys.platform != "win32" else "asyncio",
+            http=BoundedProtocol,
+            ws=WebSocketProtocol,
+            ws_max_size=settings.max_body_bytes,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=list(settings.trusted_proxies),
+            timeout_graceful_shutdown=30,
+        )
+    )
+    gc.freeze()  # imported objects live as long as the process: the collector need not look through them
+    server.run()
+
+
+def dev() -> None:
+    """Serve with reload. The tables are migrated first, and a session survives a reload."""
+    import uvicorn
+    from uvicorn.supervisors.watchfilesreload import WatchFilesReload
+
+    from app.core.cli.reload import NewMigrations
+    from app.core.config import Settings
+    from app.core.http.ports import require_port
+    from app.core.http.server import BoundedProtocol, WebSocketProtocol
+    from app.core.slices import PACKAGE
+
+    settings = Settings.load()
+    address = require_port(settings)
+    migrate()
+    os.environ["SECRET_KEY"] = settings.secret_key.get_secret_value()
+    print(f"Documentation: {address}/docs", flush=True)
+    new = NewMigrations()
+
+    class Reload(WatchFilesReload):
+        def restart(self) -> None:
+            new.apply()
+            super().restart()
+
+    config = uvicorn.Config(
+        "app.main:create_app",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        reload=True,
+        reload_dirs=[str(PACKAGE)],
+        reload_delay=0,
+        http=BoundedProtocol,
+        ws=WebSocketProtocol,
+        ws_max_size=settings.max_body_bytes,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        timeout_graceful_shutdown=1,  # an open stream does not delay a reload
+    )
+    Reload(config, target=uvicorn.Server(config).run, sockets=[config.bind_socket()]).run()
+
+
+def shell() -> None:
+    """Open a Python shell, where `await` works, with all models and a session."""
+    os.environ["PYTHONSTARTUP"] = str(Path(__file__).with_name("shell.py"))
+    sys.argv[1:] = []
+    runpy.run_module("asyncio", run_name="__main__", alter_sys=True)
+
+
+def migrate() -> None:
+    """Apply the migrations that the database does not have yet, of core and of every slice."""
+    from app.core.database.migrations import alembic_config, upgrade
+
+    with _failing_with("The migrations do not fit the database"):
+        upgrade(alembic_config())
+
+
+def describe_missing() -> str:
+    """Return a sentence with the migrations that the database does not have, or "" when it has all of them."""
+    from app.core.database.migrations import missing_migrations
+
+    try:
+        with _failing_with("The migrations do not fit together"):
+            missing = asyncio.run(_ask(missing_migrations))
+    except Exception as error:
+        return f"the database does not answer ({type(error).__name__})"
+    return f"the database does not have the migrations {', '.join(missing)}" if missing else ""
+
+
+def make_revision(message: str) -> None:
+    """Write a migration into each slice whose models differ from the migrated database."""
+    from app.core.database.autogenerate import write_revisions
+    from app.core.database.revisions import report
+
+    migrate()
+    with _failing_with("Nothing was written"):
+        print(report(*write_revisions(message)))
+
+
+def rollback(label: str) -> None:
+    """Take the last applied migration of a slice back."""
+    from app.core.database.migrations import alembic_config, downgrade, last_migration
+
+    with _failing_with("Nothing was taken back"):
+        last, before = asyncio.run(_ask(lambda connection: last_migration(connection, label)))
+        downgrade(alembic_config(), before)
+    print(f"Took {last} back.")
+
+
+async def _ask[T](question: "Callable[[Connection], T]") -> T:
+    from app.core.config import Settings
+    from app.core.database.engine import script_engine
+
+    engine = script_engine(Settings.load())
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(question)
+    finally:
+        await engine.dispose()
+
+
+@contextmanager
+def _failing_with(sentence: str) -> Iterator[None]:
+    from alembic.util import CommandError
+
+    try:
+        yield
+    except CommandError as error:
+        sys.exit(f"{sentence}: {error} (see docs/troubleshooting.md).")

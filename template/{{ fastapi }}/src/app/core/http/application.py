@@ -1,0 +1,148 @@
+"""The application of core: settings, state, middleware, and the routes of core and of all slices."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, Depends, FastAPI, params
+from fastapi.routing import APIRoute, iter_route_contexts
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp
+
+from app.core.accounts import auth_routes, routes
+from app.core.accounts.identity import authenticated
+from app.core.accounts.roles import declared_roles
+from app.core.config import ABOUT, API_PREFIX, Environment, Settings
+from app.core.database.base import load_models
+from app.core.http import errors, health
+from app.core.http.docs import add_docs
+from app.core.http.headers import PROBES
+from app.core.http.middleware import RequestContext, cors
+from app.core.http.openapi import completed
+from app.core.http.routing import refusing_query, watch
+from app.core.http.state import State, state_of
+from app.core.observability import logs, telemetry
+from app.core.runtime import current
+from app.core.slices import SliceError, find_parts, find_slices, import_all
+
+log = structlog.get_logger()
+
+
+class Application(FastAPI):
+    """FastAPI, with core's middleware around that of the user and core's answers in the document."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        settings = state_of(self).settings
+        # First in the list is outermost: what a middleware of the user raises is answered and logged as well.
+        self.user_middleware[:0] = [Middleware(RequestContext, settings=settings), Middleware(cors, settings=settings)]
+        return super().build_middleware_stack()
+
+    def include_router(self, router: APIRouter, **options: Any) -> None:
+        watch(router.routes)
+        super().include_router(router, **options)
+
+    def openapi(self) -> dict[str, Any]:
+        if not self.openapi_schema:
+            self.openapi_schema = completed(super().openapi())
+        return self.openapi_schema
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application. ConfigError or SliceError, in one sentence, when it cannot be put together."""
+    settings = settings or Settings.load()
+    logs.configure(settings.log_level, json=settings.logs_json)
+    telemetry.start(settings)
+    traced = settings.otel_exporter_otlp_endpoint is not None
+    app = Application(
+        title=ABOUT.title,
+        description=ABOUT.description,
+        version=version(ABOUT.name),
+        lifespan=lifespan,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,  # clients are generated with these names
+        docs_url=None,  # it would load its files from another server
+        redoc_url=None,
+        openapi_url=None if settings.production else "/openapi.json",
+        telemetry={
+            "tracing": traced,
+            "metrics": traced,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+            "exclude": lambda scope: scope["path"].startswith(PROBES),
+        },
+    )
+    app.state.core = State.of(settings)
+    errors.install(app)
+    app.router.routes.extend(health.router.routes)  # what is included instead, FastAPI matches twice, and slower
+    if not settings.production:
+        add_docs(app)
+    include_routes(app)
+    return app
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Reach the database before the first request, give its connections back after the last."""
+    state = state_of(app)
+    settings = state.settings
+    log.info("start", environment=settings.environment, **current()._asdict())
+    if not settings.hosts:
+        log.warning("ALLOWED_HOSTS is empty: every request but the health probes is refused")
+    try:
+        await state.database.ping()
+    except Exception as error:
+        # Readiness says so until it is there; a process that exits would only be started again.
+        log.warning("database unavailable", reason=str(error).partition("\n")[0])
+    yield
+    await state.database.close()
+    log.info("stop")
+
+
+def include_routes(app: FastAPI) -> None:
+    """Add the routes of core and of every slice: `router` for callers with a token, `public` for everybody."""
+    load_models()
+    import_all("listeners")
+    declared_roles()
+    taken: dict[tuple[str, str], str] = {}
+    for name, router, dependencies in _routers():
+        _take(router, name, taken)
+        app.include_router(router, prefix=API_PREFIX, dependencies=dependencies)
+
+
+def _routers() -> Iterator[tuple[str, APIRouter, list[params.Depends]]]:
+    private = [Depends(authenticated)]
+    # Those of core come first: FastAPI tries the routers in turn, and most requests are for users.
+    yield "core", routes.router, private
+    yield "core", routes.public, []
+    yield "core", auth_routes.public, []
+    for part in find_parts():
+        if settings := part.attribute("settings", "Settings", type(Environment), required=True):
+            settings.load()
+    for found in find_slices():
+        router, public = found.routers(APIRouter)
+        if router:
+            yield found.name, router, private
+        if public:
+            yield found.name, public, []
+
+
+def _take(router: APIRouter, name: str, taken: dict[tuple[str, str], str]) -> None:
+    """SliceError when a route of `router` is another's already, or refuses what it reads itself.
+
+    FastAPI would only ever call the first of two routes.
+    """
+    for route in iter_route_contexts(router.routes):
+        if isinstance(route.original_route, APIRoute) and route.path is not None:
+            for method in route.methods or ():
+                if other := taken.get((method, route.path)):
+                    path = API_PREFIX + route.path
+                    raise SliceError(f"The slice '{name}' does not load: {method} {path} is a route of '{other}'")
+                taken[method, route.path] = name
+            if model := refusing_query(route.dependant):
+                raise SliceError(
+                    f"The slice '{name}' does not load: {API_PREFIX}{route.path} reads other query parameters beside "
+                    f"{model}, which refuses them: let {model} derive from QuerySchema instead of BaseSchema"
+                )

@@ -1,0 +1,103 @@
+"""Every exception becomes a problem document here, and nowhere else."""
+
+from email.message import Message
+from http import HTTPStatus
+
+import structlog
+from fastapi import FastAPI, Request, WebSocket
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
+from fastapi.params import Form
+from fastapi.utils import is_body_allowed_for_status_code
+from sqlalchemy.exc import DBAPIError, InterfaceError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.status import WS_1008_POLICY_VIOLATION, WS_1011_INTERNAL_ERROR
+from starlette.websockets import WebSocketState
+
+from app.core.database.sessions import DatabaseUnavailableError
+from app.core.database.sqlstate import is_temporary
+from app.core.http.middleware import ProblemResponse, route_path
+from app.core.problems import (
+    ProblemError,
+    Unavailable,
+    Unprocessable,
+    UnsupportedMediaType,
+    problem_for,
+)
+
+log = structlog.get_logger()
+
+STATUSES = range(100, 600)
+"""Those that RFC 9110 allows, section 15."""
+
+MAX_REASON_BYTES = 123
+"""RFC 6455, section 5.5: a control frame holds 125 bytes, of which the code takes two."""
+
+
+def install(app: FastAPI) -> None:
+    """Make `app` answer every error with a problem document."""
+
+    @app.exception_handler(ProblemError)
+    async def problem(request: Request | WebSocket, error: ProblemError) -> Response | None:
+        return await _answer(request, error)
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request | WebSocket, error: HTTPException) -> Response | None:
+        headers = dict(error.headers or {})
+        if error.status_code not in STATUSES:
+            raise ValueError(f"HTTPException({error.status_code}): no such status of HTTP") from error
+        if not is_body_allowed_for_status_code(error.status_code):
+            return Response(status_code=error.status_code, headers=headers)
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and isinstance(request, Request):
+            headers["Allow"] = _allowed(request)
+        return await _answer(request, problem_for(error.status_code, error.detail, headers))
+
+    @app.exception_handler(WebSocketRequestValidationError)
+    async def unusable(socket: WebSocket, error: WebSocketRequestValidationError) -> Response | None:
+        return await _answer(socket, Unprocessable.from_pydantic(error.errors()))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> ProblemResponse:
+        if error.body is not None and not _readable(request):
+            return ProblemResponse(UnsupportedMediaType(), request.url.path)
+        return ProblemResponse(Unprocessable.from_pydantic(error.errors()), request.url.path)
+
+    @app.exception_handler(DBAPIError)
+    @app.exception_handler(DatabaseUnavailableError)
+    async def unavailable(request: Request | WebSocket, error: Exception) -> Response | None:
+        if isinstance(error, DBAPIError) and not _temporary(error):
+            raise error
+        log.warning("database unavailable", error=type(error).__name__, reason=str(error).partition("\n")[0])
+        return await _answer(request, Unavailable())
+
+
+async def _answer(connection: Request | WebSocket, error: ProblemError) -> Response | None:
+    """Return the problem as a response; close a WebSocket that was accepted, with the detail as the reason."""
+    if isinstance(connection, WebSocket) and connection.application_state is WebSocketState.CONNECTED:
+        code = WS_1008_POLICY_VIOLATION if error.status < HTTPStatus.INTERNAL_SERVER_ERROR else WS_1011_INTERNAL_ERROR
+        await connection.close(code, error.detail.encode()[:MAX_REASON_BYTES].decode(errors="ignore"))
+        return None
+    return ProblemResponse(error, connection.url.path)
+
+
+def _allowed(request: Request) -> str:
+    """The methods of every route with this path; Starlette names those of the first."""
+    operations = request.app.openapi()["paths"].get(route_path(request.scope), {"get": None})
+    return ", ".join(sorted(method.upper() for method in operations))
+
+
+def _readable(request: Request) -> bool:
+    """Whether the route reads the kind of body that was sent."""
+    message = Message()
+    message["content-type"] = request.headers.get("content-type", "")
+    sent = message.get_content_type()
+    body = getattr(request.scope.get("route"), "body_field", None)
+    if body is not None and isinstance(body.field_info, Form):
+        return sent in {"application/x-www-form-urlencoded", "multipart/form-data"}
+    return sent == "application/json" or (sent.startswith("application/") and sent.endswith("+json"))
+
+
+def _temporary(error: DBAPIError) -> bool:
+    """Whether the same request may succeed later: the database is gone, overloaded, or took too long."""
+    state = getattr(error.orig, "sqlstate", None)
+    return error.connection_invalidated or isinstance(error, InterfaceError) or is_temporary(state)

@@ -1,0 +1,190 @@
+"""What surrounds every request and WebSocket: id, log line, security headers, limits, the answer to defects."""
+
+import time
+from collections.abc import Awaitable
+from http import HTTPStatus
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import RequestBodyLimitResponder
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.status import WS_1011_INTERNAL_ERROR
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
+
+from app.core.config import Settings
+from app.core.http.headers import (
+    CORS_EXPOSED_HEADERS,
+    CORS_HEADERS,
+    CORS_MAX_AGE_SECONDS,
+    CORS_METHODS,
+    CORS_REFUSAL,
+    PROBES,
+    RequestCheck,
+    SecurityHeaders,
+    identify,
+)
+from app.core.observability.logs import RequestLog
+from app.core.observability.telemetry import report_failure
+from app.core.problems import MEDIA_TYPE, ContentTooLarge, Forbidden, ProblemError, ServerError, document, problem_for
+
+
+class ProblemResponse(JSONResponse):
+    """A problem document as a response."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(self, error: ProblemError, path: str) -> None:
+        super().__init__(document(error, path), int(error.status), error.headers)
+
+
+def route_path(scope: Scope) -> str | None:
+    """The path template of the route that was matched, such as `/api/v1/users/{user_id}`; None without a match."""
+    # What FastAPI keeps of an included router knows the prefixes around the route; the route itself does not.
+    included = scope.get("fastapi", {}).get("effective_route_context")
+    route = getattr(included, "starlette_route", None) or included or scope.get("route")  # the first: of a WebSocket
+    path: str | None = getattr(route, "path", None)
+    return path
+
+
+SWITCHING_PROTOCOLS, FORBIDDEN = 101, 403
+EVENTS = b"text/event-stream"
+STREAM = "app.stream"
+"""Key in the scope of a request that is answered with a stream of events, which ends when the service stops."""
+
+
+class BodyLimit(RequestBodyLimitResponder):
+    """Starlette's limit of a body, which `max_body_size` of a route replaces. A larger body is a problem document."""
+
+    def __init__(self, app: ASGIApp, max_body_size: int) -> None:
+        super().__init__(self._refusing, max_body_size)
+        self._limited = app
+        self._exceeded = False
+
+    async def _refusing(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._limited(scope, receive, send)
+        except Exception as error:
+            # Starlette would answer in plain text, and not know the error in the group that a middleware makes of it.
+            if self._exceeded:
+                raise ContentTooLarge from error
+            raise
+
+    async def receive_with_limit(self) -> Message:
+        try:
+            return await super().receive_with_limit()
+        except HTTPException:
+            self._exceeded = True
+            raise
+
+    async def send_with_limit(self, message: Message) -> None:
+        # Starlette would replace the response to a body that nobody read.
+        await self.send(message)
+
+
+class RequestContext:
+    """The outermost middleware. Pure ASGI: no task, no queue and no copy of the context a request."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app = app
+        self.settings = settings
+        self.log = RequestLog(PROBES)
+        self.check = RequestCheck(settings, bodies=False)
+        self.headers = SecurityHeaders(settings, lambda name, value: (name.lower().encode(), value.encode()))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"}:
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        path: str = scope["path"]
+        identity = identify(headers.get("x-request-id"), headers.get("traceparent"))
+        own_headers = [*self.headers.of(path), (b"x-request-id", identity.encode())]
+        started = time.perf_counter()
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if "status" in message:  # the start of a response, also of one that refuses a WebSocket
+                status = message["status"]
+                present = {name for name, _ in message["headers"]}
+                if any(value.startswith(EVENTS) for _, value in message["headers"]):
+                    scope[STREAM] = True
+                message["headers"] = [
+                    *message["headers"],
+                    *(header for header in own_headers if header[0] not in present),
+                ]
+            elif message["type"] == "websocket.accept":
+                status = SWITCHING_PROTOCOLS
+            elif message["type"] == "websocket.close":
+                status = status or FORBIDDEN  # what the server answers to a WebSocket that was not accepted
+            await send(message)
+
+        try:
+            if refusal := self.check.refusal(path, headers.get("host", ""), headers.get("content-length", "0")):
+                response = cors(ProblemResponse(refusal, path), self.settings)
+                await response(scope, receive, send_with_headers)
+            else:
+                limits = "content-length" in headers or "transfer-encoding" in headers
+                app = BodyLimit(self.app, self.settings.max_body_bytes) if limits else self.app
+                await app(scope, receive, send_with_headers)
+        except WebSocketDisconnect:
+            pass  # The client left while the route waited for it.
+        except Exception as raised:
+            error = _problem_of(raised)
+            if not isinstance(error, ProblemError):
+                report_failure(error)
+            if status == SWITCHING_PROTOCOLS:
+                await send({"type": "websocket.close", "code": WS_1011_INTERNAL_ERROR})
+            elif status:
+                raise  # The response is under way: only a broken connection can still say that it is not whole.
+            else:
+                await cors(await _answer(scope, error), self.settings)(scope, receive, send_with_headers)
+        finally:
+            self.log.end(scope.get("method", "WEBSOCKET"), path, route_path(scope), status, started)
+
+
+def _problem_of(error: Exception) -> Exception:
+    """Return the problem for an HTTPException that a middleware of the user raised, and any other error as it is."""
+    if isinstance(error, HTTPException) and error.status_code >= HTTPStatus.BAD_REQUEST:
+        return problem_for(error.status_code, error.detail, error.headers)
+    return error
+
+
+async def _answer(scope: Scope, error: Exception) -> Response:
+    """Return the problem of `error`; for a defect, the answer of the user's handler for Exception if there is one."""
+    if isinstance(error, ProblemError):
+        return ProblemResponse(error, scope["path"])
+    handler = scope["app"].exception_handlers.get(Exception)
+    if handler is None or scope["type"] != "http":
+        return ProblemResponse(ServerError(), scope["path"])
+    response: Response | Awaitable[Response] = handler(Request(scope), error)
+    return await response if isinstance(response, Awaitable) else response
+
+
+class ProblemCORSMiddleware(CORSMiddleware):
+    """Starlette's CORS, but a preflight that is refused is a problem document like every other error."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        response = super().preflight_response(request_headers)
+        if response.status_code < 400:
+            return response
+        refused = ProblemResponse(Forbidden(CORS_REFUSAL), "*")
+        refused.headers["Vary"] = response.headers["Vary"]
+        return refused
+
+
+def cors(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """`app` for browser applications of ALLOWED_ORIGINS. No cookies: they send a token themselves."""
+    if not settings.allowed_origins:
+        return app
+    return ProblemCORSMiddleware(
+        app,
+        allow_origins=settings.allowed_origins,
+        allow_methods=CORS_METHODS,
+        allow_headers=CORS_HEADERS,
+        expose_headers=CORS_EXPOSED_HEADERS,
+        max_age=CORS_MAX_AGE_SECONDS,
+    )

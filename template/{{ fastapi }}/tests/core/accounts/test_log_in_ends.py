@@ -1,0 +1,102 @@
+"""When a log-in ends."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.accounts.models import RefreshToken
+from app.core.accounts.repository import UserRepository
+from app.core.accounts.service import UserService
+from app.core.accounts.sessions import AuthService
+from app.core.config import Settings
+from app.core.database.sessions import WriteSession
+from app.core.http.state import State, state_of
+from app.core.security.tokens import LocalTokens
+from app.core.testing import PASSWORD, Rows, UserFactory, assert_problem
+
+
+async def test_a_log_in_ends_however_often_it_is_refreshed(
+    async_client: httpx2.AsyncClient, db_session: AsyncSession, user_factory: UserFactory
+) -> None:
+    await user_factory(email="ada@example.com")
+    form = {"username": "ada@example.com", "password": PASSWORD}
+    tokens = (await async_client.post("/api/v1/auth/token", data=form)).json()
+    for _ in range(2):
+        body = {"refresh_token": tokens["refresh_token"]}
+        tokens = (await async_client.post("/api/v1/auth/refresh", json=body)).json()
+    ends = (await db_session.scalars(select(RefreshToken.expires_at))).all()
+    assert len(ends) == 3
+    assert len(set(ends)) == 1
+
+
+async def test_with_a_user_its_log_ins_end(
+    async_client: httpx2.AsyncClient, db_session: AsyncSession, user_factory: UserFactory
+) -> None:
+    user = await user_factory(email="ada@example.com")
+    form = {"username": "ada@example.com", "password": PASSWORD}
+    tokens = (await async_client.post("/api/v1/auth/token", data=form)).json()
+    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    assert (await async_client.get("/api/v1/users/me", headers=headers)).status_code == 200
+    await db_session.delete(user)
+    await db_session.commit()
+    assert_problem(await async_client.get("/api/v1/users/me", headers=headers), 401)
+    assert_problem(
+        await async_client.post("/api/v1/auth/refresh", json={"refresh_token": tokens["refresh_token"]}), 401
+    )
+
+
+@pytest.mark.parametrize("change", ["is_active = false", "password = 'another'"])
+async def test_account_that_changes_during_the_log_in_gets_no_token(
+    db_session: WriteSession, user_factory: UserFactory, settings: Settings, rows: Rows, change: str
+) -> None:
+    user_id = (await user_factory()).id
+    user = await UserRepository(db_session).get_with_roles(user_id)
+    await rows(f"UPDATE users SET {change} RETURNING id")
+    assert user
+    assert await AuthService(db_session, LocalTokens(settings), 30).log_in(user) is None
+
+
+async def use_again(client: httpx2.AsyncClient, _state: State, used: str) -> None:
+    assert_problem(await client.post("/api/v1/auth/refresh", json={"refresh_token": used}), 401)
+
+
+async def deactivate(_client: httpx2.AsyncClient, state: State, _used: str) -> None:
+    async with state.database.sessions.begin() as session:
+        service = UserService(session)
+        user = await service.users.get_by_email("ada@example.com")
+        assert user
+        await service.deactivate(user)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", [use_again, deactivate])
+async def test_end_of_sessions_includes_a_concurrent_refresh(
+    committing_app: FastAPI, end: Callable[[httpx2.AsyncClient, State, str], Coroutine[None, None, None]]
+) -> None:
+    state = state_of(committing_app)
+    transport = httpx2.ASGITransport(committing_app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client, asyncio.timeout(30):
+
+        async def refresh(token: str) -> httpx2.Response:
+            return await client.post("/api/v1/auth/refresh", json={"refresh_token": token})
+
+        await client.post("/api/v1/users", json={"name": "Ada", "email": "ada@example.com", "password": PASSWORD})
+        form = {"username": "ada@example.com", "password": PASSWORD}
+        first = (await client.post("/api/v1/auth/token", data=form)).json()
+        second = (await refresh(first["refresh_token"])).json()
+        async with state.database.sessions.begin() as session:
+            third = await AuthService(session, LocalTokens(state.settings), 30).refresh(second["refresh_token"])
+            await session.flush()
+            ending = asyncio.create_task(end(client, state, first["refresh_token"]))
+            waiting = text("SELECT count(*) FROM pg_locks, pg_sleep(0.01) WHERE NOT granted")
+            while not await session.scalar(waiting):
+                pass
+        assert third
+        await ending
+        async with state.database.sessions.begin() as session:
+            assert (await session.scalars(select(RefreshToken.id))).all() == []

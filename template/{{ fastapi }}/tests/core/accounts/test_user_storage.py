@@ -1,0 +1,57 @@
+"""Users in the database, from the inside."""
+
+from contextlib import aclosing
+
+import httpx2
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.accounts.models import User
+from app.core.accounts.repository import UserRepository
+from app.core.database.repository import Repository
+from app.core.database.sessions import WriteSession
+from app.core.testing import PASSWORD, UserFactory
+
+
+def test_it_is_a_repository(db_session: WriteSession) -> None:
+    repository: Repository[User] = UserRepository(db_session)
+    assert isinstance(repository, Repository)
+    assert not isinstance(object(), Repository)
+
+
+async def test_get_create_update_delete(db_session: WriteSession) -> None:
+    users = UserRepository(db_session)
+    created = await users.create({"name": "Ada", "email": "ada@example.com"})
+    assert await users.get(created.id) is created
+    await users.update(created, {"name": "Countess"})
+    await db_session.refresh(created)
+    assert created.name == "Countess"
+    assert await users.delete(created.id) is True
+    assert await users.delete(created.id) is False
+    db_session.expire_all()
+    assert await users.get(created.id) is None
+
+
+async def test_stream_reads_as_it_goes(db_session: AsyncSession, user_factory: UserFactory) -> None:
+    for number in range(3):
+        await user_factory(name=f"User {number}")
+    async with aclosing(UserRepository(db_session).stream()) as users:
+        assert (await anext(users)).name == "User 0"
+        cursors = text("SELECT count(*) FROM pg_cursors WHERE statement LIKE 'SELECT users.%'")
+        assert await db_session.scalar(cursors) == 1
+        assert [user.name async for user in users] == ["User 1", "User 2"]
+
+
+async def test_an_object_outlives_its_commit(db_session: AsyncSession, user_factory: UserFactory) -> None:
+    user = await user_factory(name="Ada")
+    await db_session.close()
+    assert user.name == "Ada"  # a DetachedInstanceError, were objects expired by the commit
+
+
+async def test_password_is_stored_as_argon2id(async_client: httpx2.AsyncClient, db_session: AsyncSession) -> None:
+    ada = {"name": "Ada", "email": "ada@example.com", "password": PASSWORD}
+    assert (await async_client.post("/api/v1/users", json=ada)).status_code == 201
+    stored = await db_session.scalar(select(User.password))
+    assert stored
+    assert stored.startswith("$argon2id$")
+    assert PASSWORD not in stored

@@ -1,0 +1,53 @@
+"""`on_commit`, in transactions of the test's own."""
+
+import pytest
+
+from app.core.database.on_commit import on_commit
+from app.core.database.sessions import WriteSession
+
+
+@pytest.fixture
+def called() -> list[str]:
+    """The names of the functions that were called."""
+    return []
+
+
+async def test_functions_are_called_once_after_the_commit(db_session: WriteSession, called: list[str]) -> None:
+    async with db_session.begin():
+        on_commit(db_session, lambda: called.append("first"))
+        on_commit(db_session, lambda: called.append("second"))
+        assert called == []
+    assert called == ["first", "second"]
+    async with db_session.begin():
+        pass
+    assert called == ["first", "second"]
+
+
+async def test_functions_are_forgotten_after_a_rollback(db_session: WriteSession, called: list[str]) -> None:
+    async with db_session.begin() as transaction:
+        on_commit(db_session, lambda: called.append("never"))
+        await transaction.rollback()
+    async with db_session.begin():
+        on_commit(db_session, lambda: called.append("later"))
+    assert called == ["later"]
+
+
+async def test_functions_of_a_closed_session_are_forgotten(db_session: WriteSession, called: list[str]) -> None:
+    await db_session.begin()
+    on_commit(db_session, lambda: called.append("never"))
+    await db_session.close()
+    async with db_session.begin():
+        pass
+    assert called == []
+
+
+async def test_functions_of_a_savepoint_wait_for_the_transaction(db_session: WriteSession, called: list[str]) -> None:
+    async with db_session.begin():
+        async with db_session.begin_nested(), db_session.begin_nested():
+            on_commit(db_session, lambda: called.append("kept"))
+        async with db_session.begin_nested() as savepoint:
+            async with db_session.begin_nested():
+                on_commit(db_session, lambda: called.append("never"))
+            await savepoint.rollback()
+        assert called == []
+    assert called == ["kept"]

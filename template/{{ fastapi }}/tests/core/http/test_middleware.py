@@ -1,0 +1,82 @@
+"""The middleware and handlers of the user stand inside core's."""
+
+from collections.abc import Awaitable, Callable
+
+import httpx2
+import pytest
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import PlainTextResponse
+
+from app.core.config import Settings
+from app.core.observability import telemetry
+from app.core.problems import Forbidden
+from app.core.testing import assert_problem
+from app.main import create_app
+
+ORIGIN = "https://front.example"
+
+Next = Callable[[Request], Awaitable[Response]]
+
+
+@pytest.fixture
+def planted(settings: Settings) -> FastAPI:
+    """An application with a middleware that raises on request, and adds a header otherwise."""
+    planted = create_app(settings.model_copy(update={"allowed_origins": (ORIGIN,)}))
+
+    @planted.middleware("http")
+    async def surround(request: Request, call_next: Next) -> Response:
+        if request.headers.get("x-fail") == "defect":
+            raise RuntimeError("secret of the server")
+        if request.headers.get("x-fail") == "problem":
+            raise Forbidden("Not from here.")
+        response = await call_next(request)
+        response.headers["X-Planted"] = "7"
+        return response
+
+    return planted
+
+
+async def get(app: FastAPI, path: str, **headers: str) -> httpx2.Response:
+    transport = httpx2.ASGITransport(app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test", headers={"Origin": ORIGIN}) as client:
+        return await client.get(path, headers=headers)
+
+
+async def test_middleware_of_the_user_adds_a_header(planted: FastAPI) -> None:
+    response = await get(planted, "/health/live")
+    assert response.headers["x-planted"] == "7"
+    assert response.headers["x-frame-options"] == "DENY"
+
+
+@pytest.mark.parametrize(("fails", "status"), [("defect", 500), ("problem", 403)])
+async def test_error_of_a_middleware_is_a_problem_with_all_headers(
+    planted: FastAPI, monkeypatch: pytest.MonkeyPatch, fails: str, status: int
+) -> None:
+    reported: list[BaseException] = []
+    monkeypatch.setattr(telemetry, "report", reported.append)
+    response = await get(planted, "/health/live", **{"X-Fail": fails, "X-Request-ID": "trace-0123456789"})
+    assert "secret" not in assert_problem(response, status)["detail"]
+    assert response.headers["x-request-id"] == "trace-0123456789"
+    assert response.headers["x-frame-options"] == "DENY"
+    assert response.headers["access-control-allow-origin"] == ORIGIN
+    assert [type(error) for error in reported] == ([RuntimeError] if fails == "defect" else [])
+
+
+@pytest.mark.parametrize("asynchronous", [True, False])
+async def test_handler_of_the_user_answers_defects(
+    planted: FastAPI, monkeypatch: pytest.MonkeyPatch, *, asynchronous: bool
+) -> None:
+    reported: list[BaseException] = []
+    monkeypatch.setattr(telemetry, "report", reported.append)
+
+    def answer(request: Request, error: Exception) -> Response:
+        return PlainTextResponse(f"{type(error).__name__} at {request.url.path}", 500)
+
+    async def answer_later(request: Request, error: Exception) -> Response:
+        return answer(request, error)
+
+    planted.add_exception_handler(Exception, answer_later if asynchronous else answer)
+    response = await get(planted, "/health/live", **{"X-Fail": "defect"})
+    assert (response.status_code, response.text) == (500, "RuntimeError at /health/live")
+    assert response.headers["x-frame-options"] == "DENY"
+    assert len(reported) == 1

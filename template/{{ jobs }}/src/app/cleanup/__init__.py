@@ -1,1 +1,0 @@
-"""What the service throws away by itself."""

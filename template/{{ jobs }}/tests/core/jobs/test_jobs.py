@@ -1,0 +1,508 @@
+"""The queue and its workers, with tasks of the tests' own."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from types import ModuleType
+from typing import Any
+
+import httpx2
+import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+from procrastinate.jobs import Job
+from procrastinate.manager import JobManager
+from procrastinate.psycopg_connector import PsycopgConnector
+
+from app.core.cli.main import main
+from app.core.jobs import BACKOFF, PermanentError, commands, queue
+from app.core.jobs.deferring import ORIGIN, written
+from app.core.jobs.jobs import MAX_ATTEMPTS
+from app.core.jobs.settings import Settings
+from app.core.jobs.worker import work
+from app.core.slices import import_all
+from tests.core.jobs.conftest import DoAllJobs, Enqueue, Sql
+from tests.core.jobs.engine import NIGHTLY
+from tests.core.observability.collector import PARENT, TRACE, collecting, values
+
+TOKENS = "accounts.delete_expired_tokens"
+ADA = {"name": "Ada Lovelace", "email": "ada@example.com", "password": "engine no. 1"}
+
+done: list[str] = []
+
+import_all("jobs")
+
+
+@queue.task(name="tests.note")
+async def note(text: str) -> None:
+    """A task that succeeds."""
+    done.append(text)
+
+
+@queue.task(name="tests.note_in_a_thread")
+def note_in_a_thread(text: str) -> None:
+    """A task that blocks, which a worker therefore does in a thread."""
+    done.append(text)
+
+
+@queue.task(name="tests.fail", retry=1)
+async def fail() -> None:
+    """A task that never succeeds."""
+    done.append("tried")
+    raise ConnectionError("nobody answers")
+
+
+@queue.task(name="tests.fail_while_another_waits", retry=1, queueing_lock="only-one")
+async def fail_while_another_waits() -> None:
+    """A task that fails when another of its kind has been enqueued."""
+    await note.configure(queueing_lock="only-one").defer_async(text="the other")
+    raise ConnectionError("nobody answers")
+
+
+@queue.task(name="tests.meet")
+def meet() -> None:
+    """A task that blocks until so many run at the same time."""
+    gate.wait(10)
+    done.append("met")
+
+
+gate = threading.Barrier(40)
+
+
+@queue.task(name="tests.fail_for_good", retry=BACKOFF)
+async def fail_for_good() -> None:
+    """A task that knows that it would never succeed."""
+    raise PermanentError("nobody there")
+
+
+@queue.task(name="tests.wait_for_ever")
+async def wait_for_ever() -> None:
+    """A task that ends when it is told to."""
+    done.append("begun")
+    try:
+        await asyncio.Event().wait()
+    finally:
+        done.append("stopped")
+
+
+def command(arguments: list[str]) -> None:
+    """Run `python -m app jobs …`; not by `main`, which handles signals and so runs in the main thread only."""
+    parser = ArgumentParser()
+    commands.add(parser.add_subparsers())
+    options = parser.parse_args(["jobs", *arguments])
+    options.run(options)
+
+
+@pytest.fixture(autouse=True)
+def _forget_what_was_done() -> None:
+    done.clear()
+
+
+async def test_a_request_that_is_rolled_back_enqueues_nothing(
+    committing_async_client: httpx2.AsyncClient,
+    on_registration: Callable[..., None],
+    sql: Sql,
+    waiting: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: Any, **__: Any) -> str:
+        assert sql("SELECT count(*) FROM users") == [{"count": 0}], "nothing is committed yet"
+        raise RuntimeError("after the user was stored")
+
+    on_registration(note, text="registered")
+    monkeypatch.setattr("app.core.accounts.routes.reverse", broken)
+    assert (await committing_async_client.post("/api/v1/users", json=ADA)).status_code == 500
+    assert waiting() == []
+    monkeypatch.undo()
+    assert (await committing_async_client.post("/api/v1/users", json=ADA)).status_code == 201
+    assert waiting() == ["tests.note"]
+    assert (await committing_async_client.post("/api/v1/users", json=ADA)).status_code == 409
+    assert waiting() == ["tests.note"]
+
+
+async def test_the_log_of_a_job_has_the_id_of_the_request(
+    committing_async_client: httpx2.AsyncClient, on_registration: Callable[..., None], sql: Sql, do_all_jobs: DoAllJobs
+) -> None:
+    on_registration(note, text="registered")
+    await committing_async_client.post("/api/v1/users", json=ADA, headers={"X-Request-ID": "the-request-17"})
+    [job] = [line for line in await do_all_jobs() if line["task"] == "tests.note"]
+    assert (job["event"], job["done"], job["attempt"]) == ("job", True, 1)
+    assert job["request_id"] == "the-request-17"
+
+
+def test_a_job_knows_the_span_that_enqueued_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk", ModuleType("opentelemetry.sdk"))  # as where traces are on
+    span = SpanContext(int(TRACE, 16), int(PARENT, 16), is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    with use_span(NonRecordingSpan(span)):
+        [job] = json.loads(written(note, {"text": "traced"}))
+    assert job["args"]["text"] == "traced"
+    assert job["args"][ORIGIN]["traceparent"] == f"00-{TRACE}-{PARENT}-01"
+
+
+async def test_jobs_are_done_in_their_order(enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs) -> None:
+    await enqueue((note, {"text": "one"}), (note.configure(priority=5), {"text": "urgent"}), (note, {"text": "two"}))
+    await do_all_jobs(concurrency=1)
+    assert done == ["urgent", "one", "two"]
+
+
+async def test_a_task_that_blocks_is_done_in_a_thread(enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs) -> None:
+    await enqueue((note_in_a_thread, {"text": "blocked"}))
+    await do_all_jobs()
+    assert done == ["blocked"]
+
+
+async def test_a_job_for_later_waits(
+    enqueue: Enqueue, waiting: Callable[[], list[str]], do_all_jobs: DoAllJobs
+) -> None:
+    await enqueue((note.configure(schedule_in={"hours": 1}), {"text": "later"}))
+    await do_all_jobs()
+    assert waiting() == ["tests.note"]
+    assert done == []
+
+
+async def test_a_unique_job_waits_only_once(
+    enqueue: Enqueue, waiting: Callable[[], list[str]], do_all_jobs: DoAllJobs
+) -> None:
+    unique = note.configure(queueing_lock="only-one")
+    await enqueue((unique, {"text": "first"}))
+    with pytest.raises(AlreadyEnqueued, match=r"^only-one is enqueued already"):
+        await enqueue((note, {"text": "rolled back with the other"}), (unique, {"text": "second"}))
+    assert waiting() == ["tests.note"]
+    await do_all_jobs()
+    await enqueue((unique, {"text": "third"}))
+    await do_all_jobs()
+    assert done == ["first", "third"]
+
+
+async def test_a_job_that_fails_is_tried_again_and_then_given_up(
+    enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs
+) -> None:
+    [identity] = await enqueue((fail, {}))
+    lines = [line for line in await do_all_jobs() if line["task"] == "tests.fail"]
+    assert [line["attempt"] for line in lines if line["event"] == "job failed"] == [1, 2]
+    assert lines[0]["error"] == "ConnectionError: nobody answers"
+    assert done == ["tried", "tried"]
+    assert sql("SELECT status::text FROM procrastinate_jobs WHERE id = %s", identity) == [{"status": "failed"}]
+
+
+async def test_a_job_that_would_fail_again_is_given_up_at_once(
+    enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs
+) -> None:
+    [identity] = await enqueue((fail_for_good, {}))
+    await do_all_jobs()
+    assert sql("SELECT status::text FROM procrastinate_jobs WHERE id = %s", identity) == [{"status": "failed"}]
+
+
+async def test_a_job_that_fails_while_another_waits_in_its_place_is_given_up(
+    enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs
+) -> None:
+    [identity] = await enqueue((fail_while_another_waits, {}))
+    lines = await do_all_jobs(concurrency=1)  # so that the other waits until this one has failed
+    assert sql("SELECT status::text FROM procrastinate_jobs WHERE id = %s", identity) == [{"status": "failed"}]
+    assert [line["job_id"] for line in lines if line["event"] == "job superseded"] == [identity]
+    assert done == ["the other"]
+
+
+async def test_a_stalled_job_whose_place_is_taken_holds_up_no_other(
+    enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs
+) -> None:
+    unique = note.configure(queueing_lock="only-one", lock="one-at-a-time")
+    stalled = await enqueue((unique, {"text": "stalled"}), (note, {"text": "stalled too"}))
+    sql("UPDATE procrastinate_jobs SET status = 'doing'")
+    waiting = await enqueue((unique, {"text": "waiting"}), (queue.tasks["jobs.retry_stalled"], {"timestamp": 0}))
+    lines = await do_all_jobs()
+    assert [line["job_id"] for line in lines if line["event"] == "job superseded"] == stalled[:1]
+    states = sql("SELECT status::text FROM procrastinate_jobs WHERE id = ANY(%s) ORDER BY id", stalled + waiting)
+    assert [state["status"] for state in states] == ["failed", "succeeded", "succeeded", "succeeded"]
+    assert sorted(done) == ["stalled too", "waiting"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("attempts", "status"), [(0, "succeeded"), (MAX_ATTEMPTS, "failed")])
+async def test_a_job_of_a_worker_that_is_no_more_is_rescued(
+    enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs, attempts: int, status: str
+) -> None:
+    [identity] = await enqueue((note, {"text": "begun"}))
+    sql("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 minute')")
+    sql(
+        "UPDATE procrastinate_jobs SET status = 'doing', attempts = %s,"
+        " worker_id = (SELECT id FROM procrastinate_workers) WHERE id = %s",
+        attempts,
+        identity,
+    )
+    await enqueue((queue.tasks["jobs.retry_stalled"], {"timestamp": 0}))
+    await do_all_jobs()
+    assert sql("SELECT status::text FROM procrastinate_jobs WHERE id = %s", identity) == [{"status": status}]
+
+
+async def test_a_job_that_was_rescued_meanwhile_is_left_to_who_has_it(
+    enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [identity] = await enqueue((note, {"text": "begun"}))
+    sql("UPDATE procrastinate_jobs SET status = 'doing' WHERE id = %s", identity)
+    stalled = JobManager.get_stalled_jobs
+
+    async def get_stalled_jobs(manager: JobManager) -> Iterable[Job]:
+        found = await stalled(manager)
+        [worker] = sql("INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id")
+        sql("UPDATE procrastinate_jobs SET worker_id = %s WHERE id = %s", worker["id"], identity)
+        return found
+
+    monkeypatch.setattr(JobManager, "get_stalled_jobs", get_stalled_jobs)
+    await enqueue((queue.tasks["jobs.retry_stalled"], {"timestamp": 0}))
+    lines = await do_all_jobs()
+    assert {(line["task"], line["done"]) for line in lines if line["event"] == "job"} == {("jobs.retry_stalled", True)}
+    assert sql("SELECT status::text FROM procrastinate_jobs WHERE id = %s", identity) == [{"status": "doing"}]
+
+
+@pytest.mark.parametrize("method", ["retry_job", "finish_job"])
+async def test_of_two_rescues_at_once_the_slower_goes_on(
+    enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    [identity] = await enqueue((note, {"text": "begun"}))
+    attempts = MAX_ATTEMPTS if method == "finish_job" else 0
+    sql("UPDATE procrastinate_jobs SET status = 'doing', attempts = %s WHERE id = %s", attempts, identity)
+    rescued = getattr(JobManager, method)
+
+    async def rescued_already(manager: JobManager, job: Job, *arguments: Any, **options: Any) -> None:
+        if job.id == identity:
+            sql("UPDATE procrastinate_jobs SET status = 'succeeded' WHERE id = %s", identity)
+        await rescued(manager, job, *arguments, **options)
+
+    monkeypatch.setattr(JobManager, method, rescued_already)
+    await enqueue((queue.tasks["jobs.retry_stalled"], {"timestamp": 0}))
+    lines = await do_all_jobs()
+    assert {(line["task"], line["done"]) for line in lines if line["event"] == "job"} == {("jobs.retry_stalled", True)}
+    assert not [line for line in lines if line["event"] == "job rescued"]
+
+
+async def test_old_jobs_are_forgotten(enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs) -> None:
+    identities = await enqueue((note, {"text": "old"}), (fail, {}), (note, {"text": "new"}))
+    await do_all_jobs()
+    sql("UPDATE procrastinate_events SET at = at - interval '15 days' WHERE job_id = ANY(%s)", identities[:2])
+    await enqueue((queue.tasks["jobs.delete_old"], {"timestamp": 0}))
+    await do_all_jobs()
+    left = [row["id"] for row in sql("SELECT id FROM procrastinate_jobs WHERE task_name LIKE 'tests.%%'")]
+    assert left == identities[2:]
+
+
+async def test_as_many_run_at_a_time_as_the_setting_says_in_threads_too(
+    enqueue: Enqueue, do_all_jobs: DoAllJobs
+) -> None:
+    await enqueue(*[(meet, {})] * gate.parties)
+    await do_all_jobs(concurrency=gate.parties)
+    assert done == ["met"] * gate.parties
+
+
+async def test_expired_refresh_tokens_are_deleted(enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs) -> None:
+    sql("INSERT INTO users (name, email, password) VALUES ('Ada', 'ada@example.com', 'none')")
+    sql(
+        "INSERT INTO refresh_tokens (user_id, family, digest, expires_at)"
+        " SELECT id, gen_random_uuid(), repeat(days::text, 64), now() + make_interval(days => days - 5)"
+        " FROM users, unnest(ARRAY[1, 9]) AS days"
+    )
+    await enqueue((queue.tasks[TOKENS], {"timestamp": 0}))
+    await do_all_jobs()
+    assert sql("SELECT left(digest, 1) AS day FROM refresh_tokens") == [{"day": "9"}]
+
+
+def test_periodic_jobs_of_core_are_due_at_their_time() -> None:
+    periodic = queue.periodic_registry.periodic_tasks.values()
+    due = {task.task.name: task.croniter.get_next(ret_type=float, start_time=0) for task in periodic}
+    assert due.items() >= ({"jobs.retry_stalled": 60, "jobs.delete_old": 13_380} | NIGHTLY).items()
+
+
+async def test_the_operator_cancels_and_retries(
+    enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cancelled, failed = await enqueue((note.configure(schedule_in={"hours": 1}), {"text": "never"}), (fail, {}))
+    await do_all_jobs()
+    capsys.readouterr()
+    await asyncio.to_thread(command, ["list"])
+    listed = [line.split("\t")[:3] for line in capsys.readouterr().out.splitlines()]
+    assert listed == [[str(cancelled), "todo", "tests.note"], [str(failed), "failed", "tests.fail"]]
+    await asyncio.to_thread(command, ["cancel", str(cancelled)])
+    await asyncio.to_thread(command, ["retry", str(failed)])
+    await asyncio.to_thread(command, ["list"])
+    listed = [line.split("\t")[:3] for line in capsys.readouterr().out.splitlines()]
+    assert listed == [[str(failed), "todo", "tests.fail"]]
+
+
+async def test_what_is_not_shown_is_not_fetched(
+    enqueue: Enqueue,
+    sql: Sql,
+    do_all_jobs: DoAllJobs,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Of jobs that succeeded, there are those of 14 days."""
+    fetch, fetched = PsycopgConnector.execute_query_all_async, list[Any]()
+
+    async def execute_query_all_async(*arguments: Any, **options: Any) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = await fetch(*arguments, **options)
+        fetched.extend(rows)
+        return rows
+
+    [_, failed] = await enqueue((note, {"text": "done"}), (fail, {}))
+    await do_all_jobs()
+    capsys.readouterr()
+    monkeypatch.setattr(PsycopgConnector, "execute_query_all_async", execute_query_all_async)
+    await asyncio.to_thread(command, ["list"])
+    assert [row["id"] for row in fetched] == [failed]
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+async def test_a_job_is_not_retried_while_another_waits_in_its_place(
+    enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs
+) -> None:
+    unique = fail.configure(queueing_lock="only-one")
+    [failed] = await enqueue((unique, {}))
+    await do_all_jobs()
+    await enqueue((unique, {}))
+    with pytest.raises(SystemExit, match=rf"^Another job waits with the queueing_lock of job {failed}\."):
+        await asyncio.to_thread(command, ["retry", str(failed)])
+
+
+@pytest.mark.slow
+async def test_a_job_that_runs_is_stopped_and_its_worker_goes_on(enqueue: Enqueue, sql: Sql) -> None:
+    [identity] = await enqueue((wait_for_ever, {}))
+    working = asyncio.create_task(work(Settings(environment="test")))
+
+    async def reach(identity: int, status: str) -> None:
+        while not sql("SELECT 1 FROM procrastinate_jobs WHERE id = %s AND status::text = %s", identity, status):
+            assert not working.done()
+            await asyncio.sleep(0.1)
+
+    try:
+        async with asyncio.timeout(60):
+            await reach(identity, "doing")
+            arguments = [sys.executable, "-m", "app", "jobs", "cancel", str(identity)]
+            await asyncio.to_thread(subprocess.run, arguments, check=True)
+            await reach(identity, "aborted")
+            [later] = await enqueue((note, {"text": "later"}))
+            await reach(later, "succeeded")
+    finally:
+        signal.raise_signal(signal.SIGTERM)
+        await working
+    assert done == ["begun", "stopped", "later"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["jobs", "cancel", "4711"], "There is no job 4711 that waits or runs."),
+        (["jobs", "retry", "4711"], "There is no job 4711 that failed."),
+    ],
+)
+def test_an_unknown_job_is_said_in_one_sentence(sql: Sql, arguments: list[str], sentence: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert str(ended.value) == sentence
+
+
+def test_a_worker_refuses_what_its_jobs_could_not_work_with(
+    committed_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAIL_FROM", "nobody")
+    with pytest.raises(SystemExit, match=r"^MAIL_FROM is not usable"):
+        main(["worker"])
+
+
+@pytest.mark.slow
+async def test_a_worker_process_reports_its_jobs_and_stops_at_sigterm(
+    enqueue: Enqueue, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin = {"request_id": "the-request-17", "traceparent": f"00-{TRACE}-{PARENT}-01"}
+    monkeypatch.setattr("app.core.jobs.deferring._origin", lambda: origin)
+    await enqueue((queue.tasks[TOKENS], {"timestamp": 0}))
+    with collecting() as collector:
+        environment = os.environ | {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "LOG_FORMAT": "json"}
+        command = [sys.executable, "-m", "app", "worker"]
+        worker = await asyncio.create_subprocess_exec(*command, env=environment, stdout=subprocess.PIPE)
+        try:
+            while not sql("SELECT 1 FROM procrastinate_jobs WHERE status = 'succeeded' AND task_name = %s", TOKENS):
+                assert worker.returncode is None, "the worker ended"
+                await asyncio.sleep(0.05)
+            worker.terminate()
+            output, _ = await asyncio.wait_for(worker.communicate(), 30)
+        finally:
+            with suppress(ProcessLookupError):
+                worker.kill()
+    assert worker.returncode == 0
+    assert sql("SELECT count(*) FROM procrastinate_workers") == [{"count": 0}]
+    lines = [json.loads(line) for line in output.splitlines()]
+    assert lines[-1]["event"] == "stop"
+    [line] = [line for line in lines if line["event"] == "job" and line["task"] == TOKENS]
+    assert (line["request_id"], line["done"], line["attempt"]) == ("the-request-17", True, 1)
+
+    [span] = [span for span in collector.spans() if span.name == f"process {TOKENS}"]
+    assert span.kind == Span.SPAN_KIND_CONSUMER
+    assert [(link.trace_id.hex(), link.span_id.hex()) for link in span.links] == [(TRACE, PARENT)]
+    assert line["trace_id"] == span.trace_id.hex()
+    inside = {child.name for child in collector.spans() if child.parent_span_id == span.span_id}
+    assert any("refresh_tokens" in name for name in inside)
+    durations = collector.metrics()["messaging.process.duration"].histogram.data_points
+    [point] = [point for point in durations if values(point.attributes)["job.task"] == TOKENS]
+    assert point.count == 1
+    assert (
+        values(point.attributes)
+        == values(span.attributes)
+        == {
+            "messaging.system": "procrastinate",
+            "messaging.operation.name": "process",
+            "messaging.destination.name": "default",
+            "job.task": TOKENS,
+        }
+    )
+
+
+async def test_a_database_that_is_gone_leaves_nothing_behind_at_each_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks: list[int] = []
+
+    async def gone_three_times(*_: Any, **__: Any) -> None:
+        tasks.append(len(asyncio.all_tasks()))
+        if len(tasks) <= 3:
+            raise ConnectorException("gone")
+
+    monkeypatch.setattr("app.core.jobs.worker._run", gone_three_times)
+    monkeypatch.setattr("app.core.jobs.worker.PAUSE_SECONDS", 0.01)
+    await work(Settings(environment="test"), wait=False)
+    assert tasks == [tasks[0]] * 4
+
+
+async def test_a_job_whose_end_could_not_be_told_is_done_again(
+    enqueue: Enqueue, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database is gone for just that moment: the worker that is known to live must not keep the job."""
+    finish, gone = JobManager.finish_job, [True]
+
+    async def finish_job(*arguments: Any, **options: Any) -> None:
+        if gone and options["job"].task_name == "tests.note":
+            gone.clear()
+            raise ConnectorException("gone")
+        await finish(*arguments, **options)
+
+    monkeypatch.setattr(JobManager, "finish_job", finish_job)
+    [identity] = await enqueue((note, {"text": "done"}))
+    working = asyncio.create_task(work(Settings(environment="test")))
+    rescue = queue.tasks["jobs.retry_stalled"].configure(queueing_lock="tests.retry_stalled")
+    try:
+        async with asyncio.timeout(60):
+            while not sql("SELECT 1 FROM procrastinate_jobs WHERE id = %s AND status = 'succeeded'", identity):
+                assert not working.done()
+                waiting = "queueing_lock = 'tests.retry_stalled' AND status IN ('todo', 'doing')"
+                if not sql(f"SELECT 1 FROM procrastinate_jobs WHERE {waiting}"):
+                    await enqueue((rescue, {"timestamp": 0}))
+                await asyncio.sleep(0.1)
+    finally:
+        signal.raise_signal(signal.SIGTERM)
+        await working
+    assert done == ["done", "done"]

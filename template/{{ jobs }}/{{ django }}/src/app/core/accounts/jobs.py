@@ -1,0 +1,27 @@
+"""Jobs that delete what has expired."""
+
+import structlog
+from django.contrib.sessions.backends.db import SessionStore
+
+from app.core.accounts.repository import RefreshTokenRepository
+from app.core.jobs import BACKOFF, queue
+
+EXPIRED_TOKENS = "accounts.delete_expired_tokens"
+EXPIRED_SESSIONS = "accounts.delete_expired_sessions"
+
+log = structlog.get_logger()
+
+
+@queue.periodic(cron="17 3 * * *")
+@queue.task(name=EXPIRED_TOKENS, queueing_lock=EXPIRED_TOKENS, retry=BACKOFF)
+def delete_expired_tokens(timestamp: int) -> None:
+    """Delete the refresh tokens that have expired. Nothing else deletes those of users who never came back."""
+    deleted = RefreshTokenRepository().delete_expired()
+    log.info("refresh tokens deleted", count=deleted)
+
+
+@queue.periodic(cron="17 3 * * *")
+@queue.task(name=EXPIRED_SESSIONS, queueing_lock=EXPIRED_SESSIONS, retry=BACKOFF)
+def delete_expired_sessions(timestamp: int) -> None:
+    """Delete the sessions of the admin that have expired: Django never does by itself."""
+    SessionStore.clear_expired()

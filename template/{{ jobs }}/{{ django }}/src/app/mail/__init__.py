@@ -1,1 +1,0 @@
-"""E-mail that the service sends."""

@@ -1,0 +1,20 @@
+"""Jobs that delete what has expired."""
+
+import structlog
+from procrastinate import JobContext
+
+from app.core.accounts.repository import RefreshTokenRepository
+from app.core.jobs import BACKOFF, database, queue
+
+EXPIRED_TOKENS = "accounts.delete_expired_tokens"
+
+log = structlog.get_logger()
+
+
+@queue.periodic(cron="17 3 * * *")
+@queue.task(name=EXPIRED_TOKENS, queueing_lock=EXPIRED_TOKENS, retry=BACKOFF, pass_context=True)
+async def delete_expired_tokens(context: JobContext, timestamp: int) -> None:
+    """Delete the refresh tokens that have expired. Nothing else deletes those of users who never came back."""
+    async with database(context).sessions.begin() as session:
+        deleted = await RefreshTokenRepository(session).delete_expired()
+    log.info("refresh tokens deleted", count=deleted)

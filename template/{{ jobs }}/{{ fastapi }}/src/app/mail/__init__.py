@@ -1,3 +1,0 @@
-"""E-mail that the service sends."""
-
-from app.mail import jobs as jobs  # which wait for what other slices do
