@@ -275,7 +275,7 @@ def test_rollout_has_no_downtime(service: Project, manifests: list[Manifest]) ->
     drain = float(of_kind(manifests, "ConfigMap")["data"]["DRAIN_SECONDS"])
     ending = deployment["template"]["spec"]["terminationGracePeriodSeconds"]
     code = "".join(path.read_text() for path in (service.path / "src/app/core").rglob("*.py"))
-    [finishing] = {*map(float, re.findall(r"(?:timeout_graceful_shutdown|workers_kill_timeout)=(\d+)", code))}
+    [finishing] = map(float, re.findall(r"^SHUTDOWN_SECONDS = (\d+)$", code, re.MULTILINE))
     before = api(manifests)["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert before >= 5
     assert ending > before + drain + finishing

@@ -259,7 +259,7 @@ from app.notes.models import Note
 
 
 @admin.register(Note)
-class NoteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class NoteAdmin(admin.ModelAdmin):
     """Notes."""
 
     list_display = ("text", "user")

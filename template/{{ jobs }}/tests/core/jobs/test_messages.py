@@ -51,7 +51,7 @@ async def test_message_is_sent_by_a_worker_and_deleted(
     assert [str(message["To"]) for message in inbox.messages] == ["Ada <ada@example.com>"]
     assert outgoing() == []
     stored = sql("SELECT args::text FROM procrastinate_jobs WHERE task_name = 'outbox.send'")
-    assert "ada" not in str(stored).lower(), "arguments of jobs are logged, and stay for days"
+    assert "example.com" not in str(stored), "arguments of jobs are logged, and stay for days"
 
 
 async def test_rolled_back_message_is_not_stored(

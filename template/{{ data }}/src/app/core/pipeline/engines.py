@@ -35,7 +35,9 @@ def open_engine(name: Engine) -> Iterator[Scan]:
         raise PipelineError(f"The engine {name} is not installed. Install its group: {INSTALL} {name}")
     match name:
         case "dask":
-            with import_module("distributed").Client(dashboard_address=None), warnings.catch_warnings():
+            # Without an address the scheduler listens on a fixed port, which two runs at once cannot share.
+            client = import_module("distributed").Client(dashboard_address="127.0.0.1:0")
+            with client, warnings.catch_warnings():
                 # It names a package that is not published yet.
                 warnings.filterwarnings("ignore", "Dask support is moving", FutureWarning)
                 yield lambda folder: nw.scan_parquet(f"{folder}/*.parquet", backend=name)

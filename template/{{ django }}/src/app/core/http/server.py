@@ -26,6 +26,9 @@ log = structlog.get_logger()
 PROBES = 4
 """Threads that no wait for a connection can take away."""
 
+SHUTDOWN_SECONDS = 30
+"""Requests under way have this long after the drain to end."""
+
 DRAIN = getattr(signal, "SIGUSR1", None)
 """Tells the serving process that the end is near; Windows has no such signal, and no load balancers."""
 
@@ -48,7 +51,7 @@ def run(settings: Settings, *, reload: bool = False) -> None:
         # As many as can have or await a connection, and some more: probes are answered also when the database is not.
         blocking_threads=settings.database_pool_size * (1 + WAITING) + PROBES,
         respawn_failed_workers=not reload,
-        workers_kill_timeout=1 if reload else 30,
+        workers_kill_timeout=1 if reload else SHUTDOWN_SECONDS,
         websockets=False,
         log_enabled=False,
         reload=reload,

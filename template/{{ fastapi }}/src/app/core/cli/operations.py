@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+SHUTDOWN_SECONDS = 30
+"""Requests under way have this long after the drain to end."""
+
 
 def prepare() -> None:
     """Do what every command needs first: nothing."""
@@ -79,7 +82,7 @@ def serve() -> None:
             server_header=False,
             proxy_headers=bool(settings.trusted_proxies),
             forwarded_allow_ips=list(settings.trusted_proxies),
-            timeout_graceful_shutdown=30,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
     )
     gc.freeze()  # imported objects live as long as the process: the collector need not look through them
