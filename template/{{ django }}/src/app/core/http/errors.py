@@ -14,9 +14,8 @@ from django.template.loader import get_template
 from ninja.errors import HttpError
 from pydantic_core import to_json
 
-from app.core.config import API_PREFIX
 from app.core.database.sqlstate import is_temporary
-from app.core.http.headers import DOCS, PROBES
+from app.core.http.pages import is_page
 from app.core.observability.telemetry import report_failure
 from app.core.problems import (
     MEDIA_TYPE,
@@ -31,9 +30,6 @@ from app.core.problems import (
 )
 
 log = structlog.get_logger()
-
-API = (f"{API_PREFIX}/", PROBES, DOCS, "/openapi.json")
-"""How the paths of the API begin. All others are pages."""
 
 OF_DJANGO: dict[type[Exception], type[ProblemError]] = {
     Http404: NotFound,
@@ -65,11 +61,6 @@ def problem_of(error: Exception) -> ProblemError | None:
             log.warning("database unavailable", error=type(error).__name__, reason=str(error).partition("\n")[0])
             return Unavailable()
     return next((kind() for theirs, kind in OF_DJANGO.items() if isinstance(error, theirs)), None)
-
-
-def is_page(request: HttpRequest) -> bool:
-    """Whether the path is of the admin or of the service's own pages, not of the API."""
-    return not request.path.startswith(API)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

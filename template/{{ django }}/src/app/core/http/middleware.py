@@ -15,7 +15,7 @@ from django.utils.cache import patch_vary_headers
 
 from app.core.config import Settings
 from app.core.http.application import StartResponse
-from app.core.http.errors import ProblemResponse, is_page, problem_of
+from app.core.http.errors import ProblemResponse, problem_of
 from app.core.http.headers import (
     CORS_EXPOSED_HEADERS,
     CORS_HEADERS,
@@ -28,7 +28,7 @@ from app.core.http.headers import (
     SecurityHeaders,
     identify,
 )
-from app.core.http.pages import page_headers
+from app.core.http.pages import is_page, page_headers
 from app.core.http.requests import Request
 from app.core.http.state import STATE, State
 from app.core.observability.logs import RequestLog

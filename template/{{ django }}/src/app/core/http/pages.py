@@ -12,7 +12,16 @@ from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
 
-from app.core.http.errors import is_page
+from app.core.config import API_PREFIX
+from app.core.http.headers import DOCS, PROBES
+
+API = (f"{API_PREFIX}/", PROBES, DOCS, "/openapi.json")
+"""How the paths of the API begin. All others are pages."""
+
+
+def is_page(request: HttpRequest) -> bool:
+    """Return whether the path belongs to the admin or to other pages, not to the API."""
+    return not request.path.startswith(API)
 
 
 class _PagesOnly:
