@@ -22,6 +22,8 @@ from questionnaire import PROFILES, REPOSITORY
 
 pytestmark = pytest.mark.deep
 
+GENERATOR = "openapi-python-client==0.29.1"
+CLIENT_NEEDS = ("attrs==26.1.0", "httpx==0.28.1")
 PASSWORD = "correct horse battery staple"  # noqa: S105 -- users exist only during this test
 DEADLINE = 180.0
 
@@ -238,6 +240,90 @@ def test_openapi_matches_the_responses(live: Live, tmp_path: Path) -> None:
     )
     report = run.run(TOOLS / "st", "--config-file", configuration, "run", url, *options)
     assert re.search(r"\b[1-9]\d+ generated", report), report
+
+
+# The functions of a generated client. A renamed one breaks every client.
+CORE_FUNCTIONS = {
+    "auth": {"log_in", "refresh"},
+    "health": {"live", "ready"},
+    "users": {"export_users", "get_me", "get_user", "list_users", "register"},
+}
+EXAMPLE_FUNCTIONS = {
+    "orders": {"get_order", "list_orders", "place_order"},
+    "payments": {"receive_event"},
+    "products": {"create_product", "get_product"},
+    "profiles": {"change_profile", "get_profile", "replace_profile"},
+    "search": {"search"},
+    "supplier": {"list_supplier_products"},
+}
+
+STORY = """
+import sys
+
+from generated import AuthenticatedClient, Client
+from generated.api.auth import log_in
+from generated.api.orders import list_orders, place_order
+from generated.api.products import create_product
+from generated.api.users import get_me, register
+from generated.models import LineCreate, OrderCreate, Problem, ProductCreate, TokenForm, UserCreate
+
+url, password = sys.argv[1:]
+stranger = Client(base_url=url, raise_on_unexpected_status=True)
+
+
+def log_in_as(email):
+    tokens = log_in.sync(client=stranger, body=TokenForm(username=email, password=password))
+    return AuthenticatedClient(base_url=url, token=tokens.access_token, raise_on_unexpected_status=True)
+
+
+barbara = UserCreate(name="Barbara", email="barbara@example.com", password=password)
+registered = register.sync(client=stranger, body=barbara)
+client = log_in_as("barbara@example.com")
+assert get_me.sync(client=client) == registered
+
+compiler = ProductCreate(name="Compiler", price="19.90", stock=3)
+product = create_product.sync(client=log_in_as("admin@example.com"), body=compiler)
+lines = OrderCreate(lines=[LineCreate(product_id=product.id, quantity=2)])
+order = place_order.sync(client=client, body=lines, idempotency_key="once")
+assert order.total == "39.80"
+assert place_order.sync(client=client, body=lines, idempotency_key="once") == order
+assert list_orders.sync(client=client).items == [order]
+
+refused = place_order.sync(client=client, body=lines, idempotency_key="twice")
+assert isinstance(refused, Problem) and refused.status == 409, refused
+"""
+
+
+def test_generated_client_works(live: Live, tmp_path: Path) -> None:
+    project = Project(tmp_path, live.project.environment)
+    url = str(live.client.base_url).rstrip("/")
+    generate = ("generate", f"--url={url}/openapi.json", "--meta=none", "--output-path=generated")
+    printed = project.run("uv", "tool", "run", "--from", GENERATOR, "openapi-python-client", *generate)
+    # It has no type for the stream of an export.
+    assert re.findall(r"^(?:WARNING|ERROR) .*", printed, re.MULTILINE) == [
+        "WARNING parsing GET /api/v1/users/export within users."
+    ]
+    functions = {
+        folder.name: {path.stem for path in folder.glob("[!_]*.py")}
+        for folder in (tmp_path / "generated" / "api").iterdir()
+        if folder.is_dir()
+    }
+    assert functions == CORE_FUNCTIONS | (EXAMPLE_FUNCTIONS if has_example(live) else {})
+    if has_example(live):
+        packages = [f"--with={package}" for package in CLIENT_NEEDS]
+        project.run("uv", "run", "--no-project", *packages, "python", "-c", STORY, url, PASSWORD)
+
+
+def test_summaries_are_short(live: Live) -> None:
+    document = live.client.get("/openapi.json").json()
+    summaries = {
+        name: operation["summary"]
+        for methods in document["paths"].values()
+        for operation in methods.values()
+        for name in [operation["operationId"]]
+    }
+    assert {name: text for name, text in summaries.items() if not re.fullmatch(r"[A-Z][^.:;()]*", text)} == {}
+    assert {name: text for name, text in summaries.items() if not 2 <= len(text.split()) <= 5} == {}
 
 
 def test_production_hides_the_documentation(installed: Callable[..., Project]) -> None:

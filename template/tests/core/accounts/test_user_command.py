@@ -44,7 +44,7 @@ def user(committed_database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
 def test_create_asks_for_a_password_once(user: Command, sql: Execute) -> None:
     assert user(ADA, entered="correct horse\n") == f"{ADA} is registered.\n"
-    assert user("Ada@Example.com") == "Ada@Example.com exists already.\n"
+    assert user("Ada@Example.com") == "Ada@Example.com exists already.\n", "logs are not on standard output"
     assert sql("SELECT name FROM users WHERE NOT is_superuser") == ["ada"]
 
 
@@ -58,12 +58,22 @@ def test_admin_is_created_or_made(user: Command, sql: Execute) -> None:
     assert sql("SELECT count(*) FROM users WHERE is_superuser") == [2]
 
 
+def test_admin_is_taken_away(user: Command, sql: Execute) -> None:
+    user("--admin", ADA, entered="correct horse\n")
+    assert user("--no-admin", ADA) == f"{ADA} is not an admin. Roles: none.\n"
+    assert sql("SELECT count(*) FROM users WHERE is_superuser") == [0]
+    assert user.fails("--no-admin", "grace@example.com") == "There is no user grace@example.com."
+    assert user.fails("--no-admin", "--export", ADA) == "These options cannot be combined: --export, --admin."
+
+
 def test_roles_are_given_and_taken(user: Command, newcomer: Path) -> None:
     (newcomer / "roles.py").write_text('ROLES = {"editor": ("notes:write",), "author": ()}\n')
     declared_roles.cache_clear()
     user(ADA, "--role", "editor", entered="correct horse\n")
-    assert user(ADA, "--role", "author", "--role", "editor") == f"{ADA} is no admin. Roles: author, editor.\n"
-    assert user(ADA, "--remove-role", "editor", "--remove-role", "unknown") == f"{ADA} is no admin. Roles: author.\n"
+    assert user(ADA, "--role", "author", "--role", "editor") == f"{ADA} is not an admin. Roles: author, editor.\n"
+    assert (
+        user(ADA, "--remove-role", "editor", "--remove-role", "unknown") == f"{ADA} is not an admin. Roles: author.\n"
+    )
     assert "editor" in user.fails(ADA, "--role", "edtor")
     declared_roles.cache_clear()
 

@@ -22,7 +22,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "user", help="create a user, or change one; a password is asked for, or read from standard input"
     )
     user.add_argument("user", nargs="?", metavar="EMAIL", help="the address, or the id of an existing user")
-    user.add_argument("--admin", action="store_true", help="make the user an admin")
+    user.add_argument("--admin", action=argparse.BooleanOptionalAction, help="make the user an admin, or no longer")
     user.add_argument("--role", action="append", default=[], metavar="ROLE", help="give the user a role")
     user.add_argument("--remove-role", action="append", default=[], metavar="ROLE", help="take a role from the user")
     user.add_argument("--password", action="store_true", dest="set_password", help="set a new password, end sessions")
@@ -48,10 +48,11 @@ def run(options: argparse.Namespace) -> None:
     who = min(int(name), MAX_ID) if name.isdecimal() else _validated(Address, name, "The e-mail address")
     user_id = operations.find(who)
     if user_id is None:
-        if isinstance(who, int) or options.remove_role or any(getattr(options, name) for name in ALONE):
+        existing = options.remove_role or options.admin is False or any(getattr(options, name) for name in ALONE)
+        if isinstance(who, int) or existing:
             raise ConfigError(f"There is no user {options.user}.")
         data = UserCreate(name=who.partition("@")[0], email=who, password=_ask_password())
-        operations.create(data, admin=options.admin, roles=options.role)
+        operations.create(data, admin=bool(options.admin), roles=options.role)
         print(f"{who} is registered{' as an admin' if options.admin else ''}.")
     elif options.set_password:
         operations.set_password(user_id, _ask_password())
@@ -61,9 +62,9 @@ def run(options: argparse.Namespace) -> None:
     elif action := next((name for name in ("deactivate", "activate", "erase") if getattr(options, name)), None):
         getattr(operations, action)(user_id)
         print(f"{options.user} is {action}d.")
-    elif options.admin or options.role or options.remove_role:
+    elif options.admin is not None or options.role or options.remove_role:
         changed = operations.change(user_id, admin=options.admin, add=options.role, remove=options.remove_role)
-        kind = "an admin" if changed.is_admin else "no admin"
+        kind = "an admin" if changed.is_admin else "not an admin"
         print(f"{options.user} is {kind}. Roles: {', '.join(changed.roles) or 'none'}.")
     else:
         print(f"{options.user} exists already.")
@@ -74,7 +75,7 @@ def _check(options: argparse.Namespace) -> None:
     from app.core.config import ConfigError
 
     alone = [name for name in ALONE if getattr(options, name)]
-    others = [name for name in ("admin", "role", "remove_role") if getattr(options, name)]
+    others = [name for name in ("admin", "role", "remove_role") if getattr(options, name) not in (None, [])]
     if len(alone) > 1 or (alone and others):
         names = (name.removeprefix("set_").replace("_", "-") for name in (*alone, *others))
         raise ConfigError(f"These options cannot be combined: {', '.join(f'--{name}' for name in names)}.")

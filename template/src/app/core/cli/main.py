@@ -25,6 +25,7 @@ def main(arguments: list[str] | None = None) -> None:
         with _quiet_after_the_reader():
             options = _parser().parse_args(arguments)
             if options.needs_database:
+                _log_to_stderr()
                 ensure_database()
                 operations.prepare()
             options.run(options)
@@ -36,6 +37,13 @@ def main(arguments: list[str] | None = None) -> None:
         if sentence := operations.describe(error):
             sys.exit(sentence)
         raise
+
+
+def _log_to_stderr() -> None:
+    """Keep standard output for the result of a command. `dev`, `serve` and `worker` then configure their own logs."""
+    import structlog
+
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 @contextmanager

@@ -35,11 +35,11 @@ def create(data: UserCreate, *, admin: bool, roles: list[str]) -> None:
 
 
 @transaction.atomic
-def change(user_id: int, *, admin: bool, add: list[str], remove: list[str]) -> AccountExport:
-    """Make a user an admin, give roles, and take roles away; return the account as it is then."""
+def change(user_id: int, *, admin: bool | None, add: list[str], remove: list[str]) -> AccountExport:
+    """Make the user an admin, or no longer one, unless `admin` is None; add and remove roles; return the user."""
     service, user = UserService(), _get(user_id)
-    if admin:
-        service.users.update(user, {"is_superuser": True, "is_staff": True})
+    if admin is not None:
+        service.users.update(user, {"is_superuser": admin, "is_staff": admin})
     service.change_roles(user, add=add, remove=remove)
     return AccountExport.model_validate(user)
 

@@ -1,7 +1,6 @@
 """The OpenAPI document: django-ninja's, with the answers that every operation has in common."""
 
 import json
-from http import HTTPStatus
 from typing import Any, NoReturn
 
 from django.http import HttpRequest
@@ -15,19 +14,13 @@ from ninja.renderers import BaseRenderer
 from ninja.signature.details import is_pydantic_model
 from pydantic_core import to_json
 
-from app.core.problems import MEDIA_TYPE, BadRequest, FieldError, Problem, Unprocessable, UnsupportedMediaType
-
-REFERENCE = "#/components/schemas/{model}"
+from app.core.http.operations import REFERENCE, complete, problem_response, problem_schemas
+from app.core.problems import BadRequest, FieldError, Unprocessable, UnsupportedMediaType
 
 
 def problem_responses(*statuses: int, also: dict[int, Any] | None = None) -> dict[str, Any]:
-    """The `openapi_extra` of a route that answers these statuses with a problem document."""
-    schema = {"$ref": REFERENCE.format(model=Problem.__name__)}
-    responses = {
-        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
-        for status in statuses
-    }
-    return {"responses": responses | (also or {})}
+    """Return the `openapi_extra` of a route that answers these statuses with a problem document."""
+    return {"responses": {status: problem_response(status) for status in statuses} | (also or {})}
 
 
 class JSONRenderer(BaseRenderer):
@@ -98,11 +91,12 @@ class API(NinjaAPI):
     def get_openapi_schema(self, **_: Any) -> OpenAPISchema:
         document = Document(self, "")
         models = document["components"]["schemas"]
-        problem = Problem.model_json_schema(ref_template=REFERENCE)
-        models |= problem.pop("$defs") | {Problem.__name__: problem}
+        models |= problem_schemas()
         for path in document["paths"].values():
             for operation in path.values():
-                _complete(operation)
+                complete(operation)
+                if not operation["parameters"]:
+                    del operation["parameters"]
         text = json.dumps(document)
         for name in [name for name in models if f'"{REFERENCE.format(model=name)}"' not in text]:
             del models[name]  # the parameters of a query, which stand there one by one
@@ -137,21 +131,3 @@ def _location(model: type[params.ParamModel], location: tuple[str | int, ...]) -
         return ("body", *rest)
     field = model.model_fields.get(str(first))
     return (source, *(rest if field and is_pydantic_model(field.annotation) else location))
-
-
-def _complete(operation: dict[str, Any]) -> None:
-    responses = {str(status): response for status, response in operation["responses"].items()}
-    common = [400, 500]
-    if "security" in operation:
-        common += [401]
-    if "requestBody" in operation:
-        common += [413, 415, 422]
-    elif operation["parameters"]:
-        common += [422]
-    if not operation["parameters"]:
-        del operation["parameters"]
-    if operation.get("tags") != ["health"]:
-        common += [503]
-    for status, response in problem_responses(*common)["responses"].items():
-        responses[str(status)] = response
-    operation["responses"] = dict(sorted(responses.items()))

@@ -38,11 +38,12 @@ def create(data: UserCreate, *, admin: bool, roles: Iterable[str]) -> None:
     _transact(work)
 
 
-def change(user_id: int, *, admin: bool, add: Iterable[str], remove: Iterable[str]) -> AccountExport:
-    """Make the user an admin if `admin` is true, give and take roles; return the user as changed."""
+def change(user_id: int, *, admin: bool | None, add: Iterable[str], remove: Iterable[str]) -> AccountExport:
+    """Make the user an admin, or no longer one, unless `admin` is None; add and remove roles; return the user."""
 
     async def work(service: UserService, user: User) -> AccountExport:
-        await service.users.update(user, {"is_superuser": user.is_superuser or admin})
+        if admin is not None:
+            await service.users.update(user, {"is_superuser": admin})
         await service.users.remove_roles(user.id, remove)
         await service.users.add_roles(user.id, add)
         return AccountExport.model_validate(await service.users.lock(user.id))

@@ -1,52 +1,29 @@
-"""The OpenAPI document: FastAPI's, with the answers that every operation has in common."""
+"""The OpenAPI document: FastAPI's, with the responses that all operations have."""
 
-from http import HTTPStatus
 from typing import Any
 
-from app.core.problems import MEDIA_TYPE, Problem
+from app.core.http.operations import complete, problem_response, problem_schemas
 
 OPTIONAL = "optionalToken"
-"""The security scheme of a route that answers callers without a token as well."""
-
-REFERENCE = "#/components/schemas/{model}"
+"""The security scheme of a route that accepts a token, but does not require it."""
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that answers these statuses with a problem document."""
-    schema = {"$ref": REFERENCE.format(model=Problem.__name__)}
-    return {
-        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
-        for status in statuses
-    }
+    """Return the `responses` of a route that answers these statuses with a problem document."""
+    return {status: problem_response(status) for status in statuses}
 
 
 def completed(document: dict[str, Any]) -> dict[str, Any]:
-    """Add to FastAPI's document the responses that core gives for every route."""
+    """Add the responses that core gives for every route."""
     models = document.setdefault("components", {}).setdefault("schemas", {})
-    problem = Problem.model_json_schema(ref_template=REFERENCE)
-    models |= problem.pop("$defs") | {Problem.__name__: problem}
+    models |= problem_schemas()
     for unused in ("HTTPValidationError", "ValidationError"):
         models.pop(unused, None)
     document["components"].get("securitySchemes", {}).pop(OPTIONAL, None)
     for path in document["paths"].values():
         for operation in path.values():
-            _complete(operation)
+            if {OPTIONAL: []} in operation.get("security", ()):
+                # An empty requirement makes the other one optional.
+                operation["security"] = [{}, {"token": []}]
+            complete(operation)
     return document
-
-
-def _complete(operation: dict[str, Any]) -> None:
-    if {OPTIONAL: []} in operation.get("security", ()):
-        operation["security"] = [{}, {"token": []}]  # either: an empty requirement makes the other optional
-    responses = operation["responses"]
-    common = [400, 500]
-    if "security" in operation:
-        common += [401]
-    if "requestBody" in operation:
-        common += [413, 415, 422]
-    elif responses.pop("422", None):
-        common += [422]
-    if operation.get("tags") != ["health"]:
-        common += [503]
-    for status, response in problem_responses(*common).items():
-        responses[str(status)] = response
-    operation["responses"] = dict(sorted(responses.items()))
