@@ -44,7 +44,7 @@ ways = pytest.mark.parametrize("way", [bounded_map, bounded_outcomes, streamed])
 @ways
 @unhurried
 @given(items=st.lists(st.integers(0, 9), max_size=20), limit=st.integers(1, 25))
-def test_everything_is_done_in_order_and_within_the_limit(way: Any, items: list[int], limit: int) -> None:
+def test_results_keep_order_within_limit(way: Any, items: list[int], limit: int) -> None:
     work = Work()
     assert asyncio.run(way(work, items, limit=limit)) == items
     assert work.most <= limit
@@ -53,7 +53,7 @@ def test_everything_is_done_in_order_and_within_the_limit(way: Any, items: list[
 @ways
 @unhurried
 @given(items=st.lists(st.integers(-9, 9), max_size=20), limit=st.integers(1, 25), patience=st.integers(0, 40))
-def test_nothing_is_left_running(way: Any, items: list[int], limit: int, patience: int) -> None:
+def test_no_task_is_left_running(way: Any, items: list[int], limit: int, patience: int) -> None:
     """After a failure, after a cancellation at any moment, and after both."""
     work = Work()
 

@@ -38,7 +38,7 @@ def test_named_files_and_tests_exist(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", [page for page in (SECURITY,) if page.is_file()], ids=lambda page: page.name)
-def test_every_item_of_security_names_a_test(page: Path) -> None:
+def test_every_security_item_names_a_test(page: Path) -> None:
     rows = re.findall(r"^\| ((?:API)?\d[\d.]*)\b.* \| ([^|]+) \|$", page.read_text("utf-8"), re.MULTILINE)
     items = [item for item, _ in rows]
     assert len(items) == len(set(items))

@@ -56,7 +56,7 @@ def test_every_public_name_can_be_imported() -> None:
     assert [name for name in app.core.__all__ if not hasattr(app.core, name)] == []
 
 
-def test_no_public_name_is_that_of_a_module() -> None:
+def test_no_public_name_is_a_module_name() -> None:
     """Importing the module would replace the name."""
     assert [name for name in app.core.__all__ if is_module(name)] == []
 

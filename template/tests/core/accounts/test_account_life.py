@@ -92,7 +92,7 @@ async def test_log_in_is_recorded(async_client: httpx2.AsyncClient, ada: Any, ro
 
 
 class TestExport:
-    async def test_account_and_slices(self, ada: Any, accounts: Accounts, listen: Listen) -> None:
+    async def test_export_has_account_and_slices(self, ada: Any, accounts: Accounts, listen: Listen) -> None:
         listen("exporting", lambda user: [f"note of {user.name}"], of="notes")
         exported = json.loads(json.dumps(await accounts.export(ada)))
         account = exported["account"]
@@ -109,7 +109,7 @@ class TestExport:
 
 
 class TestErasedUser:
-    async def test_personal_data_is_gone(
+    async def test_personal_data_is_deleted(
         self, async_client: httpx2.AsyncClient, user_factory: UserFactory, accounts: Accounts, rows: Rows
     ) -> None:
         user = await user_factory(email=EMAIL, is_superuser=True, issuer="https://id.example", subject="ada")
@@ -130,7 +130,7 @@ class TestErasedUser:
         assert_problem(await refresh(async_client, tokens), 401)
         assert_problem(await log_in(async_client), 401)
 
-    async def test_row_and_address_may_be_used_again(
+    async def test_row_stays_and_address_is_free(
         self, async_client: httpx2.AsyncClient, ada: Any, accounts: Accounts, admin: Headers
     ) -> None:
         await accounts.erase(ada)
@@ -139,13 +139,13 @@ class TestErasedUser:
         body = {"name": "Ada", "email": EMAIL, "password": PASSWORD}
         assert (await async_client.post("/api/v1/users", json=body)).status_code == 201
 
-    async def test_listeners_see_what_is_erased(self, ada: Any, accounts: Accounts, listen: Listen) -> None:
+    async def test_listener_gets_user_before_erasure(self, ada: Any, accounts: Accounts, listen: Listen) -> None:
         found: list[str] = []
         listen("erased", lambda user: found.append(user.email))
         await accounts.erase(ada)
         assert found == [EMAIL]
 
-    async def test_error_of_a_listener_keeps_the_user(
+    async def test_listener_error_keeps_user(
         self, async_client: httpx2.AsyncClient, ada: Any, accounts: Accounts, listen: Listen
     ) -> None:
         def fail(_user: Any) -> None:

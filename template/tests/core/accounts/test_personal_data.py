@@ -26,7 +26,7 @@ def silent(package: Path, example: str) -> Iterator[str]:
             )
 
 
-def test_every_slice_with_personal_data_listens(listener_example: str) -> None:
+def test_slices_with_personal_data_have_listeners(listener_example: str) -> None:
     failures = list(silent(PACKAGE, listener_example))
     assert not failures, "\n\n".join(failures)
 

@@ -34,13 +34,13 @@ def announced(listen: Listen) -> list[str]:
 ADA = {"name": "Ada Lovelace", "email": "ada@example.com", "password": "engine no. 1"}
 
 
-async def test_registration_is_announced_once(async_client: httpx2.AsyncClient, announced: list[str]) -> None:
+async def test_registration_sends_registered_once(async_client: httpx2.AsyncClient, announced: list[str]) -> None:
     assert (await async_client.post("/api/v1/users", json=ADA)).status_code == 201
     assert (await async_client.post("/api/v1/users", json=ADA)).status_code == 409
     assert announced == ["ada@example.com"]
 
 
-def test_user_of_the_command_line_is_announced(
+def test_user_command_sends_registered_once(
     committed_database: str, announced: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for arguments in (["user", "root@example.com"], ["user", "--admin", "root@example.com"]):
@@ -49,7 +49,7 @@ def test_user_of_the_command_line_is_announced(
     assert announced == ["root@example.com"]
 
 
-async def test_user_of_a_provider_is_announced_when_first_seen(
+async def test_first_provider_request_sends_registered(
     async_client: httpx2.AsyncClient, announced: list[str], trust: Callable[[TokenVerifier], None]
 ) -> None:
     class Tokens:
@@ -66,12 +66,12 @@ async def test_user_of_a_provider_is_announced_when_first_seen(
     assert announced == ["ada@example.com"]
 
 
-async def test_user_of_a_test_is_announced(announced: list[str], user_factory: UserFactory) -> None:
+async def test_user_factory_sends_registered(announced: list[str], user_factory: UserFactory) -> None:
     user = await user_factory()
     assert announced == [user.email]
 
 
-async def test_error_of_a_listener_rolls_the_registration_back(
+async def test_listener_error_rolls_back_registration(
     committing_async_client: httpx2.AsyncClient, listen: Listen
 ) -> None:
     errors = [RuntimeError("after the user was stored")]

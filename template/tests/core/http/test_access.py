@@ -102,7 +102,7 @@ async def test_only_declared_routes_need_a_scope(
     assert not failures, "\n".join(failures)
 
 
-def test_a_failure_names_the_file_and_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failure_names_file_and_line(monkeypatch: pytest.MonkeyPatch) -> None:
     line = Declared("tests/core/access.toml", "public", "GET /api/v1/a")
     monkeypatch.setattr("tests.core.http.test_access.DECLARED", [line])
     assert undeclared({"GET /api/v1/a": "core", "GET /api/v1/b": "notes"}, "public", "answers without a token") == [
@@ -117,7 +117,7 @@ def test_a_failure_names_the_file_and_the_line(monkeypatch: pytest.MonkeyPatch) 
     ]
 
 
-async def test_response_without_an_end_fails_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_endless_response_fails_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.core.http.api.RESPONSE_SECONDS", 0)
     stream = Route("GET", "/api/v1/ticks", "notes", {"responses": {}}, {})
     with pytest.raises(pytest.fail.Exception, match=r"GET /api/v1/ticks \(src/app/notes\) .* text/event-stream"):
@@ -134,7 +134,7 @@ def test_declarations_are_read_from_every_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["query", "cookie", "basic", "another header"])
-async def test_a_token_counts_only_where_it_belongs(
+async def test_token_outside_bearer_header_is_401(
     async_client: httpx2.AsyncClient, user_factory: UserFactory, sign_in: SignIn, where: str
 ) -> None:
     token = sign_in(await user_factory())["Authorization"].removeprefix("Bearer ")
@@ -148,6 +148,6 @@ async def test_a_token_counts_only_where_it_belongs(
     assert_problem(await async_client.get(f"/api/v1/users/me{query}", headers=headers[where]), 401)
 
 
-async def test_no_user_exists_from_the_beginning(async_client: httpx2.AsyncClient, admin: Headers) -> None:
+async def test_no_default_user_exists(async_client: httpx2.AsyncClient, admin: Headers) -> None:
     users = (await async_client.get("/api/v1/users", headers=admin)).json()
     assert [user["email"] for user in users["items"]] == ["admin@example.com"], "only the one of this test"

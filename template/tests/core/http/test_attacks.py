@@ -66,7 +66,7 @@ def replaced(value: Any, place: Place, text: str) -> Any:
 
 
 @pytest.mark.slow
-async def test_no_route_takes_another_method(
+async def test_undeclared_method_is_405(
     async_client: httpx2.AsyncClient, routes: list[Route], served: dict[str, str]
 ) -> None:
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "OPTIONS", "CONNECT", "X-EVIL"]
@@ -92,7 +92,7 @@ async def test_no_route_takes_another_method(
 # What goes in
 
 
-async def test_no_body_takes_what_it_does_not_name(document: dict[str, Any], routes: list[Route]) -> None:
+async def test_request_schemas_forbid_extra_fields(document: dict[str, Any], routes: list[Route]) -> None:
     """The form of an upload apart, which frameworks read field by field."""
     for route in routes:
         content = route.operation.get("requestBody", {}).get("content", {})
@@ -103,7 +103,7 @@ async def test_no_body_takes_what_it_does_not_name(document: dict[str, Any], rou
             )
 
 
-async def test_nobody_registers_as_more_than_a_user(async_client: httpx2.AsyncClient) -> None:
+async def test_registration_refuses_extra_fields(async_client: httpx2.AsyncClient) -> None:
     ada = {"name": "Ada", "email": "ada@example.com", "password": PASSWORD}
     for name in (
         "is_admin",
@@ -121,7 +121,7 @@ async def test_nobody_registers_as_more_than_a_user(async_client: httpx2.AsyncCl
     assert (await async_client.post("/api/v1/users", json=ada)).json()["is_admin"] is False
 
 
-async def test_a_body_is_not_taken_from_elsewhere(async_client: httpx2.AsyncClient) -> None:
+async def test_body_fields_in_query_or_cookie_are_ignored(async_client: httpx2.AsyncClient) -> None:
     ada = {"name": "Ada", "email": "ada@example.com", "password": PASSWORD}
     for body in ({}, {"name": "Ada"}):
         assert_problem(
@@ -129,7 +129,7 @@ async def test_a_body_is_not_taken_from_elsewhere(async_client: httpx2.AsyncClie
         )
 
 
-async def test_no_body_of_another_type_is_read(
+async def test_undeclared_media_type_is_415(
     async_client: httpx2.AsyncClient, routes: list[Route], user_factory: UserFactory, everything: Everything
 ) -> None:
     headers = everything(await user_factory(is_superuser=True))
@@ -159,7 +159,7 @@ async def test_no_body_of_another_type_is_read(
     ],
     ids=["digits", "infinite", "NaN", "surrogate", "deep list", "deep object", "compressed", "byte order mark", "NUL"],
 )
-async def test_no_body_makes_the_service_fail(async_client: httpx2.AsyncClient, body: bytes) -> None:
+async def test_hostile_body_is_4xx(async_client: httpx2.AsyncClient, body: bytes) -> None:
     for headers in ({"Content-Type": JSON}, {"Content-Type": JSON, "Content-Encoding": "gzip"}):
         response = await async_client.post("/api/v1/users", content=body, headers=headers)
         assert response.status_code in {400, 422}
@@ -167,7 +167,7 @@ async def test_no_body_makes_the_service_fail(async_client: httpx2.AsyncClient, 
 
 
 @pytest.mark.slow
-async def test_every_route_accepts_the_example_of_its_document(
+async def test_every_route_accepts_its_documented_example(
     unlimited_client: httpx2.AsyncClient,
     routes: list[Route],
     user_factory: UserFactory,
@@ -224,7 +224,7 @@ def names_a_secret(name: str, owner: str) -> bool:
     return not secrets.isdisjoint(word.lower() for word in words)
 
 
-async def test_no_answer_holds_a_secret_of_a_user(document: dict[str, Any], routes: list[Route]) -> None:
+async def test_response_schemas_have_no_secret_fields(document: dict[str, Any], routes: list[Route]) -> None:
     for route in routes:
         for found in schemas(document, route.operation["responses"]):
             secrets = [name for name in found["properties"] if names_a_secret(name, route.owner)]
@@ -244,7 +244,7 @@ async def test_no_answer_holds_a_secret_of_a_user(document: dict[str, Any], rout
         ("subject", "core", True),
     ],
 )
-def test_secrets_are_known_by_their_words(name: str, owner: str, *, secret: bool) -> None:
+def test_secret_field_names_are_recognized(name: str, owner: str, *, secret: bool) -> None:
     assert names_a_secret(name, owner) is secret
 
 
@@ -291,7 +291,7 @@ async def test_responses_are_typed_and_not_cached(
         "/static",
     ],
 )
-async def test_nothing_else_is_served_and_nobody_is_sent_away(async_client: httpx2.AsyncClient, path: str) -> None:
+async def test_unknown_path_is_404_without_redirect(async_client: httpx2.AsyncClient, path: str) -> None:
     response = await async_client.get(path, headers={"X-Forwarded-Host": "evil.example", "Forwarded": "host=evil"})
     assert_problem(response, 404)
 
@@ -302,7 +302,7 @@ async def test_nothing_else_is_served_and_nobody_is_sent_away(async_client: http
 @pytest.mark.parametrize(
     "name", ["X-Forwarded-For", "X_Forwarded_For", "X-Real-IP", "Forwarded", "X-Client-IP", "True-Client-IP"]
 )
-async def test_a_header_gives_no_new_tries(make_client: MakeClient, name: str) -> None:
+async def test_forged_client_address_keeps_rate_limit(make_client: MakeClient, name: str) -> None:
     body = {"name": "Ada", "email": "nobody", "password": PASSWORD}
     async with make_client(registration_rate="1/hour") as client:
         statuses = [
@@ -313,7 +313,7 @@ async def test_a_header_gives_no_new_tries(make_client: MakeClient, name: str) -
 
 
 @pytest.mark.usefixtures("cheap_passwords")
-async def test_an_unknown_address_costs_the_same_work(
+async def test_unknown_address_hashes_like_known_address(
     async_client: httpx2.AsyncClient, user_factory: UserFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await user_factory(email="ada@example.com")
@@ -334,9 +334,7 @@ async def test_an_unknown_address_costs_the_same_work(
 
 
 @pytest.mark.slow
-async def test_two_processes_count_together_where_they_share_a_redis(
-    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_rate_limits_are_shared_through_redis(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each application is a process's; here, what a URL leads to stands for the Redis."""
     storages: dict[str, Any] = {}
     memory = vars(rate_limits)["MemoryStorage"]
@@ -350,7 +348,7 @@ async def test_two_processes_count_together_where_they_share_a_redis(
         assert answers == [401, status], urls
 
 
-async def test_production_tells_nothing_of_itself(make_client: MakeClient) -> None:
+async def test_production_has_no_documentation_or_debug_routes(make_client: MakeClient) -> None:
     async with make_client(**PRODUCTION) as client:
         for path in ("/docs", "/redoc", "/openapi.json", "/metrics", "/debug", "/health", "/__debug__/"):
             assert_problem(await client.get(path), 404)

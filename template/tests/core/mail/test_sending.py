@@ -64,7 +64,7 @@ async def test_message_is_sent_after_the_commit(inbox: Inbox, transact: Transact
     assert [str(message["To"]) for message in inbox.messages] == ["ada@example.com"]
 
 
-async def test_nothing_is_sent_after_a_rollback(inbox: Inbox, transact: Transact) -> None:
+async def test_rolled_back_message_is_not_sent(inbox: Inbox, transact: Transact) -> None:
     def fail() -> None:
         raise RuntimeError
 
@@ -75,7 +75,7 @@ async def test_nothing_is_sent_after_a_rollback(inbox: Inbox, transact: Transact
     assert inbox.messages == []
 
 
-async def test_failure_is_logged_with_the_request_and_without_an_address(
+async def test_failure_log_has_request_id_and_no_address(
     inbox: Inbox, transact: Transact, lines: list[MutableMapping[str, Any]]
 ) -> None:
     inbox.answers["RCPT"] = "451 not for ada@example.com"
@@ -91,7 +91,7 @@ async def test_failure_is_logged_with_the_request_and_without_an_address(
     }
 
 
-async def test_slow_server_does_not_hold_up_the_caller(
+async def test_slow_smtp_server_does_not_delay_the_caller(
     inbox: Inbox, transact: Transact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer, delivered = Event(), list[str]()

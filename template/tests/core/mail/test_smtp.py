@@ -94,7 +94,7 @@ def test_stored_message_arrives_unchanged(serve_mail: Serve) -> None:
 
 
 @pytest.mark.parametrize("address", ["jörg@example.com", "用户@例え.jp"])
-def test_non_ascii_address_gets_its_message(serve_mail: Serve, address: str) -> None:
+def test_non_ascii_address_is_delivered(serve_mail: Serve, address: str) -> None:
     inbox, server = serve_mail()
     deliver(message(address), settings(f"smtp://{server}"))
     assert inbox.recipients == [address.replace("例え.jp", "xn--r8jz45g.jp")]
@@ -122,7 +122,7 @@ def test_non_ascii_address_without_smtputf8_is_undeliverable(serve_mail: Serve) 
         (451, TemporaryRefusalError, "localhost refuses the message for now, with 451."),
     ],
 )
-def test_refusal_is_permanent_from_500_and_names_no_address(
+def test_5xx_refusal_is_permanent_and_names_no_address(
     serve_mail: Serve, command: str, code: int, kind: type[Exception], sentence: str
 ) -> None:
     inbox, server = serve_mail()
@@ -144,7 +144,7 @@ def test_development_without_a_server_logs_the_message(lines: list[MutableMappin
     ("url", "environment", "reason"),
     [(None, "test", "SMTP_URL is not set"), ("off", "test", "SMTP_URL=off"), ("off", "production", "SMTP_URL=off")],
 )
-def test_no_address_is_logged_elsewhere(
+def test_log_of_unsent_message_has_no_address(
     lines: list[MutableMapping[str, Any]], url: str | None, environment: str, reason: str
 ) -> None:
     deliver(message(), settings(url, environment))
@@ -204,7 +204,7 @@ def test_production_refuses_a_server_without_tls(serve_mail: Serve) -> None:
         ({"MAIL_FROM": "somebody"}, "MAIL_FROM is not usable: must be an address"),
     ],
 )
-def test_unusable_settings_are_refused_in_one_sentence(
+def test_unusable_setting_is_one_sentence(
     environment: dict[str, str], sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in environment.items():

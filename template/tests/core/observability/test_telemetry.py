@@ -62,7 +62,7 @@ def collector() -> Iterator[Collector]:
 
 
 @pytest.mark.slow
-def test_traces_and_metrics_are_collected(collector: Collector, committed_database: str) -> None:
+def test_traces_and_metrics_are_exported(collector: Collector, committed_database: str) -> None:
     settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "JWT_ISSUER": collector.url, "JWT_AUDIENCE": "tests"}
     with serving(**settings, HOST="127.0.0.1") as (process, address):
         headers = {"Authorization": f"Bearer {collector.token()}", "traceparent": f"00-{TRACE}-{PARENT}-01"}
@@ -132,7 +132,7 @@ def test_traces_and_metrics_are_collected(collector: Collector, committed_databa
 
 
 @pytest.mark.slow
-def test_calls_by_any_client_are_collected(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outgoing_calls_are_exported(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
     command = [sys.executable, "-c", CALLS]
     sent = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=300, check=True).stdout
@@ -153,7 +153,7 @@ def test_calls_by_any_client_are_collected(collector: Collector, monkeypatch: py
 
 
 @pytest.mark.slow
-def test_nothing_of_it_is_imported_when_it_is_off(database_url: str) -> None:
+def test_disabled_telemetry_is_not_imported(database_url: str) -> None:
     """In a process of its own: other tests here import it."""
     done = subprocess.run([sys.executable, "-c", OFF], capture_output=True, text=True, timeout=300, check=False)
     assert (done.stdout, done.returncode) == ("set()\n", 0), done.stderr
@@ -171,7 +171,7 @@ def test_nothing_of_it_is_imported_when_it_is_off(database_url: str) -> None:
         (f"00-{TRACE}\n-{PARENT}-01", None),
     ],
 )
-def test_the_callers_trace_is_named_when_it_is_sane(traceparent: str | None, trace_id: str | None) -> None:
+def test_trace_id_is_read_from_valid_traceparent(traceparent: str | None, trace_id: str | None) -> None:
     assert telemetry.trace_id(traceparent) == trace_id
 
 

@@ -90,12 +90,12 @@ class TestMail:
 
 
 class TestCaches:
-    def test_cache_is_redis_where_there_is_one(self, read: Any) -> None:
+    def test_redis_url_selects_redis_cache(self, read: Any) -> None:
         cache = read(REDIS_URL="redis://127.0.0.1:6379/1")["CACHES"]["default"]
         assert cache["BACKEND"].endswith(".RedisCache")
         assert (cache["LOCATION"], cache["KEY_PREFIX"]) == ("redis://127.0.0.1:6379/1", ABOUT.name)
 
-    def test_cache_is_in_memory_otherwise(self, read: Any) -> None:
+    def test_cache_without_redis_is_in_memory(self, read: Any) -> None:
         assert read()["CACHES"]["default"]["BACKEND"].endswith(".LocMemCache")
 
 
@@ -104,7 +104,7 @@ class TestUploads:
         assert isinstance(default_storage, InMemoryStorage)
 
     @pytest.mark.parametrize(("location", "is_named"), [(settings_module.MEDIA_ROOT, True), ("/srv/media", False)])
-    def test_production_says_that_uploads_have_no_place(
+    def test_production_warns_about_default_upload_folder(
         self, settings: Settings, monkeypatch: pytest.MonkeyPatch, location: Any, is_named: bool
     ) -> None:
         field = FileField(name="image", storage=FileSystemStorage(location))

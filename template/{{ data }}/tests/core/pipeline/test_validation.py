@@ -105,11 +105,11 @@ def test_accepted_row_has_its_types_and_day() -> None:
     ],
     ids=str,
 )
-def test_row(change: dict[str, Any], expected: str | None) -> None:
+def test_row_is_validated(change: dict[str, Any], expected: str | None) -> None:
     assert reason(**PARCEL | change) == expected
 
 
-def test_rejected_row_is_kept_as_it_came() -> None:
+def test_rejected_row_is_kept_unchanged() -> None:
     wrong = PARCEL | {"grams": "1e3"}
     rejected = validate(pl.DataFrame([PARCEL, wrong]), PARCELS, DAY).rejected
     assert rejected.to_dicts() == [wrong | {"reason": "grams is not a whole number"}]

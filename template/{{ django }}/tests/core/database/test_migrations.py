@@ -37,13 +37,13 @@ async def test_models_and_migrations_agree(db_session: BaseDatabaseWrapper) -> N
     await check()
 
 
-def test_template_database_follows_the_migrations_of_every_application(migrations: bytes) -> None:
+def test_template_database_includes_all_migrations(migrations: bytes) -> None:
     """An application of another package too: its tables would be missing until the service has a new migration."""
     for migration in MigrationLoader(None).disk_migrations.values():
         assert Path(getfile(type(migration))).read_bytes() in migrations, str(migration)
 
 
-def test_answers_that_lose_data_are_warned_of() -> None:
+def test_destructive_answers_print_warnings() -> None:
     """Where `makemigrations` cannot ask."""
     said: list[str] = []
     questioner = Questioner(log=said.append)
@@ -67,7 +67,7 @@ def test_answers_that_lose_data_are_warned_of() -> None:
 
 
 @pytest.mark.slow
-async def test_every_migration_can_be_taken_back(db_session: BaseDatabaseWrapper) -> None:
+async def test_every_migration_is_reversible(db_session: BaseDatabaseWrapper) -> None:
     before = await tables(db_session)
     own = [config for config in apps.get_app_configs() if config.name.startswith("app.")]
     for config in own:

@@ -53,7 +53,7 @@ def test_every_writing_route_declares_its_transaction() -> None:
     assert [complaint(view) for view in writing if not declares_its_transaction(view)] == []
 
 
-def test_a_route_without_a_transaction_is_named() -> None:
+def test_route_without_transaction_is_named() -> None:
     def plain() -> None: ...
 
     assert not declares_its_transaction(plain)
@@ -85,7 +85,7 @@ WRITES: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
-async def test_a_write_of_a_get_handler_is_refused(
+async def test_write_in_get_handler_is_refused(
     db_session: BaseDatabaseWrapper, user_factory: UserFactory, write: Callable[[], Any]
 ) -> None:
     await user_factory(name="Grace")
@@ -110,7 +110,7 @@ async def test_a_write_of_a_get_handler_is_refused(
         "SHOW work_mem",
     ],
 )
-async def test_a_get_handler_reads(db_session: BaseDatabaseWrapper, statement: str) -> None:
+async def test_get_handler_may_read(db_session: BaseDatabaseWrapper, statement: str) -> None:
     @sync_to_async
     @read_only
     def read() -> None:
@@ -120,7 +120,7 @@ async def test_a_get_handler_reads(db_session: BaseDatabaseWrapper, statement: s
     await read()
 
 
-async def test_a_get_request_that_writes_stores_nothing(
+async def test_get_request_that_writes_is_500(
     async_client: httpx2.AsyncClient, user_factory: UserFactory, sign_in: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = await user_factory(name="Grace")

@@ -48,7 +48,7 @@ def in_savepoint(function: Callable[[], Any]) -> None:
         (OrderItem, {"unit_price": 0}, "ck_order_items_unit_price_is_positive"),
     ],
 )
-async def test_the_database_refuses(
+async def test_constraint_refuses_invalid_row(
     keys: dict[str, int], model: type[Model], changes: dict[str, Any], constraint: str
 ) -> None:
     defaults: dict[type[Model], dict[str, Any]] = {
@@ -60,7 +60,7 @@ async def test_the_database_refuses(
         await sync_to_async(in_savepoint)(lambda: row.save(force_insert=True))
 
 
-async def test_lines_go_with_their_order_and_products_stay_while_ordered(keys: dict[str, int]) -> None:
+async def test_delete_cascades_to_lines_not_products(keys: dict[str, int]) -> None:
     @sync_to_async
     def delete() -> int:
         with pytest.raises(ProtectedError):
@@ -71,5 +71,5 @@ async def test_lines_go_with_their_order_and_products_stay_while_ordered(keys: d
     assert await delete() == 0
 
 
-def test_a_line_is_known_by_its_order_and_product() -> None:
+def test_line_key_is_order_and_product() -> None:
     assert [field.attname for field in OrderItem._meta.pk_fields] == ["order_id", "product_id"]

@@ -36,6 +36,6 @@ def store(**fields: Any) -> None:
         ({"message": ""}, "ck_payment_events_message_length"),
     ],
 )
-async def test_the_database_refuses(order_id: int, changes: dict[str, Any], constraint: str) -> None:
+async def test_constraint_refuses_invalid_row(order_id: int, changes: dict[str, Any], constraint: str) -> None:
     with pytest.raises(IntegrityError, match=f'"{constraint}"'):
         await sync_to_async(store)(**{"id": "evt_2", "order_id": order_id, "status": "ok"} | changes)

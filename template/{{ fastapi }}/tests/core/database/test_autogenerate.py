@@ -101,7 +101,7 @@ async def test_changed_check_constraints_are_dropped_and_created(connection: Asy
 
 @pytest.mark.slow
 @pytest.mark.parametrize("array", [False, True])
-async def test_enum_is_created_extended_and_taken_back(connection: AsyncConnection, *, array: bool) -> None:
+async def test_enum_is_created_extended_and_dropped(connection: AsyncConnection, *, array: bool) -> None:
     def change(sync: sa.Connection) -> None:
         code = Migrator(sync)
 
@@ -127,7 +127,7 @@ async def test_enum_is_created_extended_and_taken_back(connection: AsyncConnecti
     await connection.run_sync(change)
 
 
-def test_lost_values_and_refused_rows_are_warned_of() -> None:
+def test_destructive_changes_print_warnings() -> None:
     def column(name: str, **options: Any) -> sa.Column[str]:
         return sa.Column(name, sa.Text, **options)
 

@@ -42,14 +42,14 @@ async def get(app: FastAPI, path: str, **headers: str) -> httpx2.Response:
         return await client.get(path, headers=headers)
 
 
-async def test_middleware_of_the_user_adds_a_header(planted: FastAPI) -> None:
+async def test_user_middleware_adds_a_header(planted: FastAPI) -> None:
     response = await get(planted, "/health/live")
     assert response.headers["x-planted"] == "7"
     assert response.headers["x-frame-options"] == "DENY"
 
 
 @pytest.mark.parametrize(("fails", "status"), [("defect", 500), ("problem", 403)])
-async def test_error_of_a_middleware_is_a_problem_with_all_headers(
+async def test_middleware_error_is_problem_with_headers(
     planted: FastAPI, monkeypatch: pytest.MonkeyPatch, fails: str, status: int
 ) -> None:
     reported: list[BaseException] = []
@@ -63,7 +63,7 @@ async def test_error_of_a_middleware_is_a_problem_with_all_headers(
 
 
 @pytest.mark.parametrize("asynchronous", [True, False])
-async def test_handler_of_the_user_answers_defects(
+async def test_user_handler_answers_unexpected_errors(
     planted: FastAPI, monkeypatch: pytest.MonkeyPatch, *, asynchronous: bool
 ) -> None:
     reported: list[BaseException] = []

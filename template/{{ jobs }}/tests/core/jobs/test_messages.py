@@ -89,9 +89,7 @@ async def test_message_is_deleted_after_the_last_attempt(
     assert sql("SELECT status::text FROM procrastinate_jobs WHERE task_name = 'outbox.send'") == [{"status": "failed"}]
 
 
-async def test_message_that_was_sent_is_not_sent_again(
-    inbox: Inbox, enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs
-) -> None:
+async def test_sent_message_is_not_sent_again(inbox: Inbox, enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs) -> None:
     await enqueue((queue.tasks["outbox.send"], {"message_id": 4711}))
     await do_all_jobs()
     assert inbox.messages == []

@@ -43,13 +43,15 @@ def statuses(responses: Iterable[httpx2.Response]) -> Any:
     return Counter(response.status_code for response in responses)
 
 
-def test_no_piece_is_sold_twice(committing_client: httpx2.Client, user: Headers, products: list[int]) -> None:
+def test_concurrent_orders_do_not_oversell(
+    committing_client: httpx2.Client, user: Headers, products: list[int]
+) -> None:
     responses = at_once(committing_client, user, *[[(products[0], 3)]] * 8)
     assert statuses(responses) == {201: 3, 409: 5}
     assert Product.objects.get(id=products[0]).stock == 1
 
 
-def test_orders_of_the_same_products_never_block_each_other_for_good(
+def test_concurrent_orders_do_not_deadlock(
     committing_client: httpx2.Client, user: Headers, products: list[int]
 ) -> None:
     lines = [(product_id, 1) for product_id in products]
@@ -58,9 +60,7 @@ def test_orders_of_the_same_products_never_block_each_other_for_good(
     assert set(Product.objects.values_list("stock", flat=True)) == {0}
 
 
-def test_products_are_taken_in_the_order_of_their_keys(
-    committing_client: httpx2.Client, user: Headers, products: list[int]
-) -> None:
+def test_products_are_locked_in_key_order(committing_client: httpx2.Client, user: Headers, products: list[int]) -> None:
     first, *others = products
     # Puts it behind the others, where a statement that reads the table as it lies comes last.
     moved = Product.objects.get(id=first)
@@ -92,7 +92,7 @@ def wait_for_a_lock() -> None:
     pytest.fail("nobody waits")
 
 
-def test_the_same_request_at_once_orders_once(
+def test_concurrent_repeats_place_one_order(
     committing_client: httpx2.Client, user: Headers, products: list[int]
 ) -> None:
     responses = at_once(committing_client, user, *[[(products[0], 2)]] * 6, key="k")
@@ -101,7 +101,9 @@ def test_the_same_request_at_once_orders_once(
     assert Product.objects.get(id=products[0]).stock == 8
 
 
-def test_one_key_for_two_orders_at_once(committing_client: httpx2.Client, user: Headers, products: list[int]) -> None:
+def test_concurrent_idempotency_key_reuse_is_422(
+    committing_client: httpx2.Client, user: Headers, products: list[int]
+) -> None:
     responses = at_once(committing_client, user, *([(product_id, 1)] for product_id in products), key="k")
     assert statuses(responses) == {201: 1, 422: 4}
     assert sum(Product.objects.values_list("stock", flat=True)) == 49
