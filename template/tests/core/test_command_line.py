@@ -1,4 +1,4 @@
-"""`python -m app`, and the process that serves."""
+"""`python -m app`: its commands, and the serving process."""
 
 import logging
 import os
@@ -35,13 +35,13 @@ def get(url: str) -> int:
 
 @contextmanager
 def serving(**environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The service as a process, with its address; it is ready when this is entered."""
+    """Run the service as a process. Yield the process and its address when the service responds."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     settings = os.environ | {"PORT": str(port), "LOG_FORMAT": "json"} | environment
     command = [sys.executable, "-m", "app", "serve"]
-    # In a session of its own, to end it with the processes that it has started.
+    # In a new session, so that `killpg` also ends its child processes.
     process = subprocess.Popen(
         command, env=settings, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -91,14 +91,14 @@ def test_sigterm_ends_readiness_before_the_process(database_url: str, monkeypatc
         monkeypatch.setenv("PORT", str(urlsplit(address).port))
         main(["health", "ready"])
         process.send_signal(signal.SIGTERM)
-        # Readiness turns before the port closes: the other way round, no answer would come and this would fail.
+        # Readiness must turn 503 before the port closes, or this request fails.
         while get(f"{address}/health/ready") != 503:
             time.sleep(0.02)
         main(["health"])
         with pytest.raises(SystemExit) as ended:
             main(["health", "ready"])
         assert str(ended.value) == "/health/ready answers 503: The service is shutting down."
-        process.send_signal(signal.SIGTERM)  # whoever asks again is not made to wait
+        process.send_signal(signal.SIGTERM)  # a second signal ends the drain
         assert process.wait(timeout=60) == 0
         with pytest.raises(SystemExit) as ended:
             main(["health"])
@@ -108,13 +108,13 @@ def test_sigterm_ends_readiness_before_the_process(database_url: str, monkeypatc
 
 
 def test_health_command_reports_the_status(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Somebody(BaseHTTPRequestHandler):
+    class Other(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_error(404)
 
         def log_message(self, *_: object) -> None: ...
 
-    with HTTPServer(("127.0.0.1", 0), Somebody) as server:
+    with HTTPServer(("127.0.0.1", 0), Other) as server:
         monkeypatch.setenv("PORT", str(server.server_port))
         thread = Thread(target=server.handle_request)
         thread.start()
@@ -126,7 +126,7 @@ def test_health_command_reports_the_status(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second for a server that does not answer, which is enough for one that does."""
+    """Limit waits for the database to one second."""
     monkeypatch.setenv("DATABASE_TIMEOUT_SECONDS", "1")
 
 

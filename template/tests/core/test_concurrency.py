@@ -1,4 +1,4 @@
-"""Many things at once, within bounds."""
+"""Bounded concurrency: `bounded_map`, `bounded_outcomes` and `bounded_stream`."""
 
 import asyncio
 from itertools import count

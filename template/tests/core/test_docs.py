@@ -1,4 +1,4 @@
-"""The files and tests of core that the documentation names exist. Slices are yours, so nothing is asked of them."""
+"""The documentation names only files and tests of core that exist. Names in slices are not checked."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ PLACE = re.compile(r"`((?:src/app|tests|benchmarks|scripts)/[\w/]+\.py)(?:::(\w+
 
 
 def references(page: Path) -> Iterator[tuple[Path, str]]:
-    """The page's links to files, and the places that it names, as in `tests/core/test_x.py::test_y`."""
+    """Yield the files that the page links to, and named places such as `tests/core/test_x.py::test_y`."""
     text = page.read_text("utf-8")
     for target in re.findall(r"\]\((?!https?:|mailto:|#)([^)#]+)[^)]*\)", text):
         yield (page.parent / target).resolve(), ""
@@ -22,7 +22,7 @@ def references(page: Path) -> Iterator[tuple[Path, str]]:
 
 
 def missing(path: Path, name: str) -> bool:
-    """Whether there is no such file of the template, or no such name in it."""
+    """Whether the file, or the name in the file, is missing. Files of slices are never missing."""
     yours = any(path.is_relative_to(ROOT / place) for place in ("src/app", "tests"))
     if yours and not any(path.is_relative_to(ROOT / place / "core") for place in ("src/app", "tests")):
         return False

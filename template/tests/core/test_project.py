@@ -1,4 +1,4 @@
-"""What the project's own settings promise."""
+"""Settings in `pyproject.toml`."""
 
 import re
 import tomllib

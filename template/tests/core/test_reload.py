@@ -1,4 +1,4 @@
-"""New migrations, at a reload of `poe dev`."""
+"""`poe dev` applies new migrations when it reloads."""
 
 from pathlib import Path
 

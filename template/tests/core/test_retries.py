@@ -1,4 +1,4 @@
-"""Trying again."""
+"""`retry`: attempts, waits and errors."""
 
 import asyncio
 import random
@@ -9,7 +9,7 @@ from app.core.retries import retry
 
 
 class Flaky:
-    """Fails so many times, then succeeds."""
+    """Raises `error` in the first `failures` calls, then succeeds."""
 
     def __init__(self, failures: int, error: type[BaseException] = OSError) -> None:
         self.failures = failures
@@ -25,7 +25,7 @@ class Flaky:
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The waits between attempts, as long as they could be, and none of them waited for."""
+    """The maximum waits between attempts; the test does not really wait."""
     waited: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -49,7 +49,7 @@ async def test_last_error_is_raised(waits: list[float]) -> None:
     with pytest.raises(OSError, match=r"^failure 3$"):
         await retry(times=3)(flaky)("a")
     assert flaky.calls == 3
-    assert len(waits) == 2, "nobody waits after the last attempt"
+    assert len(waits) == 2, "no wait after the last attempt"
 
 
 async def test_one_attempt_has_no_retry(waits: list[float]) -> None:
@@ -79,7 +79,7 @@ async def test_cancelled_call_is_not_retried(waits: list[float]) -> None:
 
 
 async def test_waits_double_up_to_a_limit(waits: list[float]) -> None:
-    with pytest.raises(OSError):  # noqa: PT011 -- which one is not the question here
+    with pytest.raises(OSError):  # noqa: PT011 -- the message does not matter here
         await retry(times=6, delay=0.5, max_delay=3)(Flaky(9))("a")
     assert waits == [0.5, 1, 2, 3, 3]
 

@@ -1,4 +1,4 @@
-"""The Python below."""
+"""The version check, and the description of the running Python."""
 
 import ast
 import json
@@ -48,8 +48,8 @@ def test_runtime_is_printed_as_json_or_text(capsys: pytest.CaptureFixture[str]) 
     main(["--json"])
     assert json.loads(capsys.readouterr().out) == current()._asdict()
     main([])
-    told = dict(line.split("\t") for line in capsys.readouterr().out.splitlines())
-    assert told == {
+    printed = dict(line.split("\t") for line in capsys.readouterr().out.splitlines())
+    assert printed == {
         "Python": current().version,
         "GIL": "on" if current().gil else "off",
         "JIT": "on" if current().jit else "off",

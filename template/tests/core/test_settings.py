@@ -1,4 +1,4 @@
-"""Settings: what the environment may hold, what production refuses."""
+"""Settings: environment variables, `.env`, validation and rules of production."""
 
 import os
 import re
@@ -22,7 +22,7 @@ Load = Callable[..., Settings]
 
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Load:
-    """Loads the settings of an environment that holds nothing else, in an empty folder."""
+    """Load the settings with only these variables, in an empty folder."""
 
     def load(**variables: str) -> Settings:
         for name in Settings.model_fields:
@@ -227,7 +227,7 @@ def test_settings_are_frozen(load: Load) -> None:
 
 
 def test_every_setting_has_a_description() -> None:
-    """`poe env` writes it beside the variable."""
+    """`poe env` writes the description beside the variable."""
     missing = [
         f"{kind.__module__.replace('.', '/')}.py: {name} needs a description, as in Field(description='...')."
         for kind in _settings_classes()
@@ -238,7 +238,7 @@ def test_every_setting_has_a_description() -> None:
 
 
 def test_every_setting_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A value that no setting accepts is refused by the name of its variable, or was read as a text."""
+    """An invalid value must raise an error that names the variable. A text setting returns the value."""
     for kind in _settings_classes():
         for name in (name for name, field in kind.model_fields.items() if field.validation_alias is None):
             with monkeypatch.context() as patch:

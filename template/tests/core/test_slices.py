@@ -1,4 +1,4 @@
-"""Slices are found, and one with a mistake in it is named in one sentence."""
+"""Discovery of slices, and error messages for slices that do not load."""
 
 import itertools
 from pathlib import Path
@@ -14,7 +14,7 @@ numbers = itertools.count()
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A package to put slices into, instead of `app`."""
+    """A package for slices, instead of `app`."""
     package = tmp_path / f"package{next(numbers)}"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -24,7 +24,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write(package: Path, name: str, **modules: str) -> Slice:
-    """A slice of these modules."""
+    """Write a slice with these modules."""
     folder = package / name
     folder.mkdir()
     for module, content in {"__init__": "", **modules}.items():
@@ -41,7 +41,7 @@ def test_slices_are_sorted_and_exclude_core() -> None:
 def test_every_package_folder_is_a_slice(package: Path) -> None:
     write(package, "notes")
     write(package, "alarms")
-    (package / "kernel.py").touch()
+    (package / "module.py").touch()
     (package / "empty").mkdir()
     assert [found.name for found in find_slices()] == ["alarms", "notes"]
 
@@ -104,10 +104,10 @@ def test_import_error_has_file_and_line(package: Path, content: str, sentence: s
     notes = write(package, "notes", models=content)
     with pytest.raises(SliceError) as failed:
         notes.module("models")
-    told = str(failed.value)
-    assert "\n" not in told
-    assert told.startswith(f"The slice 'notes' does not load: {sentence}")
-    assert told.endswith(f" ({package / 'notes' / 'models.py'}, line {line})")
+    message = str(failed.value)
+    assert "\n" not in message
+    assert message.startswith(f"The slice 'notes' does not load: {sentence}")
+    assert message.endswith(f" ({package / 'notes' / 'models.py'}, line {line})")
 
 
 def test_import_error_in_init_is_named(package: Path) -> None:

@@ -1,4 +1,4 @@
-"""The types that every slice shares."""
+"""Types and schemas that all slices share."""
 
 import json
 from datetime import UTC, date, datetime
@@ -35,7 +35,7 @@ from app.core.types import Money, PositiveInt, ShortText, UtcDatetime
 )
 def test_valid_value_is_accepted(kind: str, text: str, value: object) -> None:
     adapter = TypeAdapter(getattr(types, kind))
-    # The framework reads the JSON of a body itself, and validates what it has read.
+    # Frameworks parse the JSON of a body before validation, so both ways must agree.
     for read in (adapter.validate_json(text), adapter.validate_python(json.loads(text))):
         assert read == value
         assert type(read) is type(value)

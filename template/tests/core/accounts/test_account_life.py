@@ -1,4 +1,4 @@
-"""The life of an account: deactivated, activated, exported, erased; and what its sessions and listeners notice."""
+"""Deactivation, activation, export and erasure of accounts, and the effect on sessions and listeners."""
 
 import json
 from typing import Any
@@ -68,7 +68,7 @@ class TestDeactivatedUser:
 async def test_refresh_token_of_inactive_user_is_401(
     async_client: httpx2.AsyncClient, ada: Any, accounts: Accounts, rows: Rows
 ) -> None:
-    """Also where the token was not deleted, as by an UPDATE of an operator."""
+    """An operator may deactivate a user by UPDATE, which deletes no refresh token."""
     tokens = (await log_in(async_client)).json()
     await rows("UPDATE users SET is_active = false RETURNING id")
     assert_problem(await refresh(async_client, tokens), 401)

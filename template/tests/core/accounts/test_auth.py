@@ -1,4 +1,4 @@
-"""`/api/v1/auth`, from the outside."""
+"""HTTP tests of `/api/v1/auth`."""
 
 from typing import Any
 
@@ -59,7 +59,7 @@ async def test_access_token_lifetime_is_a_setting(make_client: MakeClient, user_
 
 
 @pytest.mark.parametrize(
-    ("email", "password"), [("ada@example.com", "wrong password"), ("nobody@example.com", PASSWORD)]
+    ("email", "password"), [("ada@example.com", "wrong password"), ("unknown@example.com", PASSWORD)]
 )
 async def test_unknown_address_answers_like_wrong_password(
     async_client: httpx2.AsyncClient, user_factory: UserFactory, email: str, password: str

@@ -1,4 +1,4 @@
-"""Whom the tokens of an identity provider stand for."""
+"""Users of an identity provider: tokens, claims and accounts."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Provider = Callable[..., None]
 
 
 class Tokens:
-    """The tokens of a provider that knows one token, `good`."""
+    """Verify tokens of a provider with one valid token, `good`."""
 
     def __init__(self, good: AccessToken) -> None:
         self.good = good
@@ -32,7 +32,7 @@ class Tokens:
 
 @pytest.fixture
 def provider(trust: Callable[[TokenVerifier], None]) -> Provider:
-    """Make the application trust a provider that says `claims` of whoever sends the token `good`."""
+    """Make the application trust a provider whose token `good` has these scopes and claims."""
 
     def provider(*scopes: str, **claims: Any) -> None:
         trust(Tokens(AccessToken("provider|ada", frozenset(scopes), claims)))
@@ -59,7 +59,7 @@ async def test_first_request_creates_user(async_client: httpx2.AsyncClient, prov
         ({"name": ["Ada"]}, ("", "ada@example.com")),
         ({"email_verified": False}, ("Ada", None)),
         ({"email_verified": "true"}, ("Ada", None)),
-        ({"email": "nobody"}, ("Ada", None)),
+        ({"email": "invalid"}, ("Ada", None)),
         ({"email": None}, ("Ada", None)),
         ({"email": {"a": 1}}, ("Ada", None)),
     ],

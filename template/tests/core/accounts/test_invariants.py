@@ -1,4 +1,4 @@
-"""Constraints of the table of users."""
+"""Database constraints of users."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from app.core.testing import UserFactory
     ("fields", "constraint"),
     [
         ({"name": "x" * 201}, "ck_users_name_length"),
-        ({"email": "nobody"}, "ck_users_email_form"),
+        ({"email": "invalid"}, "ck_users_email_form"),
         ({"issuer": "https://id.example"}, "ck_users_issuer_and_subject"),
         ({"subject": "ada"}, "ck_users_issuer_and_subject"),
     ],

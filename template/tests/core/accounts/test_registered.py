@@ -1,4 +1,4 @@
-"""The event `registered`: in the transaction of each way to create a user."""
+"""Every way to create a user sends the event `registered` in its transaction."""
 
 import io
 import os
@@ -20,7 +20,7 @@ from app.core.testing import Listen, UserFactory
 
 @pytest.fixture
 def announced(listen: Listen) -> list[str]:
-    """The addresses of the users that `registered` was sent for."""
+    """The e-mail addresses of users for whom `registered` was sent."""
     found: list[str] = []
 
     def note(user: Any) -> None:
@@ -110,7 +110,7 @@ main(arguments)
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", COMMANDS, ids=lambda arguments: arguments[0])
 def test_each_process_imports_listeners(newcomer: Path, committed_database: str, arguments: list[str]) -> None:
-    """In a process of its own, which finds the slice beside the others."""
+    """Run each command in a process that also finds the slice `newcomer`."""
     (newcomer / "listeners.py").write_text("raise RuntimeError('imported')\n")
     command = [sys.executable, "-c", PROGRAM, str(newcomer.parent), *arguments]
     environment = os.environ | {"PORT": "0"}

@@ -1,4 +1,4 @@
-"""Roles that slices declare, and the scopes that they give."""
+"""Roles that slices declare, and the scopes of each role."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -16,7 +16,7 @@ ADA = "ada@example.com"
 
 
 class Command:
-    """Runs `python -m app user ARGUMENTS`; returns what it printed."""
+    """Run `python -m app user ARGUMENTS`; return the output."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self.monkeypatch = monkeypatch
@@ -28,7 +28,7 @@ class Command:
         return self.capsys.readouterr().out
 
     def fails(self, *arguments: str, entered: str = "") -> str:
-        """Return the message; it is one line, and the exit status is 1."""
+        """Return the error message of a command that exits with 1; the message is one line."""
         with pytest.raises(SystemExit) as ended:
             self(*arguments, entered=entered)
         message = str(ended.value.code)
@@ -108,7 +108,7 @@ def test_list_shows_every_user(user: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "entered", "message"),
     [
-        (["nobody"], "correct horse\n", "The e-mail address is not usable: "),
+        (["invalid"], "correct horse\n", "The e-mail address is not usable: "),
         ([ADA], "short\n", "The password is not usable: "),
         ([ADA], "password\n", "The password is not usable: is one of the most common passwords."),
         ([ADA], "", "The password is not usable: "),

@@ -1,4 +1,4 @@
-"""`/api/v1/users`, from the outside."""
+"""HTTP tests of `/api/v1/users`."""
 
 import json
 from typing import Any
@@ -65,7 +65,7 @@ async def test_taken_address_is_409_in_any_case(async_client: httpx2.AsyncClient
 @pytest.mark.parametrize(
     ("changes", "pointer"),
     [
-        ({"email": "nobody"}, "/body/email"),
+        ({"email": "invalid"}, "/body/email"),
         ({"email": f"{'a' * 250}@example.com"}, "/body/email"),
         ({"password": "seven77"}, "/body/password"),
         ({"password": "x" * 129}, "/body/password"),
@@ -124,9 +124,9 @@ async def test_account_of_another_user_is_404(
 ) -> None:
     ada, grace = await user_factory(), await user_factory()
     assert (await async_client.get(f"/api/v1/users/{ada.id}", headers=sign_in(ada))).status_code == 200
-    somebody_else = assert_problem(await async_client.get(f"/api/v1/users/{grace.id}", headers=sign_in(ada)), 404)
-    nobody = assert_problem(await async_client.get("/api/v1/users/999999", headers=sign_in(ada)), 404)
-    assert somebody_else["detail"] == nobody["detail"]
+    existing = assert_problem(await async_client.get(f"/api/v1/users/{grace.id}", headers=sign_in(ada)), 404)
+    missing = assert_problem(await async_client.get("/api/v1/users/999999", headers=sign_in(ada)), 404)
+    assert existing["detail"] == missing["detail"]
     assert (await async_client.get(f"/api/v1/users/{ada.id}", headers=admin)).json()["id"] == ada.id
     assert_problem(await async_client.get("/api/v1/users/999999", headers=admin), 404)
 
@@ -186,7 +186,7 @@ async def test_invalid_page_is_422(async_client: httpx2.AsyncClient, admin: Head
 async def test_export_contains_every_user(
     async_client: httpx2.AsyncClient, user_factory: UserFactory, admin: Headers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # More than one portion of the cursor, and more than one chunk of the response.
+    # Several batches of the cursor, and several chunks of the response.
     monkeypatch.setattr(UserRepository, "ROWS_AT_A_TIME", 5)
     monkeypatch.setattr(routes, "CHUNK_BYTES", 500)
     names = [f"User {number}" for number in range(23)]

@@ -1,4 +1,4 @@
-"""The embedded server: where it starts, who may use it, when it stops, what it says when it does not start."""
+"""The embedded PostgreSQL: data folder, access, start, stop and error messages."""
 
 import os
 import re
@@ -42,11 +42,11 @@ class Started:
 
     @property
     def data(self) -> Path:
-        """Where the data lies: for root, not in the folder when the server's user cannot enter that."""
+        """The data folder. For root, this is another folder if the server's user cannot enter the given one."""
         return Path(self.url.partition("?host=")[2]).resolve()
 
     def end(self, *, status: int = 0) -> str:
-        """Return what it printed after the first line. `communicate` would miss what is in the buffer of `readline`."""
+        """Return the output after the first line. `communicate` would miss the buffer of `readline`."""
         with self.process as process:
             assert process.stdin
             assert process.stdout
@@ -69,7 +69,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def unset(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Without a DATABASE_URL, and with one restored after."""
+    """Unset DATABASE_URL during the test."""
     monkeypatch.setenv("DATABASE_URL", "")
     return monkeypatch
 
@@ -82,10 +82,10 @@ class TestStart:
         assert started.data.stat().st_mode & 0o777 == 0o700
         assert started.data == folder or os.geteuid() == 0
         started.end()
-        assert not (started.data / "postmaster.pid").exists(), "it stopped with its only user"
+        assert not (started.data / "postmaster.pid").exists(), "the server must stop with its last process"
 
     def test_variables_of_another_server_are_ignored(self, folder: Path) -> None:
-        other = {"PGHOSTADDR": "192.0.2.1", "PGSSLMODE": "require", "PGUSER": "nobody", "PGPORT": "1"}
+        other = {"PGHOSTADDR": "192.0.2.1", "PGSSLMODE": "require", "PGUSER": "unknown", "PGPORT": "1"}
         read_only = {"PGOPTIONS": "-c default_transaction_read_only=on", "PGSERVER_POSTGRES_VERSION": "16"}
         places = {"XDG_RUNTIME_DIR": "/nowhere", "TMPDIR": "/nowhere", "HOME": "/nowhere"}
         started = Started(folder, **other, **read_only, **places)
@@ -139,7 +139,7 @@ class TestStart:
 
 @pytest.fixture
 def stranger(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """The ID of a user without a name, as this process believes to be. Each test process has another one."""
+    """Pretend to run as a user ID without a name; the ID differs for each test process."""
     stranger = 2**31 - 7 - os.getpid()
     monkeypatch.setattr(os, "geteuid", lambda: stranger)
     yield stranger
@@ -153,7 +153,7 @@ def test_unnamed_system_user_is_one_sentence(stranger: int, tmp_path: Path) -> N
 
 
 def test_folder_of_another_user_is_refused(stranger: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In /tmp, another user may have made it first, to read the data or to answer in the server's place."""
+    """Another user may create the folder in /tmp first, to read the data or to impersonate the server."""
     monkeypatch.setattr(embedded, "_require_user_name", lambda: None)
     with pytest.raises(EmbeddedServerError, match=f"embedded-postgres-{stranger} is not private to this user"):
         embedded.start("notes", tmp_path / "data")

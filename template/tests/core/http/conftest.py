@@ -1,4 +1,4 @@
-"""What the tests of HTTP have in common."""
+"""Fixtures of the HTTP tests."""
 
 from typing import Any
 
@@ -25,5 +25,5 @@ def routes(document: dict[str, Any], served: dict[str, str]) -> list[Route]:
 
 @pytest.fixture
 def unlimited_client(make_client: MakeClient) -> httpx2.AsyncClient:
-    """A client of an application whose rate limits no test reaches."""
+    """A client of an application with rate limits that tests never reach."""
     return make_client(**{name: "1000000/second" for name in Settings.model_fields if name.endswith("_rate")})

@@ -1,4 +1,4 @@
-"""Only the routes that an `access.toml` declares are open, or for a scope. It stands beside the tests of each slice."""
+"""Public routes and required scopes match the `access.toml` beside the tests of each slice."""
 
 import asyncio
 from collections.abc import Container
@@ -18,7 +18,7 @@ PUBLIC = {declared.route for declared in DECLARED if declared.table == "public"}
 
 
 def undeclared(found: dict[str, str], table: str, reason: str) -> list[str]:
-    """A sentence for each of these routes that no `access.toml` has in `table`; `found` says whose each route is."""
+    """Return a message for each route of `found` that is not declared in `table`. `found` maps routes to slices."""
     lines = {line.route for line in DECLARED if line.table == table}
     return [
         f"{route} {reason}. If that is meant, add to tests/{owner}/access.toml, under [{table}]: "
@@ -29,7 +29,7 @@ def undeclared(found: dict[str, str], table: str, reason: str) -> list[str]:
 
 
 def outdated(table: str, found: Container[str], reason: str) -> list[str]:
-    """A sentence for each line of `table` whose route is not among those that were found."""
+    """Return a message for each line of `table` whose route is not in `found`."""
     return [
         f'{line.file}: take the line "{line.route}" out of [{table}]: {reason}.'
         for line in DECLARED
@@ -47,7 +47,7 @@ async def test_only_declared_routes_are_public(
     for name, owner in served.items():
         method, path = name.split(" ", 1)
         route = documented.get(name) or Route(method, path, owner, {"responses": {}}, {})
-        # A stream of events would never end; its line in the document has to do.
+        # An event stream never ends, so only its `security` in the document is checked.
         if route.ends:
             response = await route.response(async_client.request(method, route.url()))
             if response.status_code == 405:
@@ -78,16 +78,16 @@ async def test_only_declared_routes_need_a_scope(
     sign_in: SignIn,
     settings: Any,
 ) -> None:
-    """A user without scopes, then a token with every other scope: 403. With the scope that is declared: not 403."""
+    """A user without scopes and a token with all other scopes get 403; a token with the declared scope does not."""
     by_scope = {scope: {line.route for line in DECLARED if line.table == scope} for scope in SCOPES}
     refused: dict[str, str] = {}
     failures = []
     for route in (route for route in routes if route.name not in PUBLIC and route.ends):
-        user = await user_factory()  # of its own for each route: one of them may delete it
+        user = await user_factory()  # one user per route: a route may delete its user
         if (await route.send(async_client, sign_in(user))).status_code == 403:
             refused[route.name] = route.owner
         for scope in (scope for scope in SCOPES if route.name in by_scope[scope]):
-            others = {"read", f"{scope}2", scope.title(), "administrator", *SCOPES} - {scope}
+            others = {"read", f"{scope}2", scope.title(), "superuser", *SCOPES} - {scope}
             for scopes, allowed in ((others, False), ({scope}, True)):
                 token = LocalTokens(settings).issue(str(user.id), scopes)
                 response = await route.send(async_client, {"Authorization": f"Bearer {token}"})
@@ -150,4 +150,4 @@ async def test_token_outside_bearer_header_is_401(
 
 async def test_no_default_user_exists(async_client: httpx2.AsyncClient, admin: Headers) -> None:
     users = (await async_client.get("/api/v1/users", headers=admin)).json()
-    assert [user["email"] for user in users["items"]] == ["admin@example.com"], "only the one of this test"
+    assert [user["email"] for user in users["items"]] == ["admin@example.com"], "only the admin of this test"

@@ -1,4 +1,4 @@
-"""Attacks on every route of the service, also on those of slices that are not written yet."""
+"""Attacks on every route of the service, including routes of future slices."""
 
 import gzip
 import itertools
@@ -18,9 +18,9 @@ from tests.core.http.api import JSON, MULTIPART, Place, Route, declarations, sch
 Everything = Callable[[Any], Headers]
 
 MARK = "zq7919"
-"""Begins every hostile text: it stands in no SQL of the service, unless a text is made part of a statement."""
+"""Start of every hostile string. SQL statements contain MARK only if input was inserted into the statement."""
 PRODUCT = ("7919*7907", "62615533")
-"""An expression, and the result by which an interpreter of it shows."""
+"""An expression and its result. The result in a response proves that the service evaluated the input."""
 INJECTIONS = [
     "'",
     '"',
@@ -38,13 +38,13 @@ PUBLIC = {line.route for line in declarations() if line.table == "public"}
 
 @pytest.fixture
 def everything(settings: Any) -> Everything:
-    """The headers of a request by a user, with every scope that an `access.toml` declares."""
+    """Return headers with a token of the user that has every declared scope."""
     scopes = {line.table for line in declarations()}
     return lambda user: {"Authorization": f"Bearer {LocalTokens(settings).issue(str(user.id), scopes)}"}
 
 
 def texts(value: Any, place: Place = ()) -> Iterator[Place]:
-    """The place of each text and number in the values of a request: any of them may be sent as a text."""
+    """Yield the place of each string and number in the values of a request."""
     match value:
         case dict():
             for name, part in value.items():
@@ -57,7 +57,7 @@ def texts(value: Any, place: Place = ()) -> Iterator[Place]:
 
 
 def replaced(value: Any, place: Place, text: str) -> Any:
-    """A copy of `value` with `text` at this place."""
+    """Return a copy of `value` with `text` at this place."""
     if not place:
         return text
     copy = value.copy()
@@ -73,7 +73,7 @@ async def test_undeclared_method_is_405(
     override = {"X-HTTP-Method-Override": "DELETE", "X-Method-Override": "DELETE"}
     for route in {route.path: route for route in routes}.values():
         url = route.url()
-        # A route beside it may match too, such as /users/{user_id} beside /users/me.
+        # Another route may match the same URL, such as /users/{user_id} and /users/me.
         known = {
             method
             for method, path in (name.split(" ", 1) for name in served)
@@ -89,11 +89,11 @@ async def test_undeclared_method_is_405(
                 assert_problem(response, 405)
 
 
-# What goes in
+# Requests
 
 
 async def test_request_schemas_forbid_extra_fields(document: dict[str, Any], routes: list[Route]) -> None:
-    """The form of an upload apart, which frameworks read field by field."""
+    """Multipart forms are exempt: frameworks read them field by field."""
     for route in routes:
         content = route.operation.get("requestBody", {}).get("content", {})
         for body in schemas(document, {kind: content[kind] for kind in content if kind != MULTIPART}):
@@ -139,7 +139,7 @@ async def test_undeclared_media_type_is_415(
             if JSON in accepted and kind.partition(";")[0] not in accepted:
                 sent = headers | {"Content-Type": kind}
                 response = await async_client.request(route.method, route.url(), content=b"{}", headers=sent)
-                if response.status_code != 401:  # a public route with a check of its own, such as a signature
+                if response.status_code != 401:  # a public route may have its own check, such as a signature
                     assert response.status_code == 415, f"{route.where} reads a body of {kind} as JSON."
                     assert_problem(response, 415)
 
@@ -174,7 +174,7 @@ async def test_every_route_accepts_its_documented_example(
     everything: Everything,
     statements: list[str],
 ) -> None:
-    """Or the tests below would be refused before they reach the database."""
+    """Otherwise the attacks below are refused before they reach the database."""
     async with unlimited_client as client:
         for route in (route for route in routes if route.ends):
             headers = everything(await user_factory(is_superuser=True))
@@ -194,9 +194,9 @@ async def test_injection_strings_are_inert(
     everything: Everything,
     statements: list[str],
 ) -> None:
-    """One value of a request at a time; all others are as the document allows, or no request would reach the database.
+    """Replace one value at a time: the other values stay valid, so that the request reaches the database.
 
-    A text that stands in a statement was made part of it: those that are bound stand beside it.
+    `statements` excludes bound parameters, so MARK in a statement proves an injection.
     """
     async with unlimited_client as client:
         for route in (route for route in routes if route.ends):
@@ -204,7 +204,7 @@ async def test_injection_strings_are_inert(
             example = route.example()
             for place, value in itertools.product(texts(example), INJECTIONS):
                 if place[0] in {"header", "cookie"} and not value.isprintable():
-                    continue  # no HTTP client can send it
+                    continue  # HTTP clients cannot send such a header
                 statements.clear()
                 response = await route.send(client, headers, replaced(example, place, MARK + value))
                 said = f"{route.where} with {MARK + value!r} as {'/'.join(map(str, place))}"
@@ -214,11 +214,11 @@ async def test_injection_strings_are_inert(
                 assert not found, f"{said} makes it part of a statement; pass it as a parameter: {found[0]}"
 
 
-# What comes out
+# Responses
 
 
 def names_a_secret(name: str, owner: str) -> bool:
-    """Whether a field of this name would tell a secret, by a word of it."""
+    """Whether the name of a field contains a word for a secret."""
     words = set(re.findall("[a-z]+|[A-Z][a-z]*", name))
     secrets = {"password", "secret", "hash", "digest"} | ({"subject"} if owner == "core" else set())
     return not secrets.isdisjoint(word.lower() for word in words)
@@ -296,14 +296,14 @@ async def test_unknown_path_is_404_without_redirect(async_client: httpx2.AsyncCl
     assert_problem(response, 404)
 
 
-# Who calls
+# Callers
 
 
 @pytest.mark.parametrize(
     "name", ["X-Forwarded-For", "X_Forwarded_For", "X-Real-IP", "Forwarded", "X-Client-IP", "True-Client-IP"]
 )
 async def test_forged_client_address_keeps_rate_limit(make_client: MakeClient, name: str) -> None:
-    body = {"name": "Ada", "email": "nobody", "password": PASSWORD}
+    body = {"name": "Ada", "email": "invalid", "password": PASSWORD}
     async with make_client(registration_rate="1/hour") as client:
         statuses = [
             (await client.post("/api/v1/users", json=body, headers={name: f"203.0.113.{number}"})).status_code
@@ -327,7 +327,7 @@ async def test_unknown_address_hashes_like_known_address(
     monkeypatch.setattr(PasswordHash, "verify", counting)
     answers = [
         await async_client.post("/api/v1/auth/token", data={"username": name, "password": "wrong password"})
-        for name in ("ada@example.com", "nobody@example.com")
+        for name in ("ada@example.com", "unknown@example.com")
     ]
     assert len(worked) == 2
     assert assert_problem(answers[0], 401) == assert_problem(answers[1], 401)
@@ -335,7 +335,7 @@ async def test_unknown_address_hashes_like_known_address(
 
 @pytest.mark.slow
 async def test_rate_limits_are_shared_through_redis(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each application is a process's; here, what a URL leads to stands for the Redis."""
+    """Each application simulates a process; one memory storage per URL simulates Redis."""
     storages: dict[str, Any] = {}
     memory = vars(rate_limits)["MemoryStorage"]
     monkeypatch.setattr(rate_limits, "RedisStorage", lambda url, **_: storages.setdefault(url, memory()))

@@ -1,4 +1,4 @@
-"""`/health`, from the outside."""
+"""HTTP tests of `/health`."""
 
 import httpx2
 import pytest

@@ -1,4 +1,4 @@
-"""What every response has in common."""
+"""Headers, errors and limits of every response."""
 
 import re
 import sys
@@ -44,8 +44,8 @@ async def test_security_headers_are_on_every_response(
 
 async def test_production_sends_hsts(make_client: MakeClient) -> None:
     async with make_client(**PRODUCTION) as client:
-        told = (await client.get("/health/live")).headers["strict-transport-security"]
-    assert told == "max-age=63072000; includeSubDomains"
+        header = (await client.get("/health/live")).headers["strict-transport-security"]
+    assert header == "max-age=63072000; includeSubDomains"
 
 
 async def test_valid_request_id_is_returned(async_client: httpx2.AsyncClient) -> None:
@@ -96,7 +96,7 @@ async def test_wrong_media_type_is_415(async_client: httpx2.AsyncClient, content
         (b"null", 422),
         (b"[]", 422),
         (b"\xff\xfe", 422),
-        (b"[" * 50_000, 400 if sys.version_info < (3, 14) else 422),  # until 3.14, reading it is a recursion
+        (b"[" * 50_000, 400 if sys.version_info < (3, 14) else 422),  # before Python 3.14, the JSON parser is recursive
     ],
     ids=["open", "word", "half", "text", "null", "list", "no UTF-8", "deep"],
 )

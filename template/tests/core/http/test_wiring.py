@@ -1,4 +1,4 @@
-"""What the parts do together, whatever the framework."""
+"""Authentication and rate limits of the whole service."""
 
 import httpx2
 import pytest

@@ -37,7 +37,7 @@ def inbox(serve_mail: Serve, monkeypatch: pytest.MonkeyPatch) -> Inbox:
 
 @pytest.fixture
 def lines() -> Iterator[list[MutableMapping[str, Any]]]:
-    """What is logged, with its context."""
+    """Log lines with their context variables."""
     before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
     clear_contextvars()
@@ -47,7 +47,7 @@ def lines() -> Iterator[list[MutableMapping[str, Any]]]:
 
 
 def settle() -> None:
-    """Wait until no message is on its way."""
+    """Wait until no message is waiting or being sent."""
     deadline = time.monotonic() + 60
     while background._free._value < background.MAX_WAITING:
         assert time.monotonic() < deadline

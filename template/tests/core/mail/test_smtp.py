@@ -1,4 +1,4 @@
-"""Messages, received by an SMTP server of the tests."""
+"""Delivery of messages to an SMTP server of the tests."""
 
 import datetime
 import logging
@@ -27,7 +27,7 @@ from tests.core.mail.inbox import Serve
 
 @pytest.fixture
 def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
-    """TLS for a server on localhost that clients trust."""
+    """TLS for a server on localhost, with a certificate that clients trust."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.UTC)
@@ -52,7 +52,7 @@ def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLConte
 
 @pytest.fixture
 def lines() -> Iterator[list[MutableMapping[str, Any]]]:
-    """What is logged."""
+    """Log lines."""
     before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
     with capture_logs() as lines:
@@ -131,7 +131,7 @@ def test_5xx_refusal_is_permanent_and_names_no_address(
         deliver(message(), settings(f"smtp://{server}"))
     assert isinstance(refused.value, PermanentError) is (code == 550)
     assert str(refused.value) == sentence
-    assert refused.value.__suppress_context__, "the server's own words name the address"
+    assert refused.value.__suppress_context__, "the server's message contains the address"
 
 
 def test_development_without_a_server_logs_the_message(lines: list[MutableMapping[str, Any]]) -> None:
@@ -201,7 +201,7 @@ def test_production_refuses_a_server_without_tls(serve_mail: Serve) -> None:
         ({"ENVIRONMENT": "production", "MAIL_FROM": "me@example.com"}, "SMTP_URL is required in production"),
         ({"ENVIRONMENT": "production", "SMTP_URL": "smtps://mail"}, "MAIL_FROM is required in production"),
         ({"SMTP_URL": "mail.example.com"}, "SMTP_URL is not usable: must look like smtp://"),
-        ({"MAIL_FROM": "somebody"}, "MAIL_FROM is not usable: must be an address"),
+        ({"MAIL_FROM": "invalid"}, "MAIL_FROM is not usable: must be an address"),
     ],
 )
 def test_unusable_setting_is_one_sentence(

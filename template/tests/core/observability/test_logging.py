@@ -1,4 +1,4 @@
-"""What the logs say, and what they never say."""
+"""Format and content of log lines, without secrets and personal data."""
 
 import json
 import logging
@@ -25,11 +25,11 @@ Lines = Callable[[], list[dict[str, Any]]]
 
 @pytest.fixture
 def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
-    """The lines that were logged, read as JSON; the logging of the other tests is restored after."""
+    """Return the log lines as JSON. The logging configuration is restored after the test."""
     root = logging.getLogger()
     handlers, level, before = root.handlers[:], root.level, structlog.get_config()
     root.handlers.clear()
-    clear_contextvars()  # a request in the thread of the tests leaves its own
+    clear_contextvars()  # an earlier request in this thread may have left its context
     yield lambda: [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     root.handlers[:] = handlers
     root.setLevel(level)
@@ -128,7 +128,7 @@ def test_console_format_is_readable_and_redacted(capsys: pytest.CaptureFixture[s
     assert "it happened" in line
     assert "user=7" in line
     assert "hunter2" not in line
-    assert "\x1b" not in line, "no colours where nobody sees them"
+    assert "\x1b" not in line, "no colours without a terminal"
 
 
 async def test_forged_request_is_one_log_line(lines: Lines, make_client: MakeClient) -> None:
@@ -150,9 +150,9 @@ def test_exception_message_has_no_personal_data(lines: Lines) -> None:
     error = ExceptionGroup("of ada@example.com", [ValueError("bob@example.com fails\nDETAIL: hunter2")])
     structlog.get_logger().error("failed", exc_info=error)
     [line] = lines()
-    [told] = line["exception"]
-    assert told["exc_value"].startswith("of [e-mail] (1 sub-exception)")
-    assert told["exceptions"][0][0]["exc_value"] == "[e-mail] fails"
+    [exception] = line["exception"]
+    assert exception["exc_value"].startswith("of [e-mail] (1 sub-exception)")
+    assert exception["exceptions"][0][0]["exc_value"] == "[e-mail] fails"
 
 
 async def test_os_error_of_handler_is_logged_with_stack_trace(
@@ -257,5 +257,5 @@ async def test_log_has_no_secret_or_personal_data(
     assert (failure["level"], failure["request_id"]) == ("error", answers[-1].headers["x-request-id"])
     secrets = [*emails, "Ada Lovelace", "Grace Hopper", "engine no. 1", PASSWORD, "wrong password", "hunter2"]
     secrets += [tokens["access_token"], tokens["refresh_token"], signed["Authorization"].partition(" ")[2]]
-    told = json.dumps(written)
-    assert [secret for secret in secrets if secret in told] == []
+    text = json.dumps(written)
+    assert [secret for secret in secrets if secret in text] == []

@@ -1,4 +1,4 @@
-"""Tokens of an identity provider: what a real one publishes, on this machine, and what goes wrong with it."""
+"""Tokens of an identity provider on this machine, and failures of the provider."""
 
 import hmac
 import json
@@ -28,7 +28,7 @@ FIRST_KEY = generate_private_key(SECP256R1())
 
 
 class Provider:
-    """An identity provider, with a key that it can change."""
+    """An identity provider with replaceable keys."""
 
     AUDIENCE = "api"
 
@@ -56,7 +56,7 @@ class Provider:
         threading.Thread(target=self.server.serve_forever, args=(0.01,)).start()
 
     def publish(self, **keys: EllipticCurvePrivateKey) -> None:
-        """Publish these keys and no other, and sign with the first."""
+        """Publish only these keys, and sign with the first."""
         self.keys = keys
         public = [jwt.algorithms.ECAlgorithm.to_jwk(key.public_key(), as_dict=True) for key in keys.values()]
         named = [key | {"kid": name, "use": "sig"} for name, key in zip(keys, public, strict=True)]
@@ -64,7 +64,7 @@ class Provider:
         self.answers = dict(zip(PATHS, [discovery, {"keys": named}], strict=True))
 
     def fail(self) -> None:
-        """Answer nothing any more."""
+        """Close every further request without a response."""
         self.answers = dict.fromkeys(PATHS)
 
     def token(
@@ -74,7 +74,7 @@ class Provider:
         headers: dict[str, Any] | None = None,
         **changes: Any,
     ) -> str:
-        """An access token, good but for what is given; None takes a claim away."""
+        """Return a valid access token with these changes; None removes a claim."""
         name, own = next(iter(self.keys.items()))
         now = datetime.now(UTC)
         good = {"iss": self.url, "aud": self.AUDIENCE, "sub": "auth0|ada", "scope": "read", "iat": now}
@@ -94,7 +94,7 @@ def server() -> Iterator[Provider]:
 
 @pytest.fixture
 def provider(server: Provider) -> Provider:
-    """The provider, with the key that it had in the beginning."""
+    """The provider, reset to its first key."""
     server.publish(one=FIRST_KEY)
     server.requests.clear()
     return server
@@ -102,7 +102,7 @@ def provider(server: Provider) -> Provider:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Lets seconds pass, for what the keys are kept by."""
+    """Advance the clock of the key cache: `clock(seconds)`."""
     passed = [0.0]
     real = time.monotonic
     monkeypatch.setattr(issuer, "time", SimpleNamespace(monotonic=lambda: real() + passed[0]))
@@ -115,13 +115,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 @pytest.fixture
 def tokens(provider: Provider) -> IssuerTokens:
-    """A verifier that has asked the provider for nothing yet."""
+    """A verifier with an empty key cache."""
     return IssuerTokens(provider.url, provider.AUDIENCE)
 
 
 @pytest.fixture(scope="module")
 def first_keys(server: Provider) -> Any:
-    """What a verifier has kept that has asked the provider once."""
+    """The key cache of a verifier after its first request to the provider."""
     server.publish(one=FIRST_KEY)
     tokens = IssuerTokens(server.url, server.AUDIENCE)
     assert tokens.verify(server.token())
@@ -130,7 +130,7 @@ def first_keys(server: Provider) -> Any:
 
 @pytest.fixture
 def informed(tokens: IssuerTokens, first_keys: Any) -> IssuerTokens:
-    """A verifier that has just asked, and has the provider's first key."""
+    """A verifier with a fresh key cache that holds the provider's first key."""
     tokens.keys._keys = first_keys._replace(fetched=time.monotonic())
     tokens.keys._asked = time.monotonic()
     return tokens
@@ -154,7 +154,7 @@ def test_valid_tokens_fetch_keys_once(provider: Provider, tokens: IssuerTokens) 
     for _ in range(3):
         principal = tokens.verify(provider.token())
         assert (principal.subject, *principal.scopes) == ("auth0|ada", "read")
-    assert not tokens.may_wait(provider.token()), "no thread is needed where nothing is asked"
+    assert not tokens.may_wait(provider.token()), "cached keys need no thread"
     assert provider.requests == PATHS
 
 
@@ -188,7 +188,7 @@ BAD: dict[str, dict[str, Any]] = {
     "not yet": {"nbf": datetime(2999, 1, 1, tzinfo=UTC)},
     "foreign key under a known name": {"key": generate_private_key(SECP256R1())},
     "foreign key": {"key": generate_private_key(SECP256R1()), "headers": {"kid": "unknown"}},
-    "key of nobody": {"headers": {"kid": ""}},
+    "empty key id": {"headers": {"kid": ""}},
     "another type": {"headers": {"typ": "logout+jwt"}},
 }
 
@@ -203,13 +203,13 @@ async def test_invalid_token_is_401(provider: Provider, client: httpx2.AsyncClie
 
 @pytest.mark.usefixtures("informed")
 async def test_valid_token_is_accepted(provider: Provider, client: httpx2.AsyncClient) -> None:
-    """What the table above changes is all that is wrong with its tokens."""
+    """Without the changes above, the token is valid."""
     assert (await me(client, provider.token())).json()["email"] == "ada@example.com"
 
 
 @pytest.mark.usefixtures("informed")
 async def test_key_in_token_header_is_ignored(provider: Provider, client: httpx2.AsyncClient) -> None:
-    """RFC 8725, section 3.10: the header may say where a key is, or hold one, and anybody writes a header."""
+    """RFC 8725, section 3.10: an attacker can put a key, or the URL of a key, into the header."""
     own = generate_private_key(SECP256R1())
     public = jwt.algorithms.ECAlgorithm.to_jwk(own.public_key(), as_dict=True)
     for header in ({"jwk": public}, {"jku": f"{provider.url}/keys"}, {"x5u": f"{provider.url}/keys"}):
@@ -219,7 +219,7 @@ async def test_key_in_token_header_is_ignored(provider: Provider, client: httpx2
 
 @pytest.mark.usefixtures("informed")
 async def test_hmac_with_public_key_is_401(provider: Provider, client: httpx2.AsyncClient) -> None:
-    """The old attack: signed by HMAC, with the public key, which everybody has."""
+    """Algorithm confusion: an HMAC signature with the public key as its secret."""
     pem = FIRST_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     header, payload, _ = provider.token().split(".")
     header = jwt.utils.base64url_encode(b'{"alg": "HS256", "typ": "JWT", "kid": "one"}').decode()
@@ -284,7 +284,7 @@ def test_failed_fetch_is_not_repeated_for_each_token(
     assert provider.requests == PATHS[:1]
     provider.publish(one=FIRST_KEY)
     clock(IssuerKeys.PAUSE)
-    assert tokens.verify(token), "it recovers"
+    assert tokens.verify(token), "the verifier recovers"
 
 
 def test_known_keys_work_while_provider_is_down(
@@ -305,14 +305,14 @@ def test_known_key_does_not_wait_for_a_refresh(
     provider: Provider, informed: IssuerTokens, clock: Callable[[float], None]
 ) -> None:
     clock(IssuerKeys.FRESH)
-    with informed.keys._asking:  # as a thread holds it that waits for the provider
+    with informed.keys._asking:  # as held by a thread that waits for the provider
         assert informed.verify(provider.token())
 
 
 def test_unreachable_provider_is_unavailable(provider: Provider) -> None:
-    with socket.socket() as nobody_listens:
-        nobody_listens.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{nobody_listens.getsockname()[1]}"
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
         with pytest.raises(Unavailable):
             IssuerTokens(url, provider.AUDIENCE).verify(provider.token())
 
@@ -324,7 +324,7 @@ def _redirect(handler: BaseHTTPRequestHandler) -> None:
 
 
 def _drip(handler: BaseHTTPRequestHandler) -> None:
-    """Each byte comes soon, the last one never."""
+    """Send bytes slowly, without end."""
     handler.send_response(200)
     handler.end_headers()
     try:
@@ -402,6 +402,6 @@ async def test_service_accepts_only_tokens_of_its_issuer(
         assert (await me(client, provider.token())).json()["email"] == "ada@example.com"
         assert_problem(await me(client, provider.token(aud="another")), 401)
         assert_problem(await me(client, provider.token(key=generate_private_key(SECP256R1()))), 401)
-        # Only what its scope says: a claim of another name makes nobody an administrator.
+        # Only the claim `scope` gives rights.
         lists = {"Authorization": f"Bearer {provider.token(is_admin=True, roles=['admin'])}"}
         assert_problem(await client.get("/api/v1/users", headers=lists), 403)

@@ -1,4 +1,4 @@
-"""Passwords, tokens and signatures: what is good, and everything that is not."""
+"""Passwords, tokens and signatures: valid and invalid values."""
 
 import base64
 import hashlib
@@ -29,7 +29,7 @@ KEY = SETTINGS.secret_key.get_secret_value()
 
 
 def claims(**changes: Any) -> dict[str, Any]:
-    """The claims of an administrator's good access token, with changes; None takes one away."""
+    """Return the claims of a valid admin token with these changes; None removes a claim."""
     now = datetime.now(UTC)
     ours = {"iss": ABOUT.name, "aud": ABOUT.name}
     good = ours | {"sub": "7", "scope": ADMIN, "iat": now, "exp": now + timedelta(hours=1)}
@@ -37,12 +37,12 @@ def claims(**changes: Any) -> dict[str, Any]:
 
 
 def signed(key: str = KEY, algorithm: str = "HS256", typ: str | None = ACCESS_TOKEN, **changes: Any) -> str:
-    """An access token of the service, good but for what is given."""
+    """Return a valid access token of the service with these changes."""
     return jwt.encode(claims(**changes), key, algorithm, headers={"typ": typ})
 
 
 def encoded(part: dict[str, Any] | bytes) -> str:
-    """One part of a token that no library would make."""
+    """Encode a part of a token that JWT libraries refuse to create."""
     data = part if isinstance(part, bytes) else json.dumps(part, default=lambda time: int(time.timestamp())).encode()
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
@@ -104,7 +104,7 @@ def test_dummy_hash_has_the_same_cost(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("method", ["hash", "verify"])
 def test_concurrent_hashes_are_limited(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
-    crowd, together = 3 * passwords.MAX_CONCURRENT_HASHES, threading.Barrier(passwords.MAX_CONCURRENT_HASHES)
+    callers, together = 3 * passwords.MAX_CONCURRENT_HASHES, threading.Barrier(passwords.MAX_CONCURRENT_HASHES)
     running: list[str] = []
     seen: list[int] = []
 
@@ -119,9 +119,9 @@ def test_concurrent_hashes_are_limited(monkeypatch: pytest.MonkeyPatch, method: 
 
     monkeypatch.setattr(PasswordHash, method, hashing)
     calls = {"hash": passwords.hash_password, "verify": lambda password: passwords.verify_password(password, "hashed")}
-    with ThreadPoolExecutor(crowd) as threads:
-        assert all(threads.map(calls[method], map(str, range(crowd))))
-    assert seen == [passwords.MAX_CONCURRENT_HASHES] * crowd
+    with ThreadPoolExecutor(callers) as threads:
+        assert all(threads.map(calls[method], map(str, range(callers))))
+    assert seen == [passwords.MAX_CONCURRENT_HASHES] * callers
 
 
 # Tokens of the service
@@ -166,7 +166,7 @@ BAD_TOKENS = {
     "unsigned": _unsigned("none"),
     "unsigned, in capitals": _unsigned("NONE"),
     "unsigned, though it says otherwise": _unsigned("HS256"),
-    "an algorithm that is no name": f"{encoded({'alg': [], 'typ': ACCESS_TOKEN})}.{encoded(claims())}.",
+    "algorithm is a list": f"{encoded({'alg': [], 'typ': ACCESS_TOKEN})}.{encoded(claims())}.",
     "signature cut off": signed().rpartition(".")[0] + ".",
     "another algorithm": signed(KEY * 2, "HS512"),
     "another service's key": signed("another service's key, as long as ours"),
@@ -190,13 +190,13 @@ BAD_TOKENS = {
 
 @pytest.fixture
 def client(async_client: httpx2.AsyncClient, trust: Callable[[TokenVerifier], None]) -> httpx2.AsyncClient:
-    """A client of the service, which takes the tokens that are signed with KEY."""
+    """A client of a service that accepts tokens signed with KEY."""
     trust(LocalTokens(SETTINGS))
     return async_client
 
 
 async def list_users(client: httpx2.AsyncClient, token: str) -> httpx2.Response:
-    """Ask for what only the token decides: `/users/me` also refuses a user who is not in the database."""
+    """Request a route that checks only the token: `/users/me` also needs the user in the database."""
     return await client.get("/api/v1/users", headers={b"Authorization": b"Bearer " + token.encode()})
 
 
@@ -208,7 +208,7 @@ async def test_invalid_token_is_401(client: httpx2.AsyncClient, token: str) -> N
 
 
 async def test_valid_token_is_accepted(client: httpx2.AsyncClient) -> None:
-    """What the table above changes is all that is wrong with its tokens."""
+    """Without the changes above, the token is valid."""
     assert (await list_users(client, signed())).status_code == 200
 
 

@@ -15,7 +15,7 @@ EVENT = {"order_id": "1", "placed_at": "2026-01-01T12:00:00Z", "kind": "paid", "
 
 
 def reason(given: Input, row: dict[str, Any]) -> str | None:
-    """Why it is rejected, or None."""
+    """Return why the row is rejected, or None."""
     rejected = validate(pl.DataFrame([row]), given, DAY).rejected
     return str(rejected["reason"].item()) if len(rejected) else None
 

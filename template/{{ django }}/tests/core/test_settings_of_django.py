@@ -1,4 +1,4 @@
-"""The settings of Django that core makes of the environment."""
+"""Django's settings, which core derives from environment variables."""
 
 import runpy
 from pathlib import Path
@@ -31,7 +31,7 @@ SENDER = {"MAIL_FROM": "service@example.com"}
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Reads the settings in an environment."""
+    """Read Django's settings with these environment variables."""
     monkeypatch.chdir(tmp_path)  # without an .env
 
     def read(**environment: str) -> dict[str, Any]:

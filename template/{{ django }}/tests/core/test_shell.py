@@ -1,4 +1,4 @@
-"""The shell and Django's own commands, as one process of production."""
+"""The shell and Django's commands, in one process with production settings."""
 
 import json
 import os
@@ -48,11 +48,11 @@ def test_shell_and_checks_work_in_production(database_url: str, tmp_path: Path) 
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    told = done.stdout.splitlines()
-    assert "user: None" in told
-    assert [json.loads(line)["logger"] for line in told if "as production logs" in line] == ["of.a.library"]
-    assert f"models: {sorted(model.__name__ for model in apps.get_models())}" in told
-    [sheet] = [line for line in told if line.startswith("sheet: ")]
+    printed = done.stdout.splitlines()
+    assert "user: None" in printed
+    assert [json.loads(line)["logger"] for line in printed if "as production logs" in line] == ["of.a.library"]
+    assert f"models: {sorted(model.__name__ for model in apps.get_models())}" in printed
+    [sheet] = [line for line in printed if line.startswith("sheet: ")]
     assert re.fullmatch(r"sheet: 200 /static/admin/css/base\.[0-9a-f]{12}\.css max-age=\d{9}, public, immutable", sheet)
 
 

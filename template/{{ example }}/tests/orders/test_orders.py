@@ -1,4 +1,4 @@
-"""`/api/v1/orders`, from the outside."""
+"""HTTP tests of `/api/v1/orders`."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -98,7 +98,7 @@ async def test_invalid_field_is_422(
 
 async def test_repeated_request_places_one_order(async_client: httpx2.AsyncClient, user: Headers, teapot: int) -> None:
     first = await place_order(async_client, user, (teapot, 5), key="k 1")
-    # Nothing is left, but what was ordered is ordered.
+    # Out of stock, but the repeated request returns the first order.
     again = await place_order(async_client, user, (teapot, 5), key="k 1")
     assert (again.status_code, again.json()) == (201, first.json())
     assert again.headers["location"] == first.headers["location"]
@@ -169,9 +169,9 @@ async def test_order_of_another_user_is_404(
     ada, grace = sign_in(await user_factory()), sign_in(await user_factory())
     order = (await place_order(async_client, ada, (teapot, 1))).json()
     path = f"/api/v1/orders/{order['id']}"
-    somebody_elses = assert_problem(await async_client.get(path, headers=grace), 404)
-    nobodys = assert_problem(await async_client.get(f"/api/v1/orders/{2**53 - 1}", headers=grace), 404)
-    assert somebody_elses["detail"] == nobodys["detail"]
+    existing = assert_problem(await async_client.get(path, headers=grace), 404)
+    missing = assert_problem(await async_client.get(f"/api/v1/orders/{2**53 - 1}", headers=grace), 404)
+    assert existing["detail"] == missing["detail"]
     assert (await async_client.get(path, headers=admin)).json() == order
     assert (await async_client.get("/api/v1/orders", headers=grace)).json()["items"] == []
     assert (await async_client.get("/api/v1/orders", headers=admin)).json()["items"] == []

@@ -1,4 +1,4 @@
-"""How many statements a request for orders takes."""
+"""The number of SQL statements of a request for orders."""
 
 import httpx2
 import pytest

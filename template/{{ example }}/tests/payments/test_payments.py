@@ -1,4 +1,4 @@
-"""`/api/v1/payments`, from the outside."""
+"""HTTP tests of `/api/v1/payments`."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""`/api/v1/products`, from the outside."""
+"""HTTP tests of `/api/v1/products`."""
 
 import json
 from typing import Any

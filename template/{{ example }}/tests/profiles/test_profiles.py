@@ -1,4 +1,4 @@
-"""`/api/v1/users/me/profile` over HTTP, and the profile of an erased user."""
+"""HTTP tests of `/api/v1/users/me/profile`, and export and erasure of profiles."""
 
 from types import SimpleNamespace
 from typing import Any

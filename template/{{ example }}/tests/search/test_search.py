@@ -1,4 +1,4 @@
-"""`/api/v1/search`, from the outside."""
+"""HTTP tests of `/api/v1/search`."""
 
 import string
 from typing import Any

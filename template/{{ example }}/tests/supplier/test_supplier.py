@@ -1,4 +1,4 @@
-"""`/api/v1/supplier`, from the outside, with a supplier on the other side."""
+"""HTTP tests of `/api/v1/supplier`, with a local supplier."""
 
 import json
 import socket
@@ -24,10 +24,10 @@ type Answer = Callable[[Handler], None]
 
 
 class Supplier(ThreadingHTTPServer):
-    """Lists products page by page, but for the pages of which a test has another answer in mind."""
+    """Lists products in pages. A test can replace the answer of a page."""
 
     daemon_threads = True
-    request_queue_size = 100  # whoever finds no place in the queue tries again a second later
+    request_queue_size = 100  # a client that finds the queue full retries a second later
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -35,7 +35,7 @@ class Supplier(ThreadingHTTPServer):
         self.total = 0
         self.largest_page = 100
         self.answers: dict[int, list[Answer]] = defaultdict(list)
-        """What a page answers the first time, the second, and so on; after that it is itself."""
+        """The first answers of each page, in order; later requests get the page itself."""
         self.always: dict[int, Answer] = {}
         self.asked: list[int] = []
         self.request_ids: list[str | None] = []
@@ -52,7 +52,7 @@ class Supplier(ThreadingHTTPServer):
         return json.dumps({"items": items, "page": number, "size": size, "total": self.total, "v": 2}).encode()
 
     def handle_error(self, *_: object) -> None:
-        """Whoever hangs up does so on purpose."""
+        """Ignore errors: tests close connections on purpose."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -213,7 +213,7 @@ async def test_slow_page_is_503(
     page: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Also when something comes all the time: the time limit is the page's, not the read's."""
+    """The time limit is for the whole page, not for each read."""
 
     def drip(handler: Handler) -> None:
         handler.send_response(200)

@@ -1,4 +1,4 @@
-"""`python -m app pipeline`: names, options, mistakes and exit statuses."""
+"""`python -m app pipeline`: names, options, errors and exit statuses."""
 
 import shutil
 import signal

@@ -1,4 +1,4 @@
-"""A file that cannot be read holds back its own day, and the line of the day says where, what and what to do."""
+"""An unreadable file holds back only its day. The message names the place, the error and the fix."""
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""The days of a pipeline, from files and queries to results, table and report."""
+"""Runs of a pipeline: from files and queries to results, table and report."""
 
 import shutil
 from collections.abc import Sequence
@@ -111,14 +111,14 @@ def test_refused_result_keeps_old_rows(command: Command, sample: tuple[str, ...]
     assert (ended.code, ended.err[:19]) == (1, "PostgreSQL refuses:")
     assert rows() == first
     plant()
-    assert "1 of 1 days are done." in command(*sample).out, "it is not done: its result was of other rows"
+    assert "1 of 1 days are done." in command(*sample).out, "the day is not done: its result was of other rows"
     assert rows() == first
 
 
 def test_dry_run_writes_nothing(
     command: Command, sample: tuple[str, ...], rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/nothing")  # it needs no database either
+    monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/nothing")  # a dry run needs no database
     ended = command(*sample, "--dry-run")
     assert ended.code == 0
     assert "2026-01-01: 199 trips (1 rejected: meters is negative (1)), " in ended.out

@@ -1,4 +1,4 @@
-"""The bootstrap interval, beside known values."""
+"""The bootstrap interval, compared with known values."""
 
 from math import sqrt
 from statistics import NormalDist

@@ -1,4 +1,4 @@
-"""Which rows are accepted, and the reason why another is rejected."""
+"""Accepted rows, and the reasons for rejected rows."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -40,7 +40,7 @@ PARCEL = {
 
 
 def reason(**row: Any) -> str | None:
-    """Why it is rejected, or None."""
+    """Return why the row is rejected, or None."""
     accepted, rejected = validate(pl.DataFrame({name: [value] for name, value in row.items()}), PARCELS, DAY)
     assert len(accepted) + len(rejected) == 1
     return str(rejected["reason"].item()) if len(rejected) else None

@@ -1,4 +1,4 @@
-"""The admin, as a browser sees it."""
+"""The admin in a browser: access, cookies, headers and forms."""
 
 import re
 import runpy
@@ -89,7 +89,7 @@ def test_admin_pages_load_only_local_files(committing_client: httpx2.Client) -> 
     sheet = re.search(r'href="(/static/admin/css/base\S*\.css)"', page.text)
     assert sheet
     assert committing_client.get(sheet[1]).headers["content-type"].startswith("text/css")
-    # Without the page that it comes from, Django could not tell its own forms from another site's.
+    # Django's CSRF check needs the Referer of forms.
     assert page.headers["referrer-policy"] == "same-origin"
 
 
@@ -97,7 +97,7 @@ async def test_post_without_csrf_token_is_403(async_client: httpx2.AsyncClient) 
     assert_problem(await async_client.post("/admin/login/", data={"username": "a", "password": "b"}), 403)
 
 
-@pytest.mark.parametrize("path", ["/admin/nothing/", "/admin/core_accounts/user/nobody/nothing/"])
+@pytest.mark.parametrize("path", ["/admin/nothing/", "/admin/core_accounts/user/unknown/nothing/"])
 async def test_unknown_admin_page_is_302_or_404(async_client: httpx2.AsyncClient, path: str) -> None:
     assert (await async_client.get(path)).status_code in {302, 404}
 

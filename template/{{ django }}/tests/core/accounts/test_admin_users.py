@@ -1,4 +1,4 @@
-"""Users and their rights in the admin."""
+"""Users and permissions in the admin."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ async def ada(user_factory: UserFactory) -> Any:
 
 @pytest.fixture
 async def root(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> httpx2.AsyncClient:
-    """A client that a superuser has logged in with."""
+    """A client that is logged in as a superuser."""
     await user_factory(email="root@example.com", is_superuser=True, is_staff=True)
     await log_in(async_client, "root@example.com")
     return async_client
@@ -29,7 +29,7 @@ async def root(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> h
 
 @pytest.fixture
 async def helper(user_factory: UserFactory) -> Any:
-    """A member of staff who may look after users, and has no other right."""
+    """A staff user with permissions for users, and for groups only to view and change."""
     user = await user_factory(name="Helper", email="helper@example.com", is_staff=True)
     codenames = ("add_user", "change_user", "delete_user", "view_user", "change_group", "view_group")
     await user.user_permissions.aset(Permission.objects.filter(codename__in=codenames))
@@ -38,7 +38,7 @@ async def helper(user_factory: UserFactory) -> Any:
 
 @pytest.fixture
 async def staff(async_client: httpx2.AsyncClient, helper: Any) -> httpx2.AsyncClient:
-    """A client that this member of staff has logged in with."""
+    """A client that is logged in as `helper`."""
     await log_in(async_client, helper.email)
     return async_client
 

@@ -1,4 +1,4 @@
-"""What Django and its applications expect of a user model."""
+"""The user model supports Django's commands, managers, forms and authentication."""
 
 import getpass
 from collections.abc import Callable
@@ -35,7 +35,7 @@ class Terminal:
 
 @pytest.fixture
 def type_in(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Answers the questions of a command with these texts; passwords and others have a list of their own."""
+    """Answer the prompts of a command: `type_in(texts, passwords)`."""
 
     def answer(texts: list[str], hidden: list[str]) -> None:
         monkeypatch.setattr("builtins.input", lambda _question: texts.pop(0))
@@ -62,7 +62,7 @@ class TestCreatesuperuser:
         assert "most common" in capsys.readouterr().err
         assert (await log_in(async_client, ROOT)).headers["location"] == "/admin/"
 
-    @pytest.mark.parametrize("email", ["ROOT@example.com", "nobody"])
+    @pytest.mark.parametrize("email", ["ROOT@example.com", "invalid"])
     async def test_unusable_address_is_one_sentence(
         self, user_factory: UserFactory, monkeypatch: pytest.MonkeyPatch, email: str
     ) -> None:
@@ -168,7 +168,7 @@ class TestPassword:
         assert taken == 3
 
     async def test_log_in_keeps_the_hash(self, async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
-        """Another hash would end the sessions of the admin."""
+        """A new hash would end the sessions of the admin."""
         user = await user_factory(email="ada@example.com")
         assert (await token(async_client, "ada@example.com")).status_code == 200
         before = user.password
@@ -181,7 +181,7 @@ class TestPassword:
 
     @pytest.mark.slow
     def test_default_django_argon2_hash_is_verified(self) -> None:
-        """Of a database that another service of Django has filled."""
+        """For a database with users of another Django service."""
         encoded = Argon2PasswordHasher().encode(PASSWORD, "a salt of Django")
         assert check_password(PASSWORD, encoded)
         assert not check_password("wrong password", encoded)
@@ -195,7 +195,7 @@ class TestPassword:
 
 class TestAuthenticate:
     async def test_authenticate_without_a_request(self, user_factory: UserFactory) -> None:
-        """As Django's test client does it."""
+        """Django's test client authenticates without a request."""
         ada = await user_factory(email="ada@example.com")
         check: Callable[..., Any] = sync_to_async(authenticate)
         assert await check(email="Ada@example.com", password=PASSWORD) == ada

@@ -1,4 +1,4 @@
-"""When a log-in ends."""
+"""The end of sessions: expiry, deleted users, changed accounts and token reuse."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor

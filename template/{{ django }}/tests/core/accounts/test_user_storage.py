@@ -1,4 +1,4 @@
-"""Users in the database, from the inside."""
+"""The repository of users, and the columns of stored users."""
 
 from contextlib import closing
 

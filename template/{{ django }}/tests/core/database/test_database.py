@@ -1,4 +1,4 @@
-"""The unit of work of a request, and what becomes of it when the database fails."""
+"""The transaction of a request, and errors of the database."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ Replace = Callable[[Callable[..., Any]], None]
 
 @pytest.fixture
 def replace(monkeypatch: pytest.MonkeyPatch) -> Replace:
-    """Makes the service create users by another function."""
+    """Replace the function that creates users."""
     return lambda function: monkeypatch.setattr(UserService, "create", function)
 
 
@@ -65,7 +65,7 @@ async def test_error_rolls_back_and_hides_details(async_client: httpx2.AsyncClie
 
 @pytest.mark.slow
 def test_failed_commit_is_500(committing_client: httpx2.Client) -> None:
-    # A constraint that is only checked at the commit, after the view has returned.
+    # A deferred constraint fails at the commit, after the view has returned.
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE users ADD CONSTRAINT probe UNIQUE (name) DEFERRABLE INITIALLY DEFERRED")
     try:
@@ -89,27 +89,27 @@ async def test_refused_request_keeps_session_usable(
     assert await users_named("Ada") == 0
 
 
-def at_once(client: httpx2.Client, *bodies: dict[str, Any]) -> list[httpx2.Response]:
+def post_concurrently(client: httpx2.Client, *bodies: dict[str, Any]) -> list[httpx2.Response]:
     with ThreadPoolExecutor(len(bodies)) as threads:
         return list(threads.map(lambda body: client.post("/api/v1/users", json=body), bodies))
 
 
 @pytest.mark.slow
 def test_each_request_has_its_own_session(committing_client: httpx2.Client) -> None:
-    responses = at_once(committing_client, *(ADA | {"email": f"{number}@example.com"} for number in range(8)))
+    responses = post_concurrently(committing_client, *(ADA | {"email": f"{number}@example.com"} for number in range(8)))
     assert {response.status_code for response in responses} == {201}
     assert len({response.json()["id"] for response in responses}) == 8
 
 
 @pytest.mark.slow
 def test_concurrent_registration_creates_one_user(committing_client: httpx2.Client) -> None:
-    responses = at_once(committing_client, *([ADA] * 4))
+    responses = post_concurrently(committing_client, *([ADA] * 4))
     assert sorted(response.status_code for response in responses) == [201, 409, 409, 409]
 
 
 @pytest.fixture
 def other_database(settings: Settings) -> Iterator[Callable[..., None]]:
-    """Connects with other settings: `other_database(database_pool_size=1)`."""
+    """Connect with other settings: `other_database(database_pool_size=1)`."""
     with ExitStack() as until_the_end:
         yield lambda **changes: until_the_end.enter_context(connected_by(settings.model_copy(update=changes)))
 
@@ -154,7 +154,7 @@ def test_password_hashing_holds_no_connection(
 def test_unreachable_database_is_503(
     committing_client: httpx2.Client, other_database: Callable[..., None], admin_token: Headers
 ) -> None:
-    other_database(database_url="postgresql://nobody@127.0.0.1:9/nothing", database_timeout_seconds=0.2)
+    other_database(database_url="postgresql://unknown@127.0.0.1:9/nothing", database_timeout_seconds=0.2)
     response = committing_client.get("/api/v1/users/1", headers=admin_token)
     assert_problem(response, 503)
     assert response.headers["retry-after"] == "1"
@@ -198,7 +198,7 @@ def test_exhausted_pool_is_503(
     other_database(database_pool_size=1, database_timeout_seconds=0.2)
     replace(sleep)
     started = time.monotonic()
-    responses = at_once(committing_client, *([ADA] * 3))
+    responses = post_concurrently(committing_client, *([ADA] * 3))
     assert {response.status_code for response in responses} == {503}
     assert time.monotonic() - started < 5
 

@@ -1,4 +1,4 @@
-"""A route that writes says that it is one transaction; a GET handler writes nothing."""
+"""Writing routes declare their transaction; GET handlers cannot write."""
 
 import inspect
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def declares_its_transaction(view: View | None) -> bool:
 
 
 def complaint(view: View) -> str:
-    """Name the file, and the line to add."""
+    """Return a failure message with the file and the line to add."""
     code = inspect.unwrap(view).__code__
     path = Path(code.co_filename).relative_to(Path(__file__).parents[3])
     return f"{path}, above `def {code.co_name}`: add `@transaction.atomic` (from django.db import transaction)"

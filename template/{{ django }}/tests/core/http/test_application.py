@@ -1,4 +1,4 @@
-"""How the parts are wired together."""
+"""The application: slices, start, readiness, proxies and shutdown."""
 
 import io
 import os
@@ -47,7 +47,7 @@ def probe(request): ...
 def test_new_slice_is_served(newcomer: Path) -> None:
     (newcomer / "routes.py").write_text(ROUTES.format(path="/probe", auth=""))
     [operation] = all_routes().path_operations["/api/v1/probe"].operations
-    assert operation.auth_callbacks, "who has no token is refused"
+    assert operation.auth_callbacks, "the route must require a token"
 
 
 @pytest.mark.parametrize(
@@ -73,13 +73,13 @@ def test_service_starts_while_database_is_down(settings: Settings, monkeypatch: 
     nowhere = settings.model_copy(update={"allowed_hosts": (), "environment": "production"})
     with override_settings(CORE_SETTINGS=nowhere), capture_logs() as lines:
         application.start()
-    hosts, unavailable = lines[-2:]  # before them, where so much is logged, that it starts
+    hosts, unavailable = lines[-2:]  # earlier lines report the start
     assert hosts["event"].startswith("ALLOWED_HOSTS is empty")
     assert unavailable["event"] == "database unavailable"
 
 
 def planted(get_response: View) -> View:
-    """A middleware that raises on request."""
+    """A middleware that raises an error if a header asks for one."""
 
     def surround(request: HttpRequest) -> HttpResponseBase:
         if request.headers.get("X-Fail") == "defect":
@@ -135,7 +135,7 @@ async def test_draining_service_is_not_ready(app: Application, async_client: htt
         ("10.0.0.0/8", "10.0.0.1", "203.0.113.7, 10.0.0.2", "203.0.113.7"),
         ("10.0.0.1", "10.0.0.1", "198.51.100.1, 203.0.113.7", "203.0.113.7"),
         ("10.0.0.1", "203.0.113.7", "198.51.100.1", "203.0.113.7"),
-        ("10.0.0.1", "nobody", "198.51.100.1", "nobody"),
+        ("10.0.0.1", "unknown", "198.51.100.1", "unknown"),
         ("*", "10.0.0.1", "203.0.113.7, 10.0.0.2", "203.0.113.7"),
     ],
 )
@@ -147,7 +147,7 @@ def test_only_trusted_proxies_set_client_address(trusted: str, address: str, for
 
 
 async def test_trusted_proxy_sets_rate_limit_address(make_client: MakeClient) -> None:
-    body = {"name": "Ada", "email": "nobody", "password": "engine no. 1"}
+    body = {"name": "Ada", "email": "invalid", "password": "engine no. 1"}
     async with make_client(trusted_proxies="127.0.0.1", registration_rate="1/minute") as client:
         for address, status in (("203.0.113.7", 422), ("203.0.113.7", 429), ("203.0.113.8", 422)):
             response = await client.post("/api/v1/users", json=body, headers={"X-Forwarded-For": address})
@@ -155,16 +155,16 @@ async def test_trusted_proxy_sets_rate_limit_address(make_client: MakeClient) ->
 
 
 def test_first_signal_starts_the_drain(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[tuple[int, int]] = []
-    monkeypatch.setattr("os.kill", lambda *arguments: told.append(arguments))
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr("os.kill", lambda *arguments: sent.append(arguments))
     watcher = server.GentleServer("app.core.http.application", drain_seconds=300, interface=Interfaces.WSGI)
     watcher.wrks = [SimpleNamespace(is_alive=lambda: True, inner=SimpleNamespace(pid=7))]
     watcher.signal_handler_interrupt()
-    assert told == [(7, signal.SIGUSR1)]
+    assert sent == [(7, signal.SIGUSR1)]
     assert not watcher.interrupt_signal
     watcher.signal_handler_interrupt()
-    assert watcher.interrupt_signal, "who asks again is not made to wait"
-    assert len(told) == 1, "a second signal so close to the one that ends it could be slept through"
+    assert watcher.interrupt_signal, "a second signal must end the drain"
+    assert len(sent) == 1, "the worker could miss a second signal so shortly before SIGTERM"
 
 
 def test_drain_ends_after_drain_seconds() -> None:
@@ -181,11 +181,11 @@ def test_worker_process_loads_the_application(
     database_url: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     awaited: list[set[int]] = []
-    told = threading.Event()
+    signalled = threading.Event()
 
     def sigwait(signals: set[int]) -> None:
         awaited.append(signals)
-        told.wait()
+        signalled.wait()
 
     monkeypatch.setattr("signal.sigwait", sigwait)
     monkeypatch.setattr(server, "start", lambda: None)
@@ -201,13 +201,13 @@ def test_worker_process_loads_the_application(
     frozen: list[bool] = []
     monkeypatch.setattr("gc.freeze", lambda: frozen.append(True))
     answer = server.load()(path, lambda *start: answered.extend(start))
-    assert answer == [b'{"status":"ok","checks":[]}'], "a list, which granian sends at once"
+    assert answer == [b'{"status":"ok","checks":[]}'], "granian sends a list in one piece"
     assert frozen
     assert answered[0] == "200 OK"
-    assert ("Server", "") in answered[1], "granian would say its name"
+    assert ("Server", "") in answered[1], "granian would otherwise send its name"
     [state] = states
     assert not state.draining.is_set()
-    told.set()
+    signalled.set()
     assert state.draining.wait(timeout=30)
     assert awaited == [{signal.SIGUSR1}]
 

@@ -1,4 +1,4 @@
-"""Pages beside the API, as any project of Django has them. This module is also their URLs."""
+"""Pages beside the API. This module is also their URLconf."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,7 +86,7 @@ class TestHeaders:
     async def test_page_policy_allows_local_files(self, async_client: httpx2.AsyncClient) -> None:
         headers = (await async_client.get("/pages/form/")).headers
         assert "script-src 'self'; style-src 'self';" in headers["content-security-policy"]
-        assert headers["referrer-policy"] == "same-origin", "or Django refuses its forms"
+        assert headers["referrer-policy"] == "same-origin", "Django needs the Referer of forms"
         assert headers["x-frame-options"] == "DENY"
         headers = (await async_client.get("/pages/json/")).headers
         assert headers["content-security-policy"].startswith("default-src 'none'; base-uri")
@@ -156,7 +156,7 @@ remembered: list[Any] = []
 
 
 def remembering(get_response: View) -> View:
-    """A middleware of an application that knows only `request.user`."""
+    """A middleware that reads only `request.user`."""
 
     def surround(request: HttpRequest) -> HttpResponseBase:
         remembered.append(request.user)
@@ -197,6 +197,6 @@ class TestAdmin:
         monkeypatch.setattr(admin.site, "site_url", "/")
         home = [path("", form, name=name) for name in pages]
         monkeypatch.setattr(f"{__name__}.urlpatterns", [*core_urls.urlpatterns, *home])
-        with override_settings(ROOT_URLCONF=__name__):  # forgets the URLs that it found before
+        with override_settings(ROOT_URLCONF=__name__):  # clears the URL cache
             vars(application)["_set_view_site"](settings.model_copy(update={"environment": environment}))
         assert admin.site.site_url == url

@@ -1,4 +1,4 @@
-"""What the database refuses of orders, whichever code writes to it."""
+"""Database constraints of orders."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +28,7 @@ async def keys(user_factory: UserFactory) -> dict[str, int]:
 
 
 def in_savepoint(function: Callable[[], Any]) -> None:
-    """Call `function`; every constraint is checked at its end, also those that wait for the commit."""
+    """Call `function`, then check every constraint, including deferred constraints."""
     with transaction.atomic():
         function()
         connection.check_constraints()

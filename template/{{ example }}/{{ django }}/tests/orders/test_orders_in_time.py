@@ -1,4 +1,4 @@
-"""Orders of other days."""
+"""Dates of orders: filter, sort order and time of payment."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +17,7 @@ INSTANT = timedelta(microseconds=1)
 @sync_to_async
 def order_of(user_id: int, created_at: datetime) -> Order:
     order = Order.objects.create(user_id=user_id, fingerprint="0" * 64)
-    Order.objects.filter(id=order.id).update(created_at=created_at)  # which a new one does not choose
+    Order.objects.filter(id=order.id).update(created_at=created_at)  # `create` sets the current time
     return order
 
 

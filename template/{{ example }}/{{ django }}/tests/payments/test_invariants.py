@@ -1,4 +1,4 @@
-"""What the database refuses of the payment provider's events, whichever code writes to it."""
+"""Database constraints of payment events."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ async def order_id(user_factory: UserFactory) -> int:
 
 
 def store(**fields: Any) -> None:
-    """Store an event; every constraint is checked, also those that wait for the commit."""
+    """Store an event, then check every constraint, including deferred constraints."""
     with transaction.atomic():
         Event(**fields).save(force_insert=True)
         connection.check_constraints()

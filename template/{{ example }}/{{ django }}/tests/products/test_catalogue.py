@@ -10,7 +10,7 @@ from app.products.models import Product
 from tests.core.accounts.browser import log_in, submit
 
 OPENED = {"initial-stock": "5"}
-"""What was in stock when the form was opened: the page sends it along."""
+"""The stock when the form was opened, which the page sends as a hidden field."""
 
 
 async def test_admin_changes_a_price(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:

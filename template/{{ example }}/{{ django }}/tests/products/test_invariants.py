@@ -1,4 +1,4 @@
-"""What the database refuses of products, whichever code writes to it."""
+"""Database constraints of products."""
 
 from typing import Any
 

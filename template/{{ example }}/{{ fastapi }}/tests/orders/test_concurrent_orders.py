@@ -1,4 +1,4 @@
-"""Orders at the same time, over connections of their own."""
+"""Concurrent orders, each on its own connection."""
 
 import asyncio
 from collections import Counter
@@ -59,7 +59,7 @@ async def test_products_are_locked_in_key_order(
     database: Database = state_of(committing_app).database
     first, *others = products
     async with database.sessions.begin() as session:
-        # Puts it behind the others, where a statement that reads the table as it lies comes last.
+        # Moves the first product to the end of the table: a scan in physical order would lock it last.
         await session.execute(update(Product).where(Product.id == first).values(stock=11))
     activity = table("pg_stat_activity", column("wait_event_type", Text))
     waiting = select(func.count(), func.pg_sleep(0.01)).where(activity.c.wait_event_type == "Lock")
@@ -68,7 +68,7 @@ async def test_products_are_locked_in_key_order(
         order = asyncio.create_task(place_order(async_client, user, *((key, 1) for key in reversed(products))))
         while not await observer.scalar(waiting):
             pass
-        # While the first is not free, no other is taken.
+        # While the first product is locked, the order must not lock the others.
         free = await session.scalars(select(Product.id).where(Product.id.in_(others)).with_for_update(nowait=True))
         assert set(free) == set(others)
     assert (await order).status_code == 201

@@ -1,4 +1,4 @@
-"""What the database refuses of orders, whichever code writes to it."""
+"""Database constraints of orders."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Orders of other days."""
+"""Dates of orders: filter, sort order and time of payment."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""What the database refuses of the payment provider's events, whichever code writes to it."""
+"""Database constraints of payment events."""
 
 from typing import Any
 

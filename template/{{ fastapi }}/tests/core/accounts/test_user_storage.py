@@ -1,4 +1,4 @@
-"""Users in the database, from the inside."""
+"""The repository of users, and the columns of stored users."""
 
 from contextlib import aclosing
 
@@ -45,7 +45,7 @@ async def test_stream_uses_a_server_side_cursor(db_session: AsyncSession, user_f
 async def test_object_is_usable_after_commit(db_session: AsyncSession, user_factory: UserFactory) -> None:
     user = await user_factory(name="Ada")
     await db_session.close()
-    assert user.name == "Ada"  # a DetachedInstanceError, were objects expired by the commit
+    assert user.name == "Ada"  # a DetachedInstanceError, if the commit expired objects
 
 
 async def test_password_is_stored_as_argon2id(async_client: httpx2.AsyncClient, db_session: AsyncSession) -> None:

@@ -1,4 +1,4 @@
-"""The unit of work of a request, and what becomes of it when the database fails."""
+"""The transaction of a request, and errors of the database."""
 
 import asyncio
 import threading
@@ -28,7 +28,7 @@ ADA = {"name": "Ada", "email": "ada@example.com", "password": "engine no. 1"}
 
 @pytest.fixture
 def probe(settings: Settings, app: FastAPI) -> FastAPI:
-    """An application with routes that go wrong, on the test's connection."""
+    """An application with failing routes, on the test's connection."""
     probe = create_app(settings)
     state_of(probe).database = state_of(app).database
 
@@ -76,7 +76,7 @@ async def test_error_rolls_back_and_hides_details(probe: FastAPI, db_session: As
 
 @pytest.mark.slow
 async def test_failed_commit_is_500(committing_app: FastAPI) -> None:
-    # A constraint that is only checked at the commit, after the handler has returned.
+    # A deferred constraint fails at the commit, after the handler has returned.
     deferred = "ALTER TABLE users ADD CONSTRAINT probe UNIQUE (name) DEFERRABLE INITIALLY DEFERRED"
     async with state_of(committing_app).database.sessions.begin() as session:
         await session.execute(text(deferred))
@@ -119,7 +119,7 @@ async def test_concurrent_registration_creates_one_user(committing_app: FastAPI)
 
 
 async def test_unreachable_database_is_503(probe: FastAPI, settings: Settings, admin: Headers) -> None:
-    gone = settings.model_copy(update={"database_url": "postgresql://nobody@127.0.0.1:9/nothing"})
+    gone = settings.model_copy(update={"database_url": "postgresql://unknown@127.0.0.1:9/nothing"})
     state_of(probe).database = Database.connect(gone)
     async with client_of(probe) as client:
         response = await client.get("/api/v1/users/1", headers=admin)
@@ -178,8 +178,8 @@ async def test_libpq_url_parameters_are_supported(settings: Settings) -> None:
     database = Database.connect(settings.model_copy(update={"database_url": url._replace(query=query).geturl()}))
     async with database.read_sessions() as session:
         names = ("application_name", "work_mem", "statement_timeout", "idle_in_transaction_session_timeout")
-        told = [await session.scalar(select(func.current_setting(name))) for name in names]
-    assert told == ["tests", "8MB", "10s", "10s"]
+        found = [await session.scalar(select(func.current_setting(name))) for name in names]
+    assert found == ["tests", "8MB", "10s", "10s"]
     await database.close()
 
 
@@ -200,7 +200,7 @@ def test_unsupported_url_parameters_are_refused() -> None:
 
 @pytest.mark.parametrize("place", ["nowhere.invalid", "%2Fno%2Fsuch%2Ffolder"])
 async def test_unknown_database_host_is_503(probe: FastAPI, settings: Settings, admin: Headers, place: str) -> None:
-    url = f"postgresql://nobody@{place}/nothing"
+    url = f"postgresql://unknown@{place}/nothing"
     state_of(probe).database = Database.connect(settings.model_copy(update={"database_url": url}))
     async with client_of(probe) as client:
         assert_problem(await client.get("/api/v1/users/1", headers=admin), 503)

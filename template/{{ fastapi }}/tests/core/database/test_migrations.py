@@ -1,4 +1,4 @@
-"""The migrations make exactly the tables that the models describe, and can be taken back."""
+"""Migrations match the models and are reversible."""
 
 import re
 import subprocess
@@ -30,11 +30,11 @@ from app.core.testing import Execute
 ON_EMPTY_TABLES = re.compile(
     r"ALTER TABLE \S+ ADD COLUMN (?!.* (DEFAULT|GENERATED) ).* NOT NULL", re.IGNORECASE | re.DOTALL
 )
-"""A column that is NOT NULL and has no value for the rows that exist."""
+"""A new NOT NULL column without a value for existing rows."""
 
 
 async def run(connection: AsyncConnection, command: Callable[..., object], *arguments: str) -> None:
-    """Run an Alembic command on the test's connection, whose transaction takes it back afterwards."""
+    """Run an Alembic command on the test's connection, whose transaction is rolled back after the test."""
 
     def call(sync_connection: Any) -> None:
         config = alembic_config()
@@ -49,7 +49,7 @@ async def tables(connection: AsyncConnection) -> set[str]:
 
 
 async def test_models_and_migrations_agree(connection: AsyncConnection) -> None:
-    from alembic import command  # here, because the import takes half a second
+    from alembic import command  # not at collection: the import takes 0.5 s
 
     await run(connection, command.check)
 
@@ -83,7 +83,7 @@ async def test_every_migration_is_reversible(connection: AsyncConnection, statem
 
 
 async def test_dependent_heads_are_recorded(connection: AsyncConnection) -> None:
-    """A downgrade leaves such heads: of a slice's migration, all that it depended on."""
+    """A downgrade of a slice's migration leaves the migrations that it depended on as heads."""
     script = ScriptDirectory.from_config(alembic_config())
     known = find_migrations(script)
     await connection.execute(text("DELETE FROM core_revisions"))
@@ -92,7 +92,7 @@ async def test_dependent_heads_are_recorded(connection: AsyncConnection) -> None
 
 
 async def test_release_ignores_newer_migrations(connection: AsyncConnection) -> None:
-    """It knows nothing of a newer release's migrations, and starts on its database after a rollback."""
+    """After a rollback, an older release must start on the database of the newer release."""
     known = find_migrations(ScriptDirectory.from_config(alembic_config()))
     assert await connection.run_sync(missing_migrations) == []
     await connection.execute(text("INSERT INTO core_revisions VALUES ('core_accounts_newer', 'core_accounts')"))
@@ -117,7 +117,7 @@ def test_older_code_does_not_migrate_a_newer_database(database_url: str, sql: Ex
 
 
 async def test_stamps_of_deleted_slices_are_replaced(connection: AsyncConnection) -> None:
-    """The head of a slice that depends on core's migration is stamped in place of it."""
+    """Alembic stamps only the head of a slice that depends on core's migration, not core's migration itself."""
     script = ScriptDirectory.from_config(alembic_config())
 
     def restamped(sync_connection: Connection) -> tuple[list[str], set[str]]:

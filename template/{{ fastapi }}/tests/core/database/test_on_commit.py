@@ -1,4 +1,4 @@
-"""`on_commit`, in transactions of the test's own."""
+"""`on_commit` in transactions, savepoints and rollbacks."""
 
 import pytest
 

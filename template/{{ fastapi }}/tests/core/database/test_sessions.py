@@ -1,4 +1,4 @@
-"""A read session does not write: the type checker says so, and so does the session."""
+"""A read session refuses writes, in the type checker and at run time."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""How the parts are wired together."""
+"""The application: slices, start, readiness, proxies and shutdown."""
 
 import asyncio
 import signal
@@ -73,7 +73,7 @@ async def test_service_starts_while_database_is_down(
     app: FastAPI, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.core.retries.random.uniform", lambda *_: 0)
-    gone = settings.model_copy(update={"database_url": "postgresql://nobody@127.0.0.1:9/nothing"})
+    gone = settings.model_copy(update={"database_url": "postgresql://unknown@127.0.0.1:9/nothing"})
     state_of(app).database = Database.connect(gone)
     client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test")
     with capture_logs() as lines:

@@ -1,4 +1,4 @@
-"""FastAPI's HTTPException does what it does elsewhere, as a problem document."""
+"""HTTPException keeps its status, headers and detail, as a problem document."""
 
 from collections.abc import AsyncIterator
 

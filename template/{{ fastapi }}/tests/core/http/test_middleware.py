@@ -1,4 +1,4 @@
-"""The middleware and handlers of the user stand inside core's."""
+"""Middleware and exception handlers of the user run inside those of core."""
 
 from collections.abc import Awaitable, Callable
 
@@ -20,7 +20,7 @@ Next = Callable[[Request], Awaitable[Response]]
 
 @pytest.fixture
 def planted(settings: Settings) -> FastAPI:
-    """An application with a middleware that raises on request, and adds a header otherwise."""
+    """An application with a middleware that adds a header, or raises an error if a header asks for one."""
     planted = create_app(settings.model_copy(update={"allowed_origins": (ORIGIN,)}))
 
     @planted.middleware("http")

@@ -1,4 +1,4 @@
-"""Routes of slices do what they do elsewhere in FastAPI."""
+"""Routes of slices support FastAPI's features."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -144,7 +144,7 @@ async def test_optional_user_accepts_missing_token(
 
 
 def body_of(path: str, length: int) -> tuple[bytes, Headers]:
-    """An upload of a file for `large`, and other bytes for the other routes, with its Content-Type."""
+    """Return a body and its Content-Type: a file upload for `large`, plain bytes for other routes."""
     content = b"x" * length
     if not path.endswith("large"):
         return content, {"Content-Type": "application/json"}
@@ -155,7 +155,7 @@ def body_of(path: str, length: int) -> tuple[bytes, Headers]:
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("middleware", [False, True])
 async def test_route_has_its_own_body_limit(planted: FastAPI, *, chunked: bool, middleware: bool) -> None:
-    if middleware:  # Starlette's, which wraps errors of the body in a group
+    if middleware:  # Starlette's middleware wraps errors of the body in an ExceptionGroup
 
         @planted.middleware("http")
         async def surround(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:

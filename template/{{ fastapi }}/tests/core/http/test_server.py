@@ -1,4 +1,4 @@
-"""What the server itself holds."""
+"""The server: limits, event streams and proxies."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ from app.main import create_app
 
 
 class Transport(asyncio.Transport):
-    """A connection that remembers what was answered."""
+    """A transport that records the response."""
 
     def __init__(self) -> None:
         super().__init__({"peername": ("203.0.113.7", 1), "sockname": ("127.0.0.1", 8000)})
@@ -40,7 +40,7 @@ class Transport(asyncio.Transport):
 
 @pytest.fixture
 async def opened() -> tuple[BoundedProtocol, Transport]:
-    """A connection to an application that is not asked."""
+    """A connection to an application that never responds."""
 
     async def nothing(scope: Any, receive: Any, send: Any) -> None: ...
 
@@ -117,7 +117,7 @@ async def test_event_stream_response_is_marked(settings: Settings) -> None:
 async def test_only_trusted_proxies_set_client_address(
     database_url: str, monkeypatch: pytest.MonkeyPatch, trusted: str, peer: str, statuses: list[int]
 ) -> None:
-    """Through what `serve` gives to the server: each forwarded address has a try of its own, where it counts."""
+    """Call the application of `serve`: each forwarded address of a trusted proxy has its own rate limit."""
     served: list[uvicorn.Server] = []
     monkeypatch.setattr("uvicorn.Server.run", lambda self, **_: served.append(self))
     monkeypatch.setattr("gc.freeze", lambda: None)

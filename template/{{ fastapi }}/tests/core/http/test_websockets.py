@@ -1,4 +1,4 @@
-"""WebSockets of slices: who may connect, and what an error becomes."""
+"""WebSockets of slices: access and errors."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -38,7 +38,7 @@ async def open_to_all(socket: WebSocket, how: str) -> None:
         raise HTTPException(403, "Not you.")
     await socket.accept()
     if how == "closed":
-        raise NotFound("No such room." + "x" * 200)
+        raise NotFound("No such channel." + "x" * 200)
     if how == "defect":
         raise RuntimeError("secret of the server")
     await socket.send_text(await socket.receive_text())
@@ -59,7 +59,7 @@ def planted(newcomer: Path, settings: Settings, app: FastAPI) -> FastAPI:
 
 @pytest.fixture
 def connect(planted: FastAPI) -> Connect:
-    """Connects, says something and leaves; returns what the application sent."""
+    """Connect, send a text and disconnect; return the messages of the application."""
 
     async def connect(path: str, *, host: str = "test", **headers: str) -> list[dict[str, Any]]:
         received: list[dict[str, Any]] = [
@@ -124,7 +124,7 @@ async def test_problem_before_accept_is_a_response(
 async def test_problem_after_accept_closes_with_detail(connect: Connect) -> None:
     _accepted, closed = await connect("closed")
     assert (closed["type"], closed["code"]) == ("websocket.close", 1008)
-    assert closed["reason"].startswith("No such room.")
+    assert closed["reason"].startswith("No such channel.")
     assert len(closed["reason"].encode()) == 123
 
 

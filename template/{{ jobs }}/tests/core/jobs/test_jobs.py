@@ -1,4 +1,4 @@
-"""The queue and its workers, with tasks of the tests' own."""
+"""The job queue, its workers and its commands."""
 
 import asyncio
 import json
@@ -49,7 +49,7 @@ async def note(text: str) -> None:
 
 @queue.task(name="tests.note_in_a_thread")
 def note_in_a_thread(text: str) -> None:
-    """A task that blocks, which a worker therefore does in a thread."""
+    """A blocking task, which a worker runs in a thread."""
     done.append(text)
 
 
@@ -57,19 +57,19 @@ def note_in_a_thread(text: str) -> None:
 async def fail() -> None:
     """A task that never succeeds."""
     done.append("tried")
-    raise ConnectionError("nobody answers")
+    raise ConnectionError("no answer")
 
 
 @queue.task(name="tests.fail_while_another_waits", retry=1, queueing_lock="only-one")
 async def fail_while_another_waits() -> None:
-    """A task that fails when another of its kind has been enqueued."""
+    """A task that enqueues a job with its queueing lock, then fails."""
     await note.configure(queueing_lock="only-one").defer_async(text="the other")
-    raise ConnectionError("nobody answers")
+    raise ConnectionError("no answer")
 
 
 @queue.task(name="tests.meet")
 def meet() -> None:
-    """A task that blocks until so many run at the same time."""
+    """A task that blocks until all parties of `gate` run concurrently."""
     gate.wait(10)
     done.append("met")
 
@@ -79,13 +79,13 @@ gate = threading.Barrier(40)
 
 @queue.task(name="tests.fail_for_good", retry=BACKOFF)
 async def fail_for_good() -> None:
-    """A task that knows that it would never succeed."""
-    raise PermanentError("nobody there")
+    """A task with a permanent error."""
+    raise PermanentError("no such recipient")
 
 
-@queue.task(name="tests.wait_for_ever")
-async def wait_for_ever() -> None:
-    """A task that ends when it is told to."""
+@queue.task(name="tests.wait_until_cancelled")
+async def wait_until_cancelled() -> None:
+    """A task that runs until it is cancelled."""
     done.append("begun")
     try:
         await asyncio.Event().wait()
@@ -94,7 +94,7 @@ async def wait_for_ever() -> None:
 
 
 def command(arguments: list[str]) -> None:
-    """Run `python -m app jobs …`; not by `main`, which handles signals and so runs in the main thread only."""
+    """Run `python -m app jobs …`, but not by `main`: signal handlers need the main thread."""
     parser = ArgumentParser()
     commands.add(parser.add_subparsers())
     options = parser.parse_args(["jobs", *arguments])
@@ -139,7 +139,7 @@ async def test_job_log_has_request_id(
 
 
 def test_job_has_trace_context_of_its_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "opentelemetry.sdk", ModuleType("opentelemetry.sdk"))  # as where traces are on
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk", ModuleType("opentelemetry.sdk"))  # as if traces were enabled
     span = SpanContext(int(TRACE, 16), int(PARENT, 16), is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
     with use_span(NonRecordingSpan(span)):
         [job] = json.loads(written(note, {"text": "traced"}))
@@ -184,7 +184,7 @@ async def test_failed_job_is_retried_then_given_up(enqueue: Enqueue, sql: Sql, d
     [identity] = await enqueue((fail, {}))
     lines = [line for line in await do_all_jobs() if line["task"] == "tests.fail"]
     assert [line["attempt"] for line in lines if line["event"] == "job failed"] == [1, 2]
-    assert lines[0]["error"] == "ConnectionError: nobody answers"
+    assert lines[0]["error"] == "ConnectionError: no answer"
     assert done == ["tried", "tried"]
     assert sql("SELECT status::text FROM procrastinate_jobs WHERE id = %s", identity) == [{"status": "failed"}]
 
@@ -197,7 +197,7 @@ async def test_permanent_error_is_not_retried(enqueue: Enqueue, sql: Sql, do_all
 
 async def test_failed_job_is_superseded_by_waiting_job(enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs) -> None:
     [identity] = await enqueue((fail_while_another_waits, {}))
-    lines = await do_all_jobs(concurrency=1)  # so that the other waits until this one has failed
+    lines = await do_all_jobs(concurrency=1)  # so that the other job waits until this job has failed
     assert sql("SELECT status::text FROM procrastinate_jobs WHERE id = %s", identity) == [{"status": "failed"}]
     assert [line["job_id"] for line in lines if line["event"] == "job superseded"] == [identity]
     assert done == ["the other"]
@@ -331,7 +331,7 @@ async def test_job_list_fetches_only_shown_jobs(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Of jobs that succeeded, there are those of 14 days."""
+    """Succeeded jobs are kept for 14 days, so there are many."""
     fetch, fetched = PsycopgConnector.execute_query_all_async, list[Any]()
 
     async def execute_query_all_async(*arguments: Any, **options: Any) -> list[dict[str, Any]]:
@@ -359,7 +359,7 @@ async def test_retry_beside_waiting_unique_job_is_refused(enqueue: Enqueue, sql:
 
 @pytest.mark.slow
 async def test_cancel_stops_a_running_job(enqueue: Enqueue, sql: Sql) -> None:
-    [identity] = await enqueue((wait_for_ever, {}))
+    [identity] = await enqueue((wait_until_cancelled, {}))
     working = asyncio.create_task(work(Settings(environment="test")))
 
     async def reach(identity: int, status: str) -> None:
@@ -395,7 +395,7 @@ def test_unknown_job_is_one_sentence(sql: Sql, arguments: list[str], sentence: s
 
 
 def test_worker_refuses_unusable_settings(committed_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MAIL_FROM", "nobody")
+    monkeypatch.setenv("MAIL_FROM", "invalid")
     with pytest.raises(SystemExit, match=r"^MAIL_FROM is not usable"):
         main(["worker"])
 
@@ -463,7 +463,7 @@ async def test_reconnecting_worker_leaks_no_tasks(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_job_with_unrecorded_end_runs_again(enqueue: Enqueue, sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The database is gone for just that moment: the worker that is known to live must not keep the job."""
+    """The database fails only when the worker records the end: a live worker must not keep the job."""
     finish, gone = JobManager.finish_job, [True]
 
     async def finish_job(*arguments: Any, **options: Any) -> None:

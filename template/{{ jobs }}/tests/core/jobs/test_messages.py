@@ -30,7 +30,7 @@ def inbox(serve_mail: Serve, monkeypatch: pytest.MonkeyPatch) -> Inbox:
 
 @pytest.fixture
 def outgoing(sql: Sql) -> Callable[[], list[Any]]:
-    """The keys of the messages that wait, and of their jobs."""
+    """Return the waiting messages. Each message must have a waiting job."""
 
     def outgoing() -> list[Any]:
         messages = sql("SELECT id FROM outgoing_messages")
