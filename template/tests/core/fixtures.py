@@ -43,7 +43,6 @@ pytest_plugins = ["tests.core.engine", "tests.core.mail.inbox"]
 
 @pytest.fixture(scope="session")
 def server_url() -> str:
-    """The URL of the PostgreSQL server."""
     return os.environ.get("TEST_DATABASE_URL") or embedded.start("postgres")
 
 
@@ -109,7 +108,6 @@ def database_url(execute: Execute, use: Use, template: str, worker_id: str, test
 
 @pytest.fixture(scope="session")
 def settings(database_url: str) -> Settings:
-    """The settings of the application under test."""
     return Settings(environment="test", database_url=database_url, log_level="warning")
 
 

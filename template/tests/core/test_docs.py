@@ -34,7 +34,7 @@ def missing(path: Path, name: str) -> bool:
 def test_named_files_and_tests_exist(page: Path) -> None:
     places = [place for place in references(page) if missing(*place)]
     found = {f"{path}::{name}".removeprefix(f"{ROOT}/").removesuffix("::") for path, name in places}
-    assert not found, "\n".join([f"{page.name} names what does not exist:", *sorted(found)])
+    assert not found, "\n".join([f"{page.name} names files or tests that do not exist:", *sorted(found)])
 
 
 @pytest.mark.parametrize("page", [page for page in (SECURITY,) if page.is_file()], ids=lambda page: page.name)

@@ -24,7 +24,6 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write(package: Path, name: str, **modules: str) -> Slice:
-    """Write a slice with these modules."""
     folder = package / name
     folder.mkdir()
     for module, content in {"__init__": "", **modules}.items():

@@ -41,7 +41,7 @@ class TestDeactivatedUser:
         await accounts.deactivate(ada)
         detail = assert_problem(await log_in(async_client), 401)["detail"]
         assert detail == "The e-mail address or the password is wrong."
-        assert verified == [PASSWORD], "one hash, so that the time does not show the state of the account"
+        assert verified == [PASSWORD], "one hash: the response time must not show the state of the account"
 
     async def test_refresh_is_401(self, async_client: httpx2.AsyncClient, ada: Any, accounts: Accounts) -> None:
         tokens = (await log_in(async_client)).json()

@@ -1,5 +1,3 @@
-"""Database constraints of users."""
-
 import pytest
 
 from app.core.testing import UserFactory

@@ -32,7 +32,7 @@ class Command:
         with pytest.raises(SystemExit) as ended:
             self(*arguments, entered=entered)
         message = str(ended.value.code)
-        assert isinstance(ended.value.code, str), "Python prints a text and exits with 1"
+        assert isinstance(ended.value.code, str), "Python prints a string and exits with 1"
         assert len(message.splitlines()) == 1
         return message
 

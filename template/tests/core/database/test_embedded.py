@@ -22,7 +22,7 @@ print(start("notes", Path(sys.argv[1])), flush=True)
 sys.stdin.read()
 """
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the folder is used as it is")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="on Windows, the server uses no folder in /tmp")
 
 
 class Started:

@@ -62,7 +62,6 @@ class Route(NamedTuple):
 
     @property
     def body_type(self) -> str | None:
-        """The media type of example bodies."""
         kinds = self.operation.get("requestBody", {}).get("content", {})
         return next((kind for kind in (JSON, FORM, MULTIPART, *kinds) if kind in kinds), None)
 
@@ -150,8 +149,6 @@ def schemas(document: dict[str, Any], part: Any) -> Iterator[dict[str, Any]]:
 
 
 class Declared(NamedTuple):
-    """A line of an `access.toml`."""
-
     file: str
     table: str
     route: str

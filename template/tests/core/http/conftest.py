@@ -1,5 +1,3 @@
-"""Fixtures of the HTTP tests."""
-
 from typing import Any
 
 import httpx2
@@ -12,14 +10,12 @@ from tests.core.http.api import Route, routes_of
 
 @pytest.fixture
 async def document(async_client: httpx2.AsyncClient) -> dict[str, Any]:
-    """The OpenAPI document of the service."""
     found: dict[str, Any] = (await async_client.get("/openapi.json")).json()
     return found
 
 
 @pytest.fixture
 def routes(document: dict[str, Any], served: dict[str, str]) -> list[Route]:
-    """Every route of the document."""
     return routes_of(document, served)
 
 

@@ -57,7 +57,6 @@ def texts(value: Any, place: Place = ()) -> Iterator[Place]:
 
 
 def replaced(value: Any, place: Place, text: str) -> Any:
-    """Return a copy of `value` with `text` at this place."""
     if not place:
         return text
     copy = value.copy()
@@ -98,8 +97,8 @@ async def test_request_schemas_forbid_extra_fields(document: dict[str, Any], rou
         content = route.operation.get("requestBody", {}).get("content", {})
         for body in schemas(document, {kind: content[kind] for kind in content if kind != MULTIPART}):
             assert body.get("additionalProperties") is False, (
-                f"{route.where} takes fields that {body.get('title')} does not name: "
-                "let the schema derive from BaseSchema (app.core), and let one schema be the whole body."
+                f"{route.where} accepts fields that {body.get('title')} does not declare: "
+                "derive the schema from BaseSchema (app.core), and use one schema for the whole body."
             )
 
 
@@ -209,16 +208,15 @@ async def test_injection_strings_are_inert(
                 response = await route.send(client, headers, replaced(example, place, MARK + value))
                 said = f"{route.where} with {MARK + value!r} as {'/'.join(map(str, place))}"
                 assert response.status_code < 500, f"{said} answers {response.status_code}."
-                assert PRODUCT[1] not in response.text, f"{said} computes it: a template was made of the text."
+                assert PRODUCT[1] not in response.text, f"{said}: the service evaluated the text as a template."
                 found = [sql for sql in statements if MARK in sql]
-                assert not found, f"{said} makes it part of a statement; pass it as a parameter: {found[0]}"
+                assert not found, f"{said}: the text is part of a statement; pass the text as a parameter: {found[0]}"
 
 
 # Responses
 
 
 def names_a_secret(name: str, owner: str) -> bool:
-    """Whether the name of a field contains a word for a secret."""
     words = set(re.findall("[a-z]+|[A-Z][a-z]*", name))
     secrets = {"password", "secret", "hash", "digest"} | ({"subject"} if owner == "core" else set())
     return not secrets.isdisjoint(word.lower() for word in words)
@@ -229,7 +227,7 @@ async def test_response_schemas_have_no_secret_fields(document: dict[str, Any], 
         for found in schemas(document, route.operation["responses"]):
             secrets = [name for name in found["properties"] if names_a_secret(name, route.owner)]
             assert not secrets, (
-                f"{route.where} answers with {', '.join(secrets)} of {found.get('title')}: take it out of that schema."
+                f"{route.where} answers with {', '.join(secrets)} of {found.get('title')}: remove that field."
             )
 
 
@@ -269,12 +267,12 @@ async def test_responses_are_typed_and_not_cached(
             cached = response.headers["cache-control"]
             if route.name not in PUBLIC or status >= 400:
                 assert "no-store" in cached or "private" in cached, (
-                    f"{route.where} lets proxies keep an answer to one caller ({cached}): "
-                    "leave Cache-Control out, or begin it with private."
+                    f"{route.where} lets proxies cache a response for one caller ({cached}): "
+                    "omit Cache-Control, or start its value with private."
                 )
             if route.name not in PUBLIC or route.owner == "core":
                 assert "set-cookie" not in response.headers, (
-                    f"{route.where} sets a cookie, and the API reads none: set cookies in pages of your own."
+                    f"{route.where} sets a cookie, but the API reads no cookies: set cookies only in your pages."
                 )
             assert not {"server", "x-powered-by", "via"} & response.headers.keys(), route.where
 

@@ -1,5 +1,3 @@
-"""HTTP tests of `/health`."""
-
 import httpx2
 import pytest
 

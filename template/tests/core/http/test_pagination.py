@@ -1,5 +1,3 @@
-"""Pages of a list."""
-
 import pytest
 
 from app.core.http.pagination import Paginator

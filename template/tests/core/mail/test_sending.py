@@ -28,7 +28,6 @@ def _without_queue(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def inbox(serve_mail: Serve, monkeypatch: pytest.MonkeyPatch) -> Inbox:
-    """The inbox of the server that messages are sent to."""
     inbox, address = serve_mail()
     settings = Settings.model_validate({"environment": "test", "smtp_url": f"smtp://{address}"})
     monkeypatch.setattr(background, "get_settings", lambda: settings)

@@ -248,7 +248,7 @@ async def test_log_has_no_secret_or_personal_data(
         "user": str(user.id),
     }.items() <= requests[8].items()
     assert {"route": "/api/v1/auth/token", "user": str(user.id)}.items() <= requests[0].items(), (
-        "a log-in names its user"
+        "the log line of a log-in names the user"
     )
     assert all(line["ms"] > 0 for line in requests)
     assert requests[10]["route"] is None

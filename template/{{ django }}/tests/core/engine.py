@@ -86,7 +86,6 @@ def _close_all() -> None:
 
 @pytest.fixture(scope="session")
 def connected() -> Callable[[], AbstractContextManager[None]]:
-    """Connect Django to DATABASE_URL."""
     return lambda: connected_by(Settings(database_url=os.environ["DATABASE_URL"]))
 
 
@@ -148,7 +147,6 @@ def served() -> dict[str, str]:
 
 @pytest.fixture
 async def async_client(app: Application, db_session: BaseDatabaseWrapper) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of the application, without a token."""
     async with _client(app) as client:
         yield client
 
@@ -205,7 +203,6 @@ def committing_client(app: Application, committed_database: str) -> Iterator[htt
 
 @pytest.fixture
 async def committing_async_client(app: Application, committed_database: str) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client whose requests commit."""
     async with _client(app) as client:
         yield client
     await sync_to_async(connections.close_all)()
@@ -239,8 +236,6 @@ def create_user(db_session: BaseDatabaseWrapper) -> Callable[..., Awaitable[User
 
 
 class ServiceAccounts:
-    """The service functions of accounts."""
-
     async def deactivate(self, user: User, /) -> None:
         await _committed(UserService().deactivate, user)
 

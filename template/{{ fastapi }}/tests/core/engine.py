@@ -106,7 +106,6 @@ def served(app: FastAPI) -> dict[str, str]:
 
 @pytest.fixture
 async def async_client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of the application, without a token."""
     async with _client(app) as client:
         yield client
 
@@ -163,7 +162,6 @@ async def committing_app(app: FastAPI, settings: Settings, committed_database: s
 
 @pytest.fixture
 async def committing_async_client(committing_app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client whose requests commit."""
     transport = httpx2.ASGITransport(committing_app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client
@@ -230,7 +228,6 @@ class Service:
 
 @pytest.fixture
 def accounts(connection: AsyncConnection) -> Accounts:
-    """The service functions of accounts."""
     return Service(connection)
 
 

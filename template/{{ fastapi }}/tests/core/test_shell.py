@@ -1,5 +1,3 @@
-"""The shell, as a process."""
-
 import subprocess
 import sys
 

@@ -1,5 +1,3 @@
-"""Users and permissions in the admin."""
-
 from typing import Any
 
 import httpx2

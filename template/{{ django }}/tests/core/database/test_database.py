@@ -29,7 +29,6 @@ Replace = Callable[[Callable[..., Any]], None]
 
 @pytest.fixture
 def replace(monkeypatch: pytest.MonkeyPatch) -> Replace:
-    """Replace the function that creates users."""
     return lambda function: monkeypatch.setattr(UserService, "create", function)
 
 

@@ -1,5 +1,3 @@
-"""Links to the service's own routes."""
-
 from typing import Any
 
 import pytest

@@ -1,5 +1,3 @@
-"""Database constraints of orders."""
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,5 +1,3 @@
-"""The catalogue in the admin."""
-
 from decimal import Decimal
 
 import httpx2

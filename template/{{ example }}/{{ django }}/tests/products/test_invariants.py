@@ -1,5 +1,3 @@
-"""Database constraints of products."""
-
 from typing import Any
 
 import pytest

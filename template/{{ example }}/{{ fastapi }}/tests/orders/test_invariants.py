@@ -1,5 +1,3 @@
-"""Database constraints of orders."""
-
 from typing import Any
 
 import pytest

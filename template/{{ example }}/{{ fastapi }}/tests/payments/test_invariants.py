@@ -1,5 +1,3 @@
-"""Database constraints of payment events."""
-
 from typing import Any
 
 import pytest

@@ -8,7 +8,6 @@ from app.core.database.sessions import WriteSession
 
 @pytest.fixture
 def called() -> list[str]:
-    """The names of the functions that were called."""
     return []
 
 

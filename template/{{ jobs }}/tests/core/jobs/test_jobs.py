@@ -43,7 +43,6 @@ import_all("jobs")
 
 @queue.task(name="tests.note")
 async def note(text: str) -> None:
-    """A task that succeeds."""
     done.append(text)
 
 
@@ -55,7 +54,6 @@ def note_in_a_thread(text: str) -> None:
 
 @queue.task(name="tests.fail", retry=1)
 async def fail() -> None:
-    """A task that never succeeds."""
     done.append("tried")
     raise ConnectionError("no answer")
 
@@ -79,7 +77,6 @@ gate = threading.Barrier(40)
 
 @queue.task(name="tests.fail_for_good", retry=BACKOFF)
 async def fail_for_good() -> None:
-    """A task with a permanent error."""
     raise PermanentError("no such recipient")
 
 

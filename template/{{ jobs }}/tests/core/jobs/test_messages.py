@@ -1,5 +1,3 @@
-"""Messages that wait in the queue."""
-
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -21,7 +19,6 @@ import_all("jobs")
 
 @pytest.fixture
 def inbox(serve_mail: Serve, monkeypatch: pytest.MonkeyPatch) -> Inbox:
-    """The inbox of the server that messages are sent to."""
     inbox, address = serve_mail()
     settings = Settings.model_validate({"environment": "test", "smtp_url": f"smtp://{address}"})
     monkeypatch.setattr("app.core.outbox.jobs.get_settings", lambda: settings)
@@ -51,7 +48,7 @@ async def test_message_is_sent_by_a_worker_and_deleted(
     assert [str(message["To"]) for message in inbox.messages] == ["Ada <ada@example.com>"]
     assert outgoing() == []
     stored = sql("SELECT args::text FROM procrastinate_jobs WHERE task_name = 'outbox.send'")
-    assert "example.com" not in str(stored), "arguments of jobs are logged, and stay for days"
+    assert "example.com" not in str(stored), "arguments of jobs are logged, and are stored for days"
 
 
 async def test_rolled_back_message_is_not_stored(

@@ -1,5 +1,3 @@
-"""The migrations of the queue."""
-
 from importlib import import_module, resources
 
 
