@@ -26,7 +26,7 @@ def bearer(token: str) -> Headers:
     return {"Authorization": f"Bearer {token}"}
 
 
-async def test_log_in(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
+async def test_log_in_returns_a_bearer_token(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
     user = await user_factory(email="ada@example.com")
     response = await log_in(async_client, "ADA@example.com")
     tokens = response.json()

@@ -75,7 +75,7 @@ def test_password_is_set(user: Command, sql: Execute) -> None:
     assert sql("SELECT password FROM users") != before
 
 
-def test_deactivate_activate_erase(user: Command, sql: Execute) -> None:
+def test_account_is_deactivated_activated_erased(user: Command, sql: Execute) -> None:
     user(ADA, entered="correct horse\n")
     assert user(ADA, "--deactivate") == f"{ADA} is deactivated.\n"
     assert sql("SELECT is_active FROM users") == [False]

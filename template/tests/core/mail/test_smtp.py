@@ -171,7 +171,7 @@ def test_password_is_sent_under_tls(serve_mail: Serve, certificate: ssl.SSLConte
     assert len(inbox.messages) == 1
 
 
-def test_implicit_tls(serve_mail: Serve, certificate: ssl.SSLContext) -> None:
+def test_smtps_uses_implicit_tls(serve_mail: Serve, certificate: ssl.SSLContext) -> None:
     inbox, address = serve_mail(ssl_context=certificate)
     deliver(message(), settings(f"smtps://{address}", "production"))
     assert len(inbox.messages) == 1

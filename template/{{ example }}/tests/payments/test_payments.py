@@ -50,7 +50,7 @@ async def deliver(client: httpx2.AsyncClient, **event: Any) -> httpx2.Response:
         ({}, "Unknown response"),
     ],
 )
-def test_process_response(response: dict[str, Any], message: str) -> None:
+def test_response_status_selects_the_message(response: dict[str, Any], message: str) -> None:
     assert process_response(response) == message
 
 

@@ -154,5 +154,5 @@ async def test_invalid_utf_8_is_accepted(async_client: httpx2.AsyncClient) -> No
     assert (await async_client.get("/api/v1/search?q=%ff%ed%a0%80")).status_code == 200
 
 
-def test_prefix_query() -> None:
+def test_prefix_query_quotes_every_word() -> None:
     assert prefix_query("a 'b' \\c & d") == r"'a':* & '''b''':* & '\\c':* & '&':* & 'd':*"

@@ -92,7 +92,7 @@ class TestManager:
         with pytest.raises(ValueError, match="must have is_staff=True"):
             await User.objects.acreate_superuser("grace@example.com", PASSWORD, is_staff=False)
 
-    async def test_with_perm(self, user_factory: UserFactory) -> None:
+    async def test_with_perm_finds_permitted_users(self, user_factory: UserFactory) -> None:
         ada = await user_factory()
         await user_factory()
         permission = await Permission.objects.aget(codename="view_user")
