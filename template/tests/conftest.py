@@ -1,4 +1,4 @@
-"""Loads the fixtures: those of core, and yours of `tests/fixtures.py` when there is such a file."""
+"""Load the fixtures of core, and those of `tests/fixtures.py` if the file exists."""
 
 import gc
 from importlib.util import find_spec
@@ -7,10 +7,10 @@ import pytest
 
 
 def pytest_collectstart(collector: pytest.Collector) -> None:
-    """Import the application only where tests are collected: the process that hands them out starts without it."""
+    """Import the application only in processes that collect tests, so that pytest-xdist's controller starts faster."""
     plugins = collector.config.pluginmanager
     if not plugins.has_plugin("tests.core.fixtures"):
         plugins.import_plugin("tests.core.fixtures")
         if find_spec("tests.fixtures"):
             plugins.import_plugin("tests.fixtures")
-        gc.freeze()  # what is imported stays: nothing of it has to be looked through while the tests run
+        gc.freeze()  # the garbage collector need not scan imported objects during the tests

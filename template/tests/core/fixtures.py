@@ -1,7 +1,7 @@
-"""What the tests stand on: a real PostgreSQL, and a transaction a test that is rolled back.
+"""Fixtures of core: a real PostgreSQL, and a transaction for each test that is rolled back.
 
-One server serves the session. The migrations run once, into a template database that the next session finds again, and
-each pytest-xdist worker gets a copy of it.
+All workers use one server. The migrations run once, in a template database that later test runs reuse. Each
+pytest-xdist worker gets a copy of the template database.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ from app.core.security import passwords
 from app.core.security.tokens import ADMIN, LocalTokens
 from app.core.testing import PASSWORD, Execute, Headers, SignIn, Use, UserFactory
 
-# Tests take nothing from the shell: no setting of core or of a slice, no setting of a library, no proxy.
+# The shell must not affect tests: remove the settings of core, slices and libraries, and proxies.
 LIBRARIES = re.compile(r"(OTEL|SENTRY|GRANIAN|UVICORN|DJANGO)_.*|FORWARDED_ALLOW_IPS|(HTTPS?|ALL|NO)_PROXY")
 SETTINGS = {name for name, _ in variables()}
 for name in [name for name in os.environ if name.upper() in SETTINGS or LIBRARIES.fullmatch(name.upper())]:
@@ -43,13 +43,12 @@ pytest_plugins = ["tests.core.engine", "tests.core.mail.inbox"]
 
 @pytest.fixture(scope="session")
 def server_url() -> str:
-    """The URL of the server."""
     return os.environ.get("TEST_DATABASE_URL") or embedded.start("postgres")
 
 
 @pytest.fixture(scope="session")
 def use(server_url: str, connected: Callable[[], AbstractContextManager[None]]) -> Use:
-    """Points this process, and those that a test starts, at a database of the server, or at another server."""
+    """Set DATABASE_URL for this process and its child processes: `use(path="/name")` or `use(netloc="host")`."""
 
     @contextmanager
     def use(**place: str) -> Iterator[str]:
@@ -64,7 +63,7 @@ def use(server_url: str, connected: Callable[[], AbstractContextManager[None]]) 
 
 @pytest.fixture(scope="session")
 def template(execute: Execute, use: Use, migrations: bytes) -> str:
-    """The name of a database that all migrations were applied to; made by whichever worker comes first."""
+    """The name of the template database with all migrations. The first worker creates the database."""
     prefix = f"{ABOUT.name}_template_"
     name = prefix + hashlib.sha256(migrations).hexdigest()[:8]
     execute(f"SELECT pg_advisory_lock(hashtext('{prefix}'))")
@@ -75,7 +74,7 @@ def template(execute: Execute, use: Use, migrations: bytes) -> str:
 
         for old in (old for old in found if old.startswith(prefix)):
             execute(f'DROP DATABASE "{old}" WITH (FORCE)')
-        # Under its own name only when it is whole.
+        # Renamed after the migrations, so that an interrupted run leaves no incomplete template.
         execute(f'CREATE DATABASE "{prefix}new"')
         with use(path=f"/{prefix}new"):
             migrate()
@@ -85,7 +84,7 @@ def template(execute: Execute, use: Use, migrations: bytes) -> str:
 
 
 def drop_abandoned(execute: Execute) -> None:
-    """Drop the databases of workers that were killed. Each holds an advisory lock as long as it runs."""
+    """Drop the databases of killed workers. A running worker holds an advisory lock on its database name."""
     workers = f"^{re.escape(ABOUT.name)}" + r"_(master|gw\d+)_[0-9a-f]{8}$"
     abandoned = execute(f"""
         SELECT datname FROM pg_database WHERE datname ~ '{workers}' AND NOT EXISTS (
@@ -97,7 +96,7 @@ def drop_abandoned(execute: Execute) -> None:
 
 @pytest.fixture(scope="session")
 def database_url(execute: Execute, use: Use, template: str, worker_id: str, testrun_uid: str) -> Iterator[str]:
-    """The URL of this worker's own database."""
+    """The URL of the database of this worker."""
     own = f"{ABOUT.name}_{worker_id}_{testrun_uid[:8]}"
     execute(f"SELECT pg_advisory_lock(hashtext('{own}'))")
     execute(f'CREATE DATABASE "{own}" TEMPLATE "{template}"')
@@ -109,13 +108,12 @@ def database_url(execute: Execute, use: Use, template: str, worker_id: str, test
 
 @pytest.fixture(scope="session")
 def settings(database_url: str) -> Settings:
-    """The settings that the application under test is made with."""
     return Settings(environment="test", database_url=database_url, log_level="warning")
 
 
 @pytest.fixture
 def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Hashes take next to no work, where a tenth of a second each would be the most of the test."""
+    """Hash passwords with minimal Argon2 parameters: a real hash takes 0.1 s."""
     hasher = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
     monkeypatch.setattr(passwords, "_passwords", lambda: hasher)
     forget = passwords._nobodys_hash.cache_clear
@@ -126,7 +124,7 @@ def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def newcomer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """The folder of a slice called `newcomer`, found beside the real ones."""
+    """The folder of a slice `newcomer`, which is found beside the real slices."""
     folder = tmp_path / "newcomer"
     folder.mkdir()
     (folder / "__init__.py").touch()
@@ -140,7 +138,7 @@ def newcomer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def user_factory(create_user: Callable[..., Awaitable[Any]]) -> UserFactory:
-    """Makes a user: `await user_factory(name="Ada")`. The password is PASSWORD, or another in clear text, or None."""
+    """Create a user: `await user_factory(name="Ada")`. `password` is plain text or None; the default is PASSWORD."""
     numbers = itertools.count(1)
 
     def create(**fields: Any) -> Awaitable[Any]:
@@ -156,7 +154,7 @@ def user_factory(create_user: Callable[..., Awaitable[Any]]) -> UserFactory:
 
 @pytest.fixture
 def messages(monkeypatch: pytest.MonkeyPatch) -> list[EmailMessage]:
-    """The messages that `app.core.mail.send` was called with."""
+    """The messages that were passed to `app.core.mail.send`."""
     called: list[EmailMessage] = []
 
     def compose(*arguments: Any, **options: Any) -> EmailMessage:
@@ -170,7 +168,7 @@ def messages(monkeypatch: pytest.MonkeyPatch) -> list[EmailMessage]:
 
 @pytest.fixture
 def sign_in(settings: Settings) -> SignIn:
-    """The headers of a request by a user."""
+    """Return headers with an access token: `sign_in(user)`."""
 
     def headers(user: Any) -> Headers:
         token = LocalTokens(settings).issue(str(user.id), {ADMIN} if user.is_admin else ())
@@ -181,5 +179,5 @@ def sign_in(settings: Settings) -> SignIn:
 
 @pytest.fixture
 async def admin(user_factory: UserFactory, sign_in: SignIn) -> Headers:
-    """The headers of a request by an administrator."""
+    """Headers with the access token of an admin."""
     return sign_in(await user_factory(name="Admin", email="admin@example.com", is_superuser=True))

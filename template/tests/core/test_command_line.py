@@ -1,4 +1,4 @@
-"""`python -m app`, and the process that serves."""
+"""`python -m app`: its commands, and the serving process."""
 
 import logging
 import os
@@ -35,13 +35,13 @@ def get(url: str) -> int:
 
 @contextmanager
 def serving(**environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The service as a process, with its address; it is ready when this is entered."""
+    """Run the service as a process. Yield the process and its address when the service responds."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     settings = os.environ | {"PORT": str(port), "LOG_FORMAT": "json"} | environment
     command = [sys.executable, "-m", "app", "serve"]
-    # In a session of its own, to end it with the processes that it has started.
+    # In a new session, so that `killpg` also ends its child processes.
     process = subprocess.Popen(
         command, env=settings, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -72,7 +72,7 @@ def serving(**environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
         ({"DEBUG": "1"}, "DEBUG must be off in production"),
     ],
 )
-def test_production_refuses_to_start_with_one_sentence(
+def test_unsafe_production_setting_is_one_sentence(
     database_url: str, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], sentence: str
 ) -> None:
     production = {name.upper(): value for name, value in PRODUCTION.items()}
@@ -85,22 +85,20 @@ def test_production_refuses_to_start_with_one_sentence(
 
 
 @pytest.mark.slow
-def test_sigterm_turns_readiness_off_and_then_ends_the_process(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sigterm_ends_readiness_before_the_process(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(HOST="0.0.0.0", DRAIN_SECONDS="300") as (process, address):
         monkeypatch.setenv("HOST", "0.0.0.0")
         monkeypatch.setenv("PORT", str(urlsplit(address).port))
         main(["health", "ready"])
         process.send_signal(signal.SIGTERM)
-        # Readiness turns before the port closes: the other way round, no answer would come and this would fail.
+        # Readiness must turn 503 before the port closes, or this request fails.
         while get(f"{address}/health/ready") != 503:
             time.sleep(0.02)
         main(["health"])
         with pytest.raises(SystemExit) as ended:
             main(["health", "ready"])
         assert str(ended.value) == "/health/ready answers 503: The service is shutting down."
-        process.send_signal(signal.SIGTERM)  # whoever asks again is not made to wait
+        process.send_signal(signal.SIGTERM)  # a second signal ends the drain
         assert process.wait(timeout=60) == 0
         with pytest.raises(SystemExit) as ended:
             main(["health"])
@@ -109,14 +107,14 @@ def test_sigterm_turns_readiness_off_and_then_ends_the_process(
         assert '"event": "stop"' in process.stdout.read()
 
 
-def test_health_may_ask_anybody(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Somebody(BaseHTTPRequestHandler):
+def test_health_command_reports_the_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Other(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_error(404)
 
         def log_message(self, *_: object) -> None: ...
 
-    with HTTPServer(("127.0.0.1", 0), Somebody) as server:
+    with HTTPServer(("127.0.0.1", 0), Other) as server:
         monkeypatch.setenv("PORT", str(server.server_port))
         thread = Thread(target=server.handle_request)
         thread.start()
@@ -128,12 +126,12 @@ def test_health_may_ask_anybody(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second for a server that does not answer, which is enough for one that does."""
+    """Limit waits for the database to one second."""
     monkeypatch.setenv("DATABASE_TIMEOUT_SECONDS", "1")
 
 
 @pytest.mark.slow
-def test_wait_returns_when_the_tables_are_up_to_date(database_url: str) -> None:
+def test_wait_returns_when_migrations_are_applied(database_url: str) -> None:
     main(["wait", "--seconds", "0"])
 
 
@@ -145,7 +143,7 @@ def test_wait_returns_when_the_tables_are_up_to_date(database_url: str) -> None:
         pytest.param({"netloc": "127.0.0.1:1", "query": ""}, "the database does not answer (", id="no server"),
     ],
 )
-def test_wait_says_what_it_waited_for(
+def test_wait_timeout_names_the_reason(
     use: Use, impatient: None, caplog: pytest.LogCaptureFixture, place: dict[str, str], sentence: str
 ) -> None:
     with use(**place), pytest.raises(SystemExit) as ended:
@@ -156,7 +154,7 @@ def test_wait_says_what_it_waited_for(
 
 
 @pytest.mark.slow
-def test_reader_that_ends_leaves_no_stack_trace(tmp_path: Path) -> None:
+def test_closed_pipe_prints_no_stack_trace(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     ended = subprocess.run(
@@ -178,7 +176,7 @@ def test_taken_port_is_one_sentence(database_url: str, command: str) -> None:
 
 
 @pytest.mark.slow
-def test_address_that_is_none_is_one_sentence(database_url: str) -> None:
+def test_invalid_host_is_one_sentence(database_url: str) -> None:
     code, out, err = run_service("serve", HOST="no such host")
     assert (code, out, len(err.splitlines())) == (1, "", 1)
     assert err.startswith("HOST=no such host PORT=8000 cannot be listened on: ")
@@ -187,14 +185,14 @@ def test_address_that_is_none_is_one_sentence(database_url: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [["migrate"], ["user", "ada@example.com"]])
 @pytest.mark.parametrize("url", ["postgresql://127.0.0.1:1/nothing", "postgresql://?host=/nowhere"])
-def test_database_that_does_not_answer_is_one_sentence(command: list[str], url: str) -> None:
+def test_unreachable_database_is_one_sentence(command: list[str], url: str) -> None:
     code, out, err = run_service(*command, DATABASE_URL=url, DATABASE_TIMEOUT_SECONDS="1")
     assert (code, out, len(err.splitlines())) == (1, "", 1), err
     assert err.startswith("The database of DATABASE_URL cannot be used: ")
 
 
 @pytest.mark.slow
-def test_user_without_migrations_is_one_sentence(database_url: str) -> None:
+def test_missing_migrations_are_one_sentence(database_url: str) -> None:
     empty = urlsplit(database_url)._replace(path="/postgres").geturl()
     ended = run_service("user", "ada@example.com", DATABASE_URL=empty)
     assert ended == (1, "", "The database of DATABASE_URL lacks migrations: run `poe migrate` first.\n")

@@ -1,4 +1,4 @@
-"""Many things at once, within bounds."""
+"""Bounded concurrency: `bounded_map`, `bounded_outcomes` and `bounded_stream`."""
 
 import asyncio
 from itertools import count
@@ -9,7 +9,7 @@ from app.core.concurrency import bounded_map, bounded_outcomes, bounded_stream
 
 
 @pytest.mark.parametrize("limit", [1, 3, 100])
-async def test_no_more_than_the_limit_at_a_time(limit: int) -> None:
+async def test_concurrent_calls_stay_within_limit(limit: int) -> None:
     running = most = 0
 
     async def work(_: int) -> None:
@@ -32,11 +32,11 @@ async def test_results_are_in_the_order_of_the_items() -> None:
     assert await bounded_map(slowest_first, range(10), limit=10) == [n * n for n in range(10)]
 
 
-async def test_nothing_of_nothing() -> None:
+async def test_no_items_give_no_results() -> None:
     assert await bounded_map(asyncio.sleep, [], limit=1) == []
 
 
-async def test_the_first_error_cancels_the_rest() -> None:
+async def test_first_error_cancels_the_rest() -> None:
     cancelled: list[int] = []
 
     async def work(number: int) -> None:
@@ -53,7 +53,7 @@ async def test_the_first_error_cancels_the_rest() -> None:
     assert sorted(cancelled) == [0, 2]
 
 
-async def test_a_call_that_takes_too_long_is_a_timeout() -> None:
+async def test_slow_call_raises_timeout() -> None:
     async def work(seconds: float) -> None:
         await asyncio.sleep(seconds)
 
@@ -62,7 +62,7 @@ async def test_a_call_that_takes_too_long_is_a_timeout() -> None:
 
 
 @pytest.mark.slow
-async def test_waiting_for_ones_turn_takes_none_of_the_time() -> None:
+async def test_waiting_does_not_count_as_call_time() -> None:
     async def work(number: int) -> int:
         await asyncio.sleep(0.06)
         return number
@@ -71,7 +71,7 @@ async def test_waiting_for_ones_turn_takes_none_of_the_time() -> None:
 
 
 @pytest.mark.slow
-async def test_all_calls_together_have_a_time_limit() -> None:
+async def test_total_time_limit_cancels_calls() -> None:
     begun: list[int] = []
 
     async def work(number: int) -> int:
@@ -87,7 +87,7 @@ async def test_all_calls_together_have_a_time_limit() -> None:
     assert all(isinstance(other, TimeoutError) for other in others)
 
 
-async def test_a_stream_goes_on_for_as_long_as_it_is_taken_from() -> None:
+async def test_stream_starts_calls_only_while_read() -> None:
     begun: list[int] = []
     cancelled: list[int] = []
 
@@ -113,7 +113,7 @@ async def test_a_stream_goes_on_for_as_long_as_it_is_taken_from() -> None:
     assert cancelled == [10]
 
 
-async def test_an_error_ends_a_stream_once_whatever_its_reader_does() -> None:
+async def test_stream_error_is_raised_once() -> None:
     async def work(number: int) -> int:
         if number == 2:
             raise KeyError(number)
@@ -130,6 +130,6 @@ async def test_an_error_ends_a_stream_once_whatever_its_reader_does() -> None:
         assert taken in ([], [0], [0, 1])
 
 
-async def test_no_limit_is_no_bound() -> None:
+async def test_zero_limit_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         await bounded_map(asyncio.sleep, [0], limit=0)

@@ -1,4 +1,4 @@
-"""What holds of many things at once whatever they are, tried by Hypothesis in a hundred ways each."""
+"""Properties of bounded concurrency, tested by Hypothesis."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -19,7 +19,7 @@ async def streamed(function: Callable[[Any], Awaitable[Any]], items: Iterable[An
 
 
 class Work:
-    """Takes as many turns of the event loop as it is given; below zero, it fails after them."""
+    """Waits for `turns` rounds of the event loop; raises KeyError if `turns` is negative."""
 
     def __init__(self) -> None:
         self.running = self.most = 0
@@ -37,14 +37,15 @@ class Work:
             self.running -= 1
 
 
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no mistake
+# A busy machine must not fail the tests.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 ways = pytest.mark.parametrize("way", [bounded_map, bounded_outcomes, streamed])
 
 
 @ways
 @unhurried
 @given(items=st.lists(st.integers(0, 9), max_size=20), limit=st.integers(1, 25))
-def test_everything_is_done_in_order_and_within_the_limit(way: Any, items: list[int], limit: int) -> None:
+def test_results_keep_order_within_limit(way: Any, items: list[int], limit: int) -> None:
     work = Work()
     assert asyncio.run(way(work, items, limit=limit)) == items
     assert work.most <= limit
@@ -53,8 +54,8 @@ def test_everything_is_done_in_order_and_within_the_limit(way: Any, items: list[
 @ways
 @unhurried
 @given(items=st.lists(st.integers(-9, 9), max_size=20), limit=st.integers(1, 25), patience=st.integers(0, 40))
-def test_nothing_is_left_running(way: Any, items: list[int], limit: int, patience: int) -> None:
-    """After a failure, after a cancellation at any moment, and after both."""
+def test_no_task_is_left_running(way: Any, items: list[int], limit: int, patience: int) -> None:
+    """Covers a failure, a cancellation at any moment, and both."""
     work = Work()
 
     async def main() -> None:

@@ -1,4 +1,4 @@
-"""The files and tests of core that the documentation names exist. Slices are yours, so nothing is asked of them."""
+"""The documentation names only files and tests of core that exist. Names in slices are not checked."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ PLACE = re.compile(r"`((?:src/app|tests|benchmarks|scripts)/[\w/]+\.py)(?:::(\w+
 
 
 def references(page: Path) -> Iterator[tuple[Path, str]]:
-    """The page's links to files, and the places that it names, as in `tests/core/test_x.py::test_y`."""
+    """Yield the files that the page links to, and named places such as `tests/core/test_x.py::test_y`."""
     text = page.read_text("utf-8")
     for target in re.findall(r"\]\((?!https?:|mailto:|#)([^)#]+)[^)]*\)", text):
         yield (page.parent / target).resolve(), ""
@@ -22,7 +22,7 @@ def references(page: Path) -> Iterator[tuple[Path, str]]:
 
 
 def missing(path: Path, name: str) -> bool:
-    """Whether there is no such file of the template, or no such name in it."""
+    """Whether the file, or the name in the file, is missing. Files of slices are never missing."""
     yours = any(path.is_relative_to(ROOT / place) for place in ("src/app", "tests"))
     if yours and not any(path.is_relative_to(ROOT / place / "core") for place in ("src/app", "tests")):
         return False
@@ -34,11 +34,11 @@ def missing(path: Path, name: str) -> bool:
 def test_named_files_and_tests_exist(page: Path) -> None:
     places = [place for place in references(page) if missing(*place)]
     found = {f"{path}::{name}".removeprefix(f"{ROOT}/").removesuffix("::") for path, name in places}
-    assert not found, "\n".join([f"{page.name} names what does not exist:", *sorted(found)])
+    assert not found, "\n".join([f"{page.name} names files or tests that do not exist:", *sorted(found)])
 
 
 @pytest.mark.parametrize("page", [page for page in (SECURITY,) if page.is_file()], ids=lambda page: page.name)
-def test_every_item_of_security_names_a_test(page: Path) -> None:
+def test_every_security_item_names_a_test(page: Path) -> None:
     rows = re.findall(r"^\| ((?:API)?\d[\d.]*)\b.* \| ([^|]+) \|$", page.read_text("utf-8"), re.MULTILINE)
     items = [item for item, _ in rows]
     assert len(items) == len(set(items))

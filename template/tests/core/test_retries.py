@@ -1,4 +1,4 @@
-"""Trying again."""
+"""`retry`: attempts, waits and errors."""
 
 import asyncio
 import random
@@ -9,7 +9,7 @@ from app.core.retries import retry
 
 
 class Flaky:
-    """Fails so many times, then succeeds."""
+    """Raises `error` in the first `failures` calls, then succeeds."""
 
     def __init__(self, failures: int, error: type[BaseException] = OSError) -> None:
         self.failures = failures
@@ -25,7 +25,7 @@ class Flaky:
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The waits between attempts, as long as they could be, and none of them waited for."""
+    """The maximum waits between attempts; the test does not really wait."""
     waited: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -37,41 +37,41 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.mark.parametrize("failures", [0, 1, 2])
-async def test_succeeds_within_three_times(waits: list[float], failures: int) -> None:
+async def test_call_succeeds_within_three_attempts(waits: list[float], failures: int) -> None:
     flaky = Flaky(failures)
     assert await retry()(flaky)("a", suffix="b") == "ab"
     assert flaky.calls == failures + 1
     assert len(waits) == failures
 
 
-async def test_the_last_error_is_raised_again(waits: list[float]) -> None:
+async def test_last_error_is_raised(waits: list[float]) -> None:
     flaky = Flaky(9)
     with pytest.raises(OSError, match=r"^failure 3$"):
         await retry(times=3)(flaky)("a")
     assert flaky.calls == 3
-    assert len(waits) == 2, "nobody waits after the last attempt"
+    assert len(waits) == 2, "no wait after the last attempt"
 
 
-async def test_once_is_once(waits: list[float]) -> None:
+async def test_one_attempt_has_no_retry(waits: list[float]) -> None:
     with pytest.raises(OSError, match=r"^failure 1$"):
         await retry(times=1)(Flaky(9))("a")
     assert waits == []
 
 
-def test_never_is_a_mistake() -> None:
+def test_zero_attempts_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         retry(times=0)
 
 
 @pytest.mark.parametrize("error", [KeyError, asyncio.CancelledError])
-async def test_another_error_is_raised_at_once(waits: list[float], error: type[BaseException]) -> None:
+async def test_unlisted_error_is_not_retried(waits: list[float], error: type[BaseException]) -> None:
     flaky = Flaky(9, error)
     with pytest.raises(error):
         await retry(on=(OSError, TimeoutError))(flaky)("a")
     assert flaky.calls == 1
 
 
-async def test_a_cancelled_call_is_not_tried_again(waits: list[float]) -> None:
+async def test_cancelled_call_is_not_retried(waits: list[float]) -> None:
     flaky = Flaky(9, asyncio.CancelledError)
     with pytest.raises(asyncio.CancelledError):
         await retry()(flaky)("a")
@@ -79,7 +79,7 @@ async def test_a_cancelled_call_is_not_tried_again(waits: list[float]) -> None:
 
 
 async def test_waits_double_up_to_a_limit(waits: list[float]) -> None:
-    with pytest.raises(OSError):  # noqa: PT011 -- which one is not the question here
+    with pytest.raises(OSError):  # noqa: PT011 -- the message does not matter here
         await retry(times=6, delay=0.5, max_delay=3)(Flaky(9))("a")
     assert waits == [0.5, 1, 2, 3, 3]
 
@@ -97,7 +97,7 @@ async def test_waits_are_random(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(0 <= seconds <= 0.5 for seconds in waited)
 
 
-def test_the_function_keeps_its_name() -> None:
+def test_retry_keeps_the_function_name() -> None:
     @retry()
     async def fetch() -> None:
         """Fetches."""

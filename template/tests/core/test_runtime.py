@@ -1,4 +1,4 @@
-"""The Python below."""
+"""The version check, and the description of the running Python."""
 
 import ast
 import json
@@ -17,39 +17,39 @@ from app.core.runtime import MINIMUM, PythonTooOldError, check_version, current,
 
 
 @pytest.mark.parametrize("version", [MINIMUM, (MINIMUM[0], MINIMUM[1] + 1), (MINIMUM[0] + 1, 0), sys.version_info[:2]])
-def test_new_enough(version: tuple[int, int]) -> None:
+def test_supported_python_is_accepted(version: tuple[int, int]) -> None:
     check_version(version)
 
 
 @pytest.mark.parametrize("version", [(3, 12), (3, 9), (2, 7)])
-def test_too_old_is_one_sentence(version: tuple[int, int]) -> None:
+def test_old_python_is_one_sentence(version: tuple[int, int]) -> None:
     have = ".".join(map(str, version))
     with pytest.raises(PythonTooOldError, match=rf"^This service needs Python 3\.1\d or newer, but runs on {have}\.$"):
         check_version(version)
 
 
-def test_parallel_map_keeps_the_order_and_uses_other_workers() -> None:
+def test_parallel_map_keeps_the_order() -> None:
     assert parallel_map(math.factorial, range(50), workers=2) == [math.factorial(n) for n in range(50)]
 
 
-def test_parallel_map_raises_what_the_function_raises() -> None:
+def test_parallel_map_raises_the_function_error() -> None:
     with pytest.raises(ValueError, match="not defined for negative"):
         parallel_map(math.factorial, [3, -1], workers=1)
 
 
-def test_runtime_is_this_one() -> None:
+def test_current_runtime_is_described() -> None:
     found = current()
     assert found.version == platform.python_version().rstrip("+").split("rc")[0]
     assert found.gil == sys._is_gil_enabled()
     assert found.cores >= 1
 
 
-def test_it_is_told_to_machines_and_to_people(capsys: pytest.CaptureFixture[str]) -> None:
+def test_runtime_is_printed_as_json_or_text(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--json"])
     assert json.loads(capsys.readouterr().out) == current()._asdict()
     main([])
-    told = dict(line.split("\t") for line in capsys.readouterr().out.splitlines())
-    assert told == {
+    printed = dict(line.split("\t") for line in capsys.readouterr().out.splitlines())
+    assert printed == {
         "Python": current().version,
         "GIL": "on" if current().gil else "off",
         "JIT": "on" if current().jit else "off",
@@ -57,7 +57,7 @@ def test_it_is_told_to_machines_and_to_people(capsys: pytest.CaptureFixture[str]
     }
 
 
-def test_a_python_that_is_too_old_says_so_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_version_check_runs_on_old_python(monkeypatch: pytest.MonkeyPatch) -> None:
     ast.parse(Path(runtime.__file__).read_text("utf-8"), feature_version=(3, 8))
     monkeypatch.setattr(sys, "version_info", (3, 9, 18))
     monkeypatch.setattr(sys, "argv", ["app.core.runtime"])
@@ -68,7 +68,7 @@ def test_a_python_that_is_too_old_says_so_itself(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("enabled", [True, False])
-def test_python_3_14_tells_whether_the_jit_is_on(monkeypatch: pytest.MonkeyPatch, enabled: bool) -> None:
+def test_jit_state_on_python_3_14(monkeypatch: pytest.MonkeyPatch, enabled: bool) -> None:
     monkeypatch.setattr(sys, "_jit", SimpleNamespace(is_enabled=lambda: enabled), raising=False)
     assert current().jit is enabled
 
@@ -83,9 +83,7 @@ def test_python_3_14_tells_whether_the_jit_is_on(monkeypatch: pytest.MonkeyPatch
         (None, "1", False),
     ],
 )
-def test_the_jit_of_python_3_13_is_on_where_it_is_built_in_and_asked_for(
-    monkeypatch: pytest.MonkeyPatch, flags: str | None, switch: str, jit: bool
-) -> None:
+def test_jit_state_on_python_3_13(monkeypatch: pytest.MonkeyPatch, flags: str | None, switch: str, jit: bool) -> None:
     monkeypatch.delattr(sys, "_jit", raising=False)
     monkeypatch.setattr(sysconfig, "get_config_var", {"PY_CORE_CFLAGS": flags}.get)
     monkeypatch.setenv("PYTHON_JIT", switch)

@@ -1,4 +1,4 @@
-"""Settings: what the environment may hold, what production refuses."""
+"""Settings: environment variables, `.env`, validation and rules of production."""
 
 import os
 import re
@@ -22,7 +22,7 @@ Load = Callable[..., Settings]
 
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Load:
-    """Loads the settings of an environment that holds nothing else, in an empty folder."""
+    """Load the settings with only these variables, in an empty folder."""
 
     def load(**variables: str) -> Settings:
         for name in Settings.model_fields:
@@ -35,7 +35,7 @@ def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Load:
     return load
 
 
-def test_development_needs_nothing(load: Load) -> None:
+def test_development_needs_no_settings(load: Load) -> None:
     settings = load()
     assert settings.environment == "development"
     assert not settings.production
@@ -49,7 +49,7 @@ def test_env_file_in_latin_1_is_one_sentence(load: Load, tmp_path: Path) -> None
         load()
 
 
-def test_production_starts(load: Load) -> None:
+def test_valid_production_settings_are_accepted(load: Load) -> None:
     assert load(**GOOD).production
 
 
@@ -77,7 +77,7 @@ def test_production_starts(load: Load) -> None:
         ({"JWT_ISSUER": "http://id.example.com", "JWT_AUDIENCE": "api"}, "JWT_ISSUER must start with https://"),
     ],
 )
-def test_production_refuses(load: Load, changes: dict[str, str], sentence: str) -> None:
+def test_unsafe_production_setting_is_refused(load: Load, changes: dict[str, str], sentence: str) -> None:
     with pytest.raises(ConfigError) as refused:
         load(**GOOD | changes)
     assert str(refused.value) == sentence
@@ -89,7 +89,7 @@ def test_issuer_needs_an_audience(load: Load, environment: str) -> None:
         load(**GOOD | AN_ISSUER | {"ENVIRONMENT": environment, "JWT_AUDIENCE": ""})
 
 
-def test_development_may_use_an_issuer_on_this_machine(load: Load) -> None:
+def test_development_accepts_http_issuer(load: Load) -> None:
     issuer = "http://localhost:8080"
     assert load(**AN_ISSUER | {"JWT_ISSUER": issuer}).jwt_issuer == issuer
     with pytest.raises(ConfigError, match=r"^JWT_ISSUER must start with https:// or http://$"):
@@ -127,7 +127,7 @@ def test_development_may_use_an_issuer_on_this_machine(load: Load) -> None:
         ("ENVIRONMENT", "staging", "ENVIRONMENT is not usable: Input should be .*"),
     ],
 )
-def test_a_value_that_does_not_fit_is_one_sentence(load: Load, name: str, value: str, sentence: str) -> None:
+def test_invalid_value_is_one_sentence(load: Load, name: str, value: str, sentence: str) -> None:
     with pytest.raises(ConfigError, match=f"^{sentence}$"):
         load(**{name: value})
 
@@ -146,23 +146,23 @@ def test_garbage_is_one_sentence(load: Load, name: str, garbage: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["redis://:p@redis/0", "rediss://redis:6380", "redis+sentinel://a:26379,b:26379/main"])
-def test_addresses_of_redis(load: Load, url: str) -> None:
+def test_redis_urls_are_accepted(load: Load, url: str) -> None:
     assert load(REDIS_URL=url).redis_url == url
 
 
 @pytest.mark.parametrize("url", ["postgresql://", "postgresql://u@a:1,b:2/d", "postgresql://u@[::1]:5432/d?host=/tmp"])
-def test_addresses_of_postgresql(load: Load, url: str) -> None:
+def test_postgresql_urls_are_accepted(load: Load, url: str) -> None:
     assert load(DATABASE_URL=url).database_url == url
 
 
-def test_every_mistake_is_told_and_no_secret_is(load: Load) -> None:
+def test_every_error_is_reported_without_secrets(load: Load) -> None:
     with pytest.raises(ConfigError) as refused:
         load(PORT="http", DATABASE_URL="mysql://app:hunter2@db/app")
     assert [line.split()[0] for line in str(refused.value).splitlines()] == ["DATABASE_URL", "PORT"]
     assert "hunter2" not in str(refused.value)
 
 
-def test_secrets_are_not_shown(load: Load) -> None:
+def test_secrets_are_not_in_repr(load: Load) -> None:
     settings = load(**GOOD | {"DATABASE_URL": "postgresql://app:hunter2@db/app", "SENTRY_DSN": "https://key@sentry/1"})
     assert not re.search("hunter2|key@|" + STRONG, f"{settings!r} {settings}")
 
@@ -175,34 +175,34 @@ def test_lists_are_separated_by_commas(load: Load, text: str, words: tuple[str, 
     assert load(ALLOWED_HOSTS=text).allowed_hosts == words
 
 
-def test_a_blank_variable_counts_as_unset(load: Load) -> None:
+def test_blank_variable_is_unset(load: Load) -> None:
     settings = load(PORT="", DATABASE_URL="", JWT_ISSUER="", LOG_FORMAT="", ENVIRONMENT="")
     assert (settings.port, settings.database_url, settings.jwt_issuer) == (8000, None, None)
     assert settings.environment == "development"
 
 
-def test_both_spellings_of_postgresql(load: Load) -> None:
+def test_postgres_scheme_is_accepted(load: Load) -> None:
     assert load(DATABASE_URL="postgres://app@db/app").database_url == "postgresql://app@db/app"
 
 
 @pytest.mark.parametrize(("environment", "port"), [("development", 8001), ("test", 8000), ("production", 8000)])
-def test_only_development_reads_the_file(load: Load, tmp_path: Path, environment: str, port: int) -> None:
+def test_only_development_reads_env_file(load: Load, tmp_path: Path, environment: str, port: int) -> None:
     (tmp_path / ".env").write_text("PORT=8001\n")
     assert load(**GOOD | {"ENVIRONMENT": environment}).port == port
 
 
-def test_a_file_makes_no_production(load: Load, tmp_path: Path) -> None:
+def test_env_file_cannot_set_production(load: Load, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in GOOD.items()))
     with pytest.raises(ConfigError, match=r"^ENVIRONMENT=production must be set in the environment, not in \.env$"):
         load()
 
 
-def test_the_environment_is_stronger_than_the_file(load: Load, tmp_path: Path) -> None:
+def test_environment_overrides_env_file(load: Load, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("PORT=8001\n")
     assert load(PORT="8002").port == 8002
 
 
-def test_hosts_of_this_machine_are_answered_outside_production_only(load: Load) -> None:
+def test_local_hosts_are_refused_in_production(load: Load) -> None:
     assert load(ALLOWED_HOSTS="a.example").hosts >= {"a.example", "localhost", "127.0.0.1", "[::1]", "testserver"}
     assert load(**GOOD | {"ALLOWED_HOSTS": "a.example"}).hosts == {"a.example"}
 
@@ -217,17 +217,17 @@ def test_hosts_of_this_machine_are_answered_outside_production_only(load: Load) 
         ("production", "console", False),
     ],
 )
-def test_logs_are_for_people_in_development(load: Load, environment: str, log_format: str, logs_json: bool) -> None:
+def test_log_format_follows_the_environment(load: Load, environment: str, log_format: str, logs_json: bool) -> None:
     assert load(**GOOD | {"ENVIRONMENT": environment, "LOG_FORMAT": log_format}).logs_json is logs_json
 
 
-def test_settings_do_not_change(load: Load) -> None:
+def test_settings_are_frozen(load: Load) -> None:
     with pytest.raises(ValidationError, match="frozen"):
         setattr(load(), "port", 1)  # noqa: B010 -- mypy refuses the plain form
 
 
-def test_every_setting_says_what_it_is_for() -> None:
-    """`poe env` writes it beside the variable."""
+def test_every_setting_has_a_description() -> None:
+    """`poe env` writes the description beside the variable."""
     missing = [
         f"{kind.__module__.replace('.', '/')}.py: {name} needs a description, as in Field(description='...')."
         for kind in _settings_classes()
@@ -238,7 +238,7 @@ def test_every_setting_says_what_it_is_for() -> None:
 
 
 def test_every_setting_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A value that no setting accepts is refused by the name of its variable, or was read as a text."""
+    """An invalid value must raise an error that names the variable. A text setting returns the value."""
     for kind in _settings_classes():
         for name in (name for name, field in kind.model_fields.items() if field.validation_alias is None):
             with monkeypatch.context() as patch:
@@ -253,7 +253,7 @@ def test_every_setting_is_read_from_the_environment(monkeypatch: pytest.MonkeyPa
                     assert "~unlikely~" in text, f"{kind.__module__}: {name} is not read from {name.upper()}."
 
 
-def test_env_adds_what_the_example_does_not_name(tmp_path: Path) -> None:
+def test_env_adds_missing_settings_to_example(tmp_path: Path) -> None:
     example = tmp_path / ".env.example"
     example.write_text("# mine\nPORT=8001\n#HOST=0.0.0.0\n# own text")
     added = add_missing(example)
@@ -265,7 +265,7 @@ def test_env_adds_what_the_example_does_not_name(tmp_path: Path) -> None:
     assert example.read_text() == text
 
 
-def test_the_example_changes_nothing_when_it_is_used_whole(load: Load, tmp_path: Path) -> None:
+def test_env_example_holds_the_defaults(load: Load, tmp_path: Path) -> None:
     default = load()
     add_missing(tmp_path / ".env.example")
     text = (tmp_path / ".env.example").read_text("utf-8")
@@ -273,7 +273,7 @@ def test_the_example_changes_nothing_when_it_is_used_whole(load: Load, tmp_path:
     assert load().model_dump(exclude={"secret_key"}) == default.model_dump(exclude={"secret_key"})
 
 
-def test_the_tests_run_without_the_settings_of_the_shell() -> None:
+def test_tests_ignore_settings_of_the_shell() -> None:
     assert os.environ["ENVIRONMENT"] == "test"
 
 

@@ -1,4 +1,4 @@
-"""Slices are found, and one with a mistake in it is named in one sentence."""
+"""Discovery of slices, and error messages for slices that do not load."""
 
 import itertools
 from pathlib import Path
@@ -14,7 +14,7 @@ numbers = itertools.count()
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A package to put slices into, instead of `app`."""
+    """A package for slices, instead of `app`."""
     package = tmp_path / f"package{next(numbers)}"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -24,7 +24,6 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write(package: Path, name: str, **modules: str) -> Slice:
-    """A slice of these modules."""
     folder = package / name
     folder.mkdir()
     for module, content in {"__init__": "", **modules}.items():
@@ -32,21 +31,21 @@ def write(package: Path, name: str, **modules: str) -> Slice:
     return Slice(name)
 
 
-def test_the_service_has_slices() -> None:
+def test_slices_are_sorted_and_exclude_core() -> None:
     names = [found.name for found in find_slices()]
     assert "core" not in names
     assert names == sorted(names)
 
 
-def test_every_folder_with_an_init_is_a_slice(package: Path) -> None:
+def test_every_package_folder_is_a_slice(package: Path) -> None:
     write(package, "notes")
     write(package, "alarms")
-    (package / "kernel.py").touch()
+    (package / "module.py").touch()
     (package / "empty").mkdir()
     assert [found.name for found in find_slices()] == ["alarms", "notes"]
 
 
-def test_a_slice_need_not_have_everything(package: Path) -> None:
+def test_slice_modules_are_optional(package: Path) -> None:
     notes = write(package, "notes", routes="router = 1")
     assert isinstance(notes.module("routes"), ModuleType)
     assert notes.module("models") is None
@@ -75,14 +74,14 @@ def test_misspelt_router_is_named(package: Path, content: str, ending: str) -> N
 
 
 @pytest.mark.parametrize("content", ["", "router = None", "router = 'text'"])
-def test_a_missing_router_is_named(package: Path, content: str) -> None:
+def test_missing_router_is_named(package: Path, content: str) -> None:
     notes = write(package, "notes", routes=content)
     with pytest.raises(SliceError) as failed:
         notes.attribute("routes", "router", int, required=True)
     assert str(failed.value) == "The slice 'notes' does not load: routes.py must define `router`, of type int"
 
 
-def test_a_router_of_another_type_is_named_though_it_may_be_missing(package: Path) -> None:
+def test_optional_router_of_wrong_type_is_named(package: Path) -> None:
     notes = write(package, "notes", routes="public = 'text'")
     with pytest.raises(SliceError, match="must define `public`, of type int"):
         notes.attribute("routes", "public", int)
@@ -100,24 +99,24 @@ def test_a_router_of_another_type_is_named_though_it_may_be_missing(package: Pat
         ("raise ValueError\n", "ValueError: ", 1),
     ],
 )
-def test_a_mistake_is_named_with_its_file_and_line(package: Path, content: str, sentence: str, line: int) -> None:
+def test_import_error_has_file_and_line(package: Path, content: str, sentence: str, line: int) -> None:
     notes = write(package, "notes", models=content)
     with pytest.raises(SliceError) as failed:
         notes.module("models")
-    told = str(failed.value)
-    assert "\n" not in told
-    assert told.startswith(f"The slice 'notes' does not load: {sentence}")
-    assert told.endswith(f" ({package / 'notes' / 'models.py'}, line {line})")
+    message = str(failed.value)
+    assert "\n" not in message
+    assert message.startswith(f"The slice 'notes' does not load: {sentence}")
+    assert message.endswith(f" ({package / 'notes' / 'models.py'}, line {line})")
 
 
-def test_a_mistake_in_the_init_is_named(package: Path) -> None:
+def test_import_error_in_init_is_named(package: Path) -> None:
     notes = write(package, "notes", models="")
     (package / "notes" / "__init__.py").write_text("import nowhere\n")
     with pytest.raises(SliceError, match=r"^The slice 'notes' does not load: .*__init__\.py, line 1\)$"):
         notes.module("models")
 
 
-def test_a_mistake_in_a_library_is_told_where_the_slice_called_it(package: Path) -> None:
+def test_library_error_names_line_of_the_slice(package: Path) -> None:
     notes = write(package, "notes", models="import json\njson.loads('[')\n")
     with pytest.raises(SliceError, match=r"^The slice 'notes' .*JSONDecodeError: .*models\.py, line 2\)$"):
         notes.module("models")

@@ -1,4 +1,4 @@
-"""The types that every slice shares."""
+"""Types and schemas that all slices share."""
 
 import json
 from datetime import UTC, date, datetime
@@ -33,9 +33,9 @@ from app.core.types import Money, PositiveInt, ShortText, UtcDatetime
         ("UtcDatetime", '"2026-01-31T12:00:00+02:00"', datetime(2026, 1, 31, 10, tzinfo=UTC)),
     ],
 )
-def test_accepted(kind: str, text: str, value: object) -> None:
+def test_valid_value_is_accepted(kind: str, text: str, value: object) -> None:
     adapter = TypeAdapter(getattr(types, kind))
-    # The framework reads the JSON of a body itself, and validates what it has read.
+    # Frameworks parse the JSON of a body before validation, so both ways must agree.
     for read in (adapter.validate_json(text), adapter.validate_python(json.loads(text))):
         assert read == value
         assert type(read) is type(value)
@@ -84,7 +84,7 @@ def test_accepted(kind: str, text: str, value: object) -> None:
         ("UtcDatetime", '"2026-01-31"'),
     ],
 )
-def test_refused(kind: str, text: str) -> None:
+def test_invalid_value_is_refused(kind: str, text: str) -> None:
     adapter = TypeAdapter(getattr(types, kind))
     with pytest.raises(ValidationError):
         adapter.validate_json(text)
@@ -93,18 +93,18 @@ def test_refused(kind: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "value"), [("PositiveInt", 0), ("Money", 0)])
-def test_zero_is_refused_by_name(kind: str, value: int) -> None:
+def test_zero_error_says_must_be_positive(kind: str, value: int) -> None:
     with pytest.raises(ValidationError, match="must be positive"):
         TypeAdapter(getattr(types, kind)).validate_python(value)
 
 
 @pytest.mark.parametrize("kind", ["PositiveInt", "Money"])
-def test_the_schema_says_that_zero_is_too_little(kind: str) -> None:
+def test_json_schema_excludes_zero(kind: str) -> None:
     schema = TypeAdapter(getattr(types, kind)).json_schema()
     assert 0 in {option.get("exclusiveMinimum") for option in (schema, *schema.get("anyOf", []))}
 
 
-def test_money_stays_exact_and_times_have_one_form() -> None:
+def test_money_is_exact_and_times_are_utc() -> None:
     assert TypeAdapter(Money).dump_json(Decimal("0.10")) == b'"0.10"'
     noon = TypeAdapter(UtcDatetime).validate_python("2026-01-31T13:00:00+01:00")
     assert TypeAdapter(UtcDatetime).dump_json(noon) == b'"2026-01-31T12:00:00Z"'
@@ -120,26 +120,26 @@ class Row(NamedTuple):
     fontSize: int  # noqa: N815 -- the alias
 
 
-def test_schema_strips_blanks_before_it_looks() -> None:
+def test_schema_strips_blanks_before_validation() -> None:
     assert Label(text="  a b ").text == "a b"
     with pytest.raises(ValidationError):
         Label(text=" \t ")
 
 
-def test_schema_refuses_what_it_does_not_know() -> None:
+def test_schema_refuses_unknown_fields() -> None:
     with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
         Label.model_validate({"text": "a", "colour": "red"})
 
 
-def test_schema_takes_a_field_by_its_name_and_its_alias() -> None:
+def test_schema_accepts_field_name_and_alias() -> None:
     assert Label.model_validate({"text": "a", "font_size": 2}) == Label.model_validate_json('{"text":"a","fontSize":2}')
 
 
-def test_schema_reads_objects() -> None:
+def test_schema_reads_object_attributes() -> None:
     assert Label.model_validate(Row("a", 3)) == Label(text="a", font_size=3)
 
 
-def test_page_refuses_items_of_another_kind() -> None:
+def test_page_refuses_invalid_items() -> None:
     page = Page[Label](items=[Label(text="a")], page=1, size=20, total=1)
     assert Page[Label].model_validate_json(page.model_dump_json()) == page
     with pytest.raises(ValidationError):

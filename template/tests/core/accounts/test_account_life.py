@@ -1,4 +1,4 @@
-"""The life of an account: deactivated, activated, exported, erased; and what its sessions and listeners notice."""
+"""Deactivation, activation, export and erasure of accounts, and the effect on sessions and listeners."""
 
 import json
 from typing import Any
@@ -41,7 +41,7 @@ class TestDeactivatedUser:
         await accounts.deactivate(ada)
         detail = assert_problem(await log_in(async_client), 401)["detail"]
         assert detail == "The e-mail address or the password is wrong."
-        assert verified == [PASSWORD], "one hash, so that the time does not show the state of the account"
+        assert verified == [PASSWORD], "one hash: the response time must not show the state of the account"
 
     async def test_refresh_is_401(self, async_client: httpx2.AsyncClient, ada: Any, accounts: Accounts) -> None:
         tokens = (await log_in(async_client)).json()
@@ -68,7 +68,7 @@ class TestDeactivatedUser:
 async def test_refresh_token_of_inactive_user_is_401(
     async_client: httpx2.AsyncClient, ada: Any, accounts: Accounts, rows: Rows
 ) -> None:
-    """Also where the token was not deleted, as by an UPDATE of an operator."""
+    """An operator may deactivate a user by UPDATE, which deletes no refresh token."""
     tokens = (await log_in(async_client)).json()
     await rows("UPDATE users SET is_active = false RETURNING id")
     assert_problem(await refresh(async_client, tokens), 401)
@@ -92,7 +92,7 @@ async def test_log_in_is_recorded(async_client: httpx2.AsyncClient, ada: Any, ro
 
 
 class TestExport:
-    async def test_account_and_slices(self, ada: Any, accounts: Accounts, listen: Listen) -> None:
+    async def test_export_has_account_and_slices(self, ada: Any, accounts: Accounts, listen: Listen) -> None:
         listen("exporting", lambda user: [f"note of {user.name}"], of="notes")
         exported = json.loads(json.dumps(await accounts.export(ada)))
         account = exported["account"]
@@ -109,7 +109,7 @@ class TestExport:
 
 
 class TestErasedUser:
-    async def test_personal_data_is_gone(
+    async def test_personal_data_is_deleted(
         self, async_client: httpx2.AsyncClient, user_factory: UserFactory, accounts: Accounts, rows: Rows
     ) -> None:
         user = await user_factory(email=EMAIL, is_superuser=True, issuer="https://id.example", subject="ada")
@@ -130,7 +130,7 @@ class TestErasedUser:
         assert_problem(await refresh(async_client, tokens), 401)
         assert_problem(await log_in(async_client), 401)
 
-    async def test_row_and_address_may_be_used_again(
+    async def test_row_stays_and_address_is_free(
         self, async_client: httpx2.AsyncClient, ada: Any, accounts: Accounts, admin: Headers
     ) -> None:
         await accounts.erase(ada)
@@ -139,13 +139,13 @@ class TestErasedUser:
         body = {"name": "Ada", "email": EMAIL, "password": PASSWORD}
         assert (await async_client.post("/api/v1/users", json=body)).status_code == 201
 
-    async def test_listeners_see_what_is_erased(self, ada: Any, accounts: Accounts, listen: Listen) -> None:
+    async def test_listener_gets_user_before_erasure(self, ada: Any, accounts: Accounts, listen: Listen) -> None:
         found: list[str] = []
         listen("erased", lambda user: found.append(user.email))
         await accounts.erase(ada)
         assert found == [EMAIL]
 
-    async def test_error_of_a_listener_keeps_the_user(
+    async def test_listener_error_keeps_user(
         self, async_client: httpx2.AsyncClient, ada: Any, accounts: Accounts, listen: Listen
     ) -> None:
         def fail(_user: Any) -> None:

@@ -1,4 +1,4 @@
-"""`/api/v1/auth`, from the outside."""
+"""HTTP tests of `/api/v1/auth`."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def bearer(token: str) -> Headers:
     return {"Authorization": f"Bearer {token}"}
 
 
-async def test_log_in(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
+async def test_log_in_returns_a_bearer_token(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
     user = await user_factory(email="ada@example.com")
     response = await log_in(async_client, "ADA@example.com")
     tokens = response.json()
@@ -38,21 +38,19 @@ async def test_log_in(async_client: httpx2.AsyncClient, user_factory: UserFactor
 
 
 @pytest.mark.parametrize("email", ["jo\u0308rg@example.com", "ada@xn--bcher-kva.example", "Ada@EXAMPLE.com"])
-async def test_an_address_logs_in_as_it_was_registered(async_client: httpx2.AsyncClient, email: str) -> None:
+async def test_log_in_accepts_address_as_registered(async_client: httpx2.AsyncClient, email: str) -> None:
     account = {"name": "Ada", "email": email, "password": PASSWORD}
     assert (await async_client.post("/api/v1/users", json=account)).status_code == 201
     assert (await log_in(async_client, email)).status_code == 200
 
 
-async def test_a_log_in_gives_an_administrator_its_scope(
-    async_client: httpx2.AsyncClient, user_factory: UserFactory
-) -> None:
+async def test_admin_log_in_gets_admin_scope(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
     await user_factory(email="root@example.com", is_superuser=True)
     tokens = await tokens_of(async_client, "root@example.com")
     assert (await async_client.get("/api/v1/users", headers=bearer(tokens["access_token"]))).status_code == 200
 
 
-async def test_access_token_ends_with_its_minutes(make_client: MakeClient, user_factory: UserFactory) -> None:
+async def test_access_token_lifetime_is_a_setting(make_client: MakeClient, user_factory: UserFactory) -> None:
     await user_factory(email="ada@example.com")
     async with make_client(access_token_minutes=5) as client:
         tokens = await tokens_of(client, "ada@example.com")
@@ -61,9 +59,9 @@ async def test_access_token_ends_with_its_minutes(make_client: MakeClient, user_
 
 
 @pytest.mark.parametrize(
-    ("email", "password"), [("ada@example.com", "wrong password"), ("nobody@example.com", PASSWORD)]
+    ("email", "password"), [("ada@example.com", "wrong password"), ("unknown@example.com", PASSWORD)]
 )
-async def test_wrong_password_and_unknown_address_answer_alike(
+async def test_unknown_address_answers_like_wrong_password(
     async_client: httpx2.AsyncClient, user_factory: UserFactory, email: str, password: str
 ) -> None:
     await user_factory(email="ada@example.com")
@@ -71,7 +69,7 @@ async def test_wrong_password_and_unknown_address_answer_alike(
     assert assert_problem(response, 401)["detail"] == "The e-mail address or the password is wrong."
 
 
-async def test_form_must_be_a_form(async_client: httpx2.AsyncClient) -> None:
+async def test_json_log_in_is_415(async_client: httpx2.AsyncClient) -> None:
     assert_problem(await async_client.post("/api/v1/auth/token", json={"username": "a", "password": "b"}), 415)
 
 
@@ -85,11 +83,11 @@ async def test_form_must_be_a_form(async_client: httpx2.AsyncClient) -> None:
         ({"username": "a\x00", "password": PASSWORD}, "/body/username"),
     ],
 )
-async def test_form_must_be_whole(async_client: httpx2.AsyncClient, form: Headers, pointer: str) -> None:
+async def test_invalid_log_in_form_is_422(async_client: httpx2.AsyncClient, form: Headers, pointer: str) -> None:
     assert pointers(await async_client.post("/api/v1/auth/token", data=form)) == {pointer}
 
 
-async def test_log_ins_are_limited_for_one_account(make_client: MakeClient, user_factory: UserFactory) -> None:
+async def test_log_in_rate_limit_per_account(make_client: MakeClient, user_factory: UserFactory) -> None:
     await user_factory(email="ada@example.com")
     await user_factory(email="grace@example.com")
     async with make_client(login_rate="2/minute") as client:
@@ -101,14 +99,14 @@ async def test_log_ins_are_limited_for_one_account(make_client: MakeClient, user
         assert (await log_in(client, "grace@example.com")).status_code == 200
 
 
-async def test_log_ins_are_limited_for_one_address(make_client: MakeClient) -> None:
+async def test_log_in_rate_limit_per_client_address(make_client: MakeClient) -> None:
     async with make_client(login_address_rate="2/minute") as client:
         for number in range(2):
             assert (await log_in(client, f"user{number}@example.com")).status_code == 401
         assert_problem(await log_in(client, "user3@example.com"), 429)
 
 
-async def test_refresh_token_is_good_for_one_use(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
+async def test_refresh_rotates_the_refresh_token(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
     await user_factory(email="ada@example.com")
     first = await tokens_of(async_client, "ada@example.com")
     second = (await refresh(async_client, first["refresh_token"])).json()
@@ -116,9 +114,7 @@ async def test_refresh_token_is_good_for_one_use(async_client: httpx2.AsyncClien
     assert (await async_client.get("/api/v1/users/me", headers=bearer(second["access_token"]))).status_code == 200
 
 
-async def test_using_a_refresh_token_again_ends_its_family(
-    async_client: httpx2.AsyncClient, user_factory: UserFactory
-) -> None:
+async def test_refresh_token_reuse_revokes_family(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
     await user_factory(email="ada@example.com")
     first = await tokens_of(async_client, "ada@example.com")
     other_log_in = await tokens_of(async_client, "ada@example.com")
@@ -128,12 +124,12 @@ async def test_using_a_refresh_token_again_ends_its_family(
     assert (await refresh(async_client, other_log_in["refresh_token"])).status_code == 200
 
 
-async def test_unknown_refresh_token(async_client: httpx2.AsyncClient) -> None:
+async def test_unknown_refresh_token_is_401(async_client: httpx2.AsyncClient) -> None:
     assert_problem(await refresh(async_client, "x" * 43), 401)
     assert pointers(await refresh(async_client, "")) == {"/body/refresh_token"}
 
 
-async def test_access_token_is_no_refresh_token(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
+async def test_access_token_cannot_refresh(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
     await user_factory(email="ada@example.com")
     tokens = await tokens_of(async_client, "ada@example.com")
     assert (await refresh(async_client, tokens["access_token"])).status_code in {401, 422}
@@ -141,7 +137,7 @@ async def test_access_token_is_no_refresh_token(async_client: httpx2.AsyncClient
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer x", "Basic YTpi", "Bearer a.b.c", "Bearer  "])
-async def test_what_is_no_token_is_refused(async_client: httpx2.AsyncClient, header: str) -> None:
+async def test_malformed_authorization_is_401(async_client: httpx2.AsyncClient, header: str) -> None:
     assert_problem(await async_client.get("/api/v1/users/me", headers={"Authorization": header}), 401)
 
 
@@ -155,7 +151,7 @@ async def test_token_scheme_is_a_setting(make_client: MakeClient, user_factory: 
                 assert response.status_code == (200 if header in headers else 401)
 
 
-async def test_local_accounts_are_off_with_an_identity_provider(make_client: MakeClient) -> None:
+async def test_identity_provider_disables_local_accounts(make_client: MakeClient) -> None:
     async with make_client(jwt_issuer="http://127.0.0.1:9", jwt_audience="service") as client:
         assert_problem(await log_in(client, "ada@example.com"), 404)
         assert_problem(await refresh(client, "x"), 404)

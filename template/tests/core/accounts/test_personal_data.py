@@ -1,4 +1,4 @@
-"""A slice that refers to users must say what happens to its rows when a user is erased, or asks for the data."""
+"""A slice that refers to users must have listeners for erasure or export."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ LISTENS = re.compile(r"\b(erased|exporting)\.connect\b|\breceiver\([^)]*\b(erase
 
 
 def silent(package: Path, example: str) -> Iterator[str]:
-    """A sentence for each slice that refers to users and has no listener."""
+    """Yield a failure message for each slice that refers to users and has no listener."""
     for folder in sorted(path.parent for path in package.glob("*/__init__.py") if path.parent.name != "core"):
         models = [path for path in folder.rglob("*.py") if "migrations" not in path.parts]
         listeners = folder / "listeners.py"
@@ -26,7 +26,7 @@ def silent(package: Path, example: str) -> Iterator[str]:
             )
 
 
-def test_every_slice_with_personal_data_listens(listener_example: str) -> None:
+def test_slices_with_personal_data_have_listeners(listener_example: str) -> None:
     failures = list(silent(PACKAGE, listener_example))
     assert not failures, "\n\n".join(failures)
 

@@ -1,4 +1,4 @@
-"""The event `registered`: in the transaction of each way to create a user."""
+"""Every way to create a user sends the event `registered` in its transaction."""
 
 import io
 import os
@@ -20,7 +20,7 @@ from app.core.testing import Listen, UserFactory
 
 @pytest.fixture
 def announced(listen: Listen) -> list[str]:
-    """The addresses of the users that `registered` was sent for."""
+    """The e-mail addresses of users for whom `registered` was sent."""
     found: list[str] = []
 
     def note(user: Any) -> None:
@@ -34,13 +34,13 @@ def announced(listen: Listen) -> list[str]:
 ADA = {"name": "Ada Lovelace", "email": "ada@example.com", "password": "engine no. 1"}
 
 
-async def test_registration_is_announced_once(async_client: httpx2.AsyncClient, announced: list[str]) -> None:
+async def test_registration_sends_registered_once(async_client: httpx2.AsyncClient, announced: list[str]) -> None:
     assert (await async_client.post("/api/v1/users", json=ADA)).status_code == 201
     assert (await async_client.post("/api/v1/users", json=ADA)).status_code == 409
     assert announced == ["ada@example.com"]
 
 
-def test_user_of_the_command_line_is_announced(
+def test_user_command_sends_registered_once(
     committed_database: str, announced: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for arguments in (["user", "root@example.com"], ["user", "--admin", "root@example.com"]):
@@ -49,7 +49,7 @@ def test_user_of_the_command_line_is_announced(
     assert announced == ["root@example.com"]
 
 
-async def test_user_of_a_provider_is_announced_when_first_seen(
+async def test_first_provider_request_sends_registered(
     async_client: httpx2.AsyncClient, announced: list[str], trust: Callable[[TokenVerifier], None]
 ) -> None:
     class Tokens:
@@ -66,12 +66,12 @@ async def test_user_of_a_provider_is_announced_when_first_seen(
     assert announced == ["ada@example.com"]
 
 
-async def test_user_of_a_test_is_announced(announced: list[str], user_factory: UserFactory) -> None:
+async def test_user_factory_sends_registered(announced: list[str], user_factory: UserFactory) -> None:
     user = await user_factory()
     assert announced == [user.email]
 
 
-async def test_error_of_a_listener_rolls_the_registration_back(
+async def test_listener_error_rolls_back_registration(
     committing_async_client: httpx2.AsyncClient, listen: Listen
 ) -> None:
     errors = [RuntimeError("after the user was stored")]
@@ -110,7 +110,7 @@ main(arguments)
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", COMMANDS, ids=lambda arguments: arguments[0])
 def test_each_process_imports_listeners(newcomer: Path, committed_database: str, arguments: list[str]) -> None:
-    """In a process of its own, which finds the slice beside the others."""
+    """Run each command in a process that also finds the slice `newcomer`."""
     (newcomer / "listeners.py").write_text("raise RuntimeError('imported')\n")
     command = [sys.executable, "-c", PROGRAM, str(newcomer.parent), *arguments]
     environment = os.environ | {"PORT": "0"}

@@ -1,4 +1,4 @@
-"""Roles that slices declare, and the scopes that they give."""
+"""Roles that slices declare, and the scopes of each role."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_invalid_roles_are_refused(newcomer: Path, declared: str, reason: str) -
     assert str(refused.value).startswith(f"The slice 'newcomer' does not load: {reason}")
 
 
-async def test_log_in_and_refresh_give_the_scopes_of_roles(
+async def test_log_in_and_refresh_give_role_scopes(
     newcomer: Path, async_client: httpx2.AsyncClient, user_factory: UserFactory, accounts: Accounts
 ) -> None:
     (newcomer / "roles.py").write_text('ROLES = {"editor": ("notes:write",)}\n')

@@ -16,7 +16,7 @@ ADA = "ada@example.com"
 
 
 class Command:
-    """Runs `python -m app user ARGUMENTS`; returns what it printed."""
+    """Run `python -m app user ARGUMENTS`; return the output."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self.monkeypatch = monkeypatch
@@ -28,11 +28,11 @@ class Command:
         return self.capsys.readouterr().out
 
     def fails(self, *arguments: str, entered: str = "") -> str:
-        """Return the message; it is one line, and the exit status is 1."""
+        """Return the error message of a command that exits with 1; the message is one line."""
         with pytest.raises(SystemExit) as ended:
             self(*arguments, entered=entered)
         message = str(ended.value.code)
-        assert isinstance(ended.value.code, str), "Python prints a text and exits with 1"
+        assert isinstance(ended.value.code, str), "Python prints a string and exits with 1"
         assert len(message.splitlines()) == 1
         return message
 
@@ -42,13 +42,13 @@ def user(committed_database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     return Command(monkeypatch, capsys)
 
 
-def test_create_asks_for_a_password_once(user: Command, sql: Execute) -> None:
+def test_existing_user_is_not_created_again(user: Command, sql: Execute) -> None:
     assert user(ADA, entered="correct horse\n") == f"{ADA} is registered.\n"
     assert user("Ada@Example.com") == "Ada@Example.com exists already.\n", "logs are not on standard output"
     assert sql("SELECT name FROM users WHERE NOT is_superuser") == ["ada"]
 
 
-def test_admin_is_created_or_made(user: Command, sql: Execute) -> None:
+def test_admin_option_creates_or_promotes_user(user: Command, sql: Execute) -> None:
     assert (
         user("--admin", "root@example.com", entered="correct horse\n")
         == "root@example.com is registered as an admin.\n"
@@ -58,7 +58,7 @@ def test_admin_is_created_or_made(user: Command, sql: Execute) -> None:
     assert sql("SELECT count(*) FROM users WHERE is_superuser") == [2]
 
 
-def test_admin_is_taken_away(user: Command, sql: Execute) -> None:
+def test_admin_is_removed(user: Command, sql: Execute) -> None:
     user("--admin", ADA, entered="correct horse\n")
     assert user("--no-admin", ADA) == f"{ADA} is not an admin. Roles: none.\n"
     assert sql("SELECT count(*) FROM users WHERE is_superuser") == [0]
@@ -66,7 +66,7 @@ def test_admin_is_taken_away(user: Command, sql: Execute) -> None:
     assert user.fails("--no-admin", "--export", ADA) == "These options cannot be combined: --export, --admin."
 
 
-def test_roles_are_given_and_taken(user: Command, newcomer: Path) -> None:
+def test_roles_are_added_and_removed(user: Command, newcomer: Path) -> None:
     (newcomer / "roles.py").write_text('ROLES = {"editor": ("notes:write",), "author": ()}\n')
     declared_roles.cache_clear()
     user(ADA, "--role", "editor", entered="correct horse\n")
@@ -85,7 +85,7 @@ def test_password_is_set(user: Command, sql: Execute) -> None:
     assert sql("SELECT password FROM users") != before
 
 
-def test_deactivate_activate_erase(user: Command, sql: Execute) -> None:
+def test_account_is_deactivated_activated_erased(user: Command, sql: Execute) -> None:
     user(ADA, entered="correct horse\n")
     assert user(ADA, "--deactivate") == f"{ADA} is deactivated.\n"
     assert sql("SELECT is_active FROM users") == [False]
@@ -118,7 +118,7 @@ def test_list_shows_every_user(user: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "entered", "message"),
     [
-        (["nobody"], "correct horse\n", "The e-mail address is not usable: "),
+        (["invalid"], "correct horse\n", "The e-mail address is not usable: "),
         ([ADA], "short\n", "The password is not usable: "),
         ([ADA], "password\n", "The password is not usable: is one of the most common passwords."),
         ([ADA], "", "The password is not usable: "),
@@ -133,5 +133,5 @@ def test_list_shows_every_user(user: Command) -> None:
         ([ADA, "--password", "--admin"], "", "These options cannot be combined: --password, --admin."),
     ],
 )
-def test_mistake_is_one_sentence(user: Command, arguments: list[str], entered: str, message: str) -> None:
+def test_error_message_is_one_sentence(user: Command, arguments: list[str], entered: str, message: str) -> None:
     assert user.fails(*arguments, entered=entered).startswith(message)

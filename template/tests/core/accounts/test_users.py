@@ -1,4 +1,4 @@
-"""`/api/v1/users`, from the outside."""
+"""HTTP tests of `/api/v1/users`."""
 
 import json
 from typing import Any
@@ -22,12 +22,14 @@ ADA = {"name": "Ada Lovelace", "email": "ada@example.com", "password": "engine n
     ],
     ids=["valid", "empty_name", "missing_name"],
 )
-async def test_register(async_client: httpx2.AsyncClient, input_data: dict[str, Any], expected_status: int) -> None:
+async def test_registration_validates_the_body(
+    async_client: httpx2.AsyncClient, input_data: dict[str, Any], expected_status: int
+) -> None:
     response = await async_client.post("/api/v1/users", json=input_data)
     assert response.status_code == expected_status
 
 
-async def test_registered_user_is_told_where_it_stands_and_not_its_password(async_client: httpx2.AsyncClient) -> None:
+async def test_registration_returns_location_and_no_password(async_client: httpx2.AsyncClient) -> None:
     response = await async_client.post("/api/v1/users", json=ADA)
     user = response.json()
     assert response.headers["location"] == f"/api/v1/users/{user['id']}"
@@ -46,7 +48,7 @@ async def test_name_is_stripped_and_password_is_not(async_client: httpx2.AsyncCl
 
 
 @pytest.mark.parametrize("password", ["        ", "x" * 128, "éèêëñßøå", "👩‍👩‍👧👩‍👩‍👧", "' OR 1=1", "\x00" * 8])
-async def test_any_password_is_taken_as_it_is(async_client: httpx2.AsyncClient, password: str) -> None:
+async def test_password_is_used_unchanged(async_client: httpx2.AsyncClient, password: str) -> None:
     assert (await async_client.post("/api/v1/users", json=ADA | {"password": password})).status_code == 201
     form = {"username": ADA["email"], "password": password}
     assert (await async_client.post("/api/v1/auth/token", data=form)).status_code == 200
@@ -54,7 +56,7 @@ async def test_any_password_is_taken_as_it_is(async_client: httpx2.AsyncClient, 
 
 
 @pytest.mark.parametrize("email", ["ada@example.com", "ADA@example.com", "Ada@Example.COM"])
-async def test_an_address_is_taken_whatever_its_case(async_client: httpx2.AsyncClient, email: str) -> None:
+async def test_taken_address_is_409_in_any_case(async_client: httpx2.AsyncClient, email: str) -> None:
     assert (await async_client.post("/api/v1/users", json=ADA)).status_code == 201
     problem = assert_problem(await async_client.post("/api/v1/users", json=ADA | {"email": email}), 409)
     assert problem["type"] == "urn:problem-type:email-taken"
@@ -63,7 +65,7 @@ async def test_an_address_is_taken_whatever_its_case(async_client: httpx2.AsyncC
 @pytest.mark.parametrize(
     ("changes", "pointer"),
     [
-        ({"email": "nobody"}, "/body/email"),
+        ({"email": "invalid"}, "/body/email"),
         ({"email": f"{'a' * 250}@example.com"}, "/body/email"),
         ({"password": "seven77"}, "/body/password"),
         ({"password": "x" * 129}, "/body/password"),
@@ -77,9 +79,7 @@ async def test_an_address_is_taken_whatever_its_case(async_client: httpx2.AsyncC
         ({"id": 1}, "/body/id"),
     ],
 )
-async def test_what_does_not_fit_is_refused_where_it_stands(
-    async_client: httpx2.AsyncClient, changes: dict[str, Any], pointer: str
-) -> None:
+async def test_invalid_field_is_422(async_client: httpx2.AsyncClient, changes: dict[str, Any], pointer: str) -> None:
     assert pointers(await async_client.post("/api/v1/users", json=ADA | changes)) == {pointer}
 
 
@@ -89,12 +89,12 @@ async def test_lone_surrogate_is_refused(async_client: httpx2.AsyncClient) -> No
     assert pointers(response) == {"/body/name"}
 
 
-async def test_refused_password_is_not_repeated(async_client: httpx2.AsyncClient) -> None:
+async def test_refused_password_is_not_in_response(async_client: httpx2.AsyncClient) -> None:
     response = await async_client.post("/api/v1/users", json=ADA | {"password": "hunter2"})
     assert "hunter2" not in response.text
 
 
-async def test_registrations_are_limited(make_client: MakeClient) -> None:
+async def test_registration_rate_limit(make_client: MakeClient) -> None:
     async with make_client(registration_rate="2/minute") as client:
         for number in range(2):
             assert (
@@ -111,44 +111,48 @@ async def test_closed_registration_is_403(make_client: MakeClient) -> None:
         assert problem["detail"] == "Registration is closed. Ask the operators of this service for an account."
 
 
-async def test_me(async_client: httpx2.AsyncClient, user_factory: UserFactory, sign_in: SignIn) -> None:
+async def test_me_returns_own_account(
+    async_client: httpx2.AsyncClient, user_factory: UserFactory, sign_in: SignIn
+) -> None:
     user = await user_factory(name="Ada")
     response = await async_client.get("/api/v1/users/me", headers=sign_in(user))
     assert (response.status_code, response.json()["id"], response.json()["name"]) == (200, user.id, "Ada")
 
 
-async def test_a_user_sees_only_itself(
+async def test_account_of_another_user_is_404(
     async_client: httpx2.AsyncClient, user_factory: UserFactory, sign_in: SignIn, admin: Headers
 ) -> None:
     ada, grace = await user_factory(), await user_factory()
     assert (await async_client.get(f"/api/v1/users/{ada.id}", headers=sign_in(ada))).status_code == 200
-    somebody_else = assert_problem(await async_client.get(f"/api/v1/users/{grace.id}", headers=sign_in(ada)), 404)
-    nobody = assert_problem(await async_client.get("/api/v1/users/999999", headers=sign_in(ada)), 404)
-    assert somebody_else["detail"] == nobody["detail"]
+    existing = assert_problem(await async_client.get(f"/api/v1/users/{grace.id}", headers=sign_in(ada)), 404)
+    missing = assert_problem(await async_client.get("/api/v1/users/999999", headers=sign_in(ada)), 404)
+    assert existing["detail"] == missing["detail"]
     assert (await async_client.get(f"/api/v1/users/{ada.id}", headers=admin)).json()["id"] == ada.id
     assert_problem(await async_client.get("/api/v1/users/999999", headers=admin), 404)
 
 
 @pytest.mark.parametrize("user_id", ["0", "-1", "x", "1.5", str(2**53), "9" * 5000])
-async def test_what_is_no_key_is_refused(async_client: httpx2.AsyncClient, admin: Headers, user_id: str) -> None:
+async def test_invalid_id_is_422(async_client: httpx2.AsyncClient, admin: Headers, user_id: str) -> None:
     assert pointers(await async_client.get(f"/api/v1/users/{user_id}", headers=admin)) == {"/path/user_id"}
 
 
 @pytest.mark.parametrize("path", ["/api/v1/users", "/api/v1/users/me", "/api/v1/users/1", "/api/v1/users/export"])
-async def test_nothing_without_a_token(async_client: httpx2.AsyncClient, path: str) -> None:
+async def test_missing_token_is_401(async_client: httpx2.AsyncClient, path: str) -> None:
     response = await async_client.get(path)
     assert_problem(response, 401)
     assert response.headers["www-authenticate"] == "Bearer"
 
 
 @pytest.mark.parametrize("path", ["/api/v1/users", "/api/v1/users/export"])
-async def test_lists_are_for_administrators(
+async def test_user_list_without_admin_scope_is_403(
     async_client: httpx2.AsyncClient, user_factory: UserFactory, sign_in: SignIn, path: str
 ) -> None:
     assert_problem(await async_client.get(path, headers=sign_in(await user_factory())), 403)
 
 
-async def test_pages(async_client: httpx2.AsyncClient, user_factory: UserFactory, admin: Headers) -> None:
+async def test_user_list_is_paginated(
+    async_client: httpx2.AsyncClient, user_factory: UserFactory, admin: Headers
+) -> None:
     for number in range(4):
         await user_factory(name=f"User {number}")
     first = (await async_client.get("/api/v1/users", params={"size": 2}, headers=admin)).json()
@@ -175,14 +179,14 @@ async def test_pages_out_of_range_are_clamped(
     assert (page["page"], page["size"]) == given
 
 
-async def test_page_must_be_a_number(async_client: httpx2.AsyncClient, admin: Headers) -> None:
+async def test_invalid_page_is_422(async_client: httpx2.AsyncClient, admin: Headers) -> None:
     assert pointers(await async_client.get("/api/v1/users", params={"page": "two"}, headers=admin)) == {"/query/page"}
 
 
-async def test_export_holds_every_user(
+async def test_export_contains_every_user(
     async_client: httpx2.AsyncClient, user_factory: UserFactory, admin: Headers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # More than one portion of the cursor, and more than one chunk of the response.
+    # Several batches of the cursor, and several chunks of the response.
     monkeypatch.setattr(UserRepository, "ROWS_AT_A_TIME", 5)
     monkeypatch.setattr(routes, "CHUNK_BYTES", 500)
     names = [f"User {number}" for number in range(23)]

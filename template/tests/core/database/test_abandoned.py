@@ -1,4 +1,4 @@
-"""Databases of test runs that were killed are dropped by the next run."""
+"""A test run drops the databases of killed runs."""
 
 from urllib.parse import urlsplit
 
@@ -11,7 +11,7 @@ from tests.core.fixtures import drop_abandoned
 
 @pytest.mark.slow
 def test_databases_of_killed_runs_are_dropped(execute: Execute, database_url: str) -> None:
-    """Those of runs that go on are kept: the own one, and another database with such a name but without a run."""
+    """The database of this run is kept, and so are databases whose names only look similar."""
     killed, other = f"{ABOUT.name}_gw0_00000000", f"{ABOUT.name}_gw0_backup00"
     for name in (killed, other):
         execute(f'CREATE DATABASE "{name}"')

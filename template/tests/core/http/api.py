@@ -1,6 +1,6 @@
-"""The API as it is served: its routes, requests that its OpenAPI document allows, and who may call each route.
+"""Routes of the OpenAPI document, example requests, and the declarations of `access.toml`.
 
-Tests that take every route hold for the slices of any project: what they expect comes from here.
+The tests of every route use this module, so that they also cover the slices of a project.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 RESPONSE_SECONDS = 30
 Place = tuple[str | int, ...]
-"""Where a value stands in a request: `("query", "page")`, `("body", "lines", 0, "note")`."""
+"""The place of a value in a request: `("query", "page")`, `("body", "lines", 0, "note")`."""
 
 
 class Route(NamedTuple):
@@ -36,37 +36,37 @@ class Route(NamedTuple):
 
     @property
     def name(self) -> str:
-        """As `access.toml` writes it."""
+        """The name in `access.toml`, such as `GET /api/v1/users`."""
         return f"{self.method} {self.path}"
 
     @property
     def where(self) -> str:
-        """The route and its file, as a failure begins."""
+        """The route and its folder, for failure messages."""
         return f"{self.name} (src/app/{self.owner})"
 
     @property
     def asks_for_a_token(self) -> bool:
         schemes = self.operation.get("security", [])
-        return bool(schemes) and all("token" in scheme for scheme in schemes)  # one that is empty makes it optional
+        # An empty scheme makes the token optional.
+        return bool(schemes) and all("token" in scheme for scheme in schemes)
 
     @property
     def ends(self) -> bool:
-        """Whether a whole response can be awaited: a stream of events does not end."""
+        """Whether the response ends: an event stream does not."""
         return not any("text/event-stream" in kinds for kinds in self.media_types.values())
 
     @property
     def media_types(self) -> dict[str, set[str]]:
-        """Those that the document names for each status."""
+        """The documented media types of each status."""
         return {status: set(found.get("content", {})) for status, found in self.operation["responses"].items()}
 
     @property
     def body_type(self) -> str | None:
-        """The media type of the body that the examples have."""
         kinds = self.operation.get("requestBody", {}).get("content", {})
         return next((kind for kind in (JSON, FORM, MULTIPART, *kinds) if kind in kinds), None)
 
     def example(self) -> dict[str, Any]:
-        """The values of a request that the document allows, by their place in it: every one that it names."""
+        """Return valid example values for all documented parameters and for the body."""
         examples = Examples(self.document)
         found: dict[str, Any] = {"path": {}, "query": {}, "header": {}, "cookie": {}}
         for parameter in self.operation.get("parameters", []):
@@ -78,14 +78,14 @@ class Route(NamedTuple):
         return found
 
     def url(self, values: Mapping[str, Any] | None = None) -> str:
-        """The path, with these values in it."""
+        """Return the path with these values, or with those of the example."""
         values = self.example()["path"] if values is None else values
         return re.sub(r"{(\w+)}", lambda found: quote(str(values.get(found[1], "1")), safe=""), self.path)
 
     async def send(
         self, client: httpx2.AsyncClient, headers: Mapping[str, str], values: dict[str, Any] | None = None
     ) -> httpx2.Response:
-        """The response to a request of these values, or of the example."""
+        """Send a request with these values, or with those of the example; return the response."""
         values = values or self.example()
         sent = {name: str(value) for name, value in values["header"].items()} | dict(headers)
         if values["cookie"]:
@@ -96,7 +96,7 @@ class Route(NamedTuple):
         return await self.response(client.request(self.method, url, params=query, headers=sent, **content))
 
     async def response(self, sent: Awaitable[httpx2.Response]) -> httpx2.Response:
-        """Await a whole response. The test fails with advice when there is no end of it."""
+        """Await a whole response. If the response does not end, the test fails with advice."""
         try:
             async with asyncio.timeout(RESPONSE_SECONDS):
                 return await sent
@@ -107,7 +107,7 @@ class Route(NamedTuple):
             )
 
     def _content(self, body: Any) -> dict[str, Any]:
-        """The arguments of the client that send `body` as the media type of the route."""
+        """Return the client's arguments that send `body` in the media type of the route."""
         match self.body_type:
             case "application/json":
                 return {"json": body}
@@ -123,7 +123,7 @@ class Route(NamedTuple):
 
 
 def routes_of(document: dict[str, Any], served: Mapping[str, str]) -> list[Route]:
-    """The routes of the document. `served` says which slice each belongs to."""
+    """Return the routes of the document. `served` maps the name of a route to its slice."""
     return [
         Route(method.upper(), path, served.get(f"{method.upper()} {path}", "core"), operation, document)
         for path, operations in document["paths"].items()
@@ -132,7 +132,7 @@ def routes_of(document: dict[str, Any], served: Mapping[str, str]) -> list[Route
 
 
 def schemas(document: dict[str, Any], part: Any) -> Iterator[dict[str, Any]]:
-    """Every object that `part` of the document holds, also those that it refers to."""
+    """Yield every object schema in `part` of the document, including referenced schemas."""
     seen: set[str] = set()
     parts = [part]
     while parts:
@@ -149,15 +149,13 @@ def schemas(document: dict[str, Any], part: Any) -> Iterator[dict[str, Any]]:
 
 
 class Declared(NamedTuple):
-    """A line of an `access.toml`."""
-
     file: str
     table: str
     route: str
 
 
 def declarations(folder: Path = TESTS) -> list[Declared]:
-    """All lines of `tests/*/access.toml`: `[public]` for routes without a token, else the table is named as a scope."""
+    """Return all lines of `tests/*/access.toml`. A table is `public` (no token needed) or a scope."""
     return [
         Declared(f"tests/{path.parent.name}/{path.name}", table, route)
         for path in sorted(folder.glob("*/access.toml"))

@@ -17,25 +17,25 @@ FORMATS = {
     "password": "correct horse battery staple",
 }
 TEXTS = ("a", "1", "A", "a1", "a-b", "aa", "AA", "AAA", *FORMATS.values())
-"""One of these meets the pattern of a text, or the schema has to name an example."""
+"""Candidates for a string with a pattern. If none matches, the schema must name an example."""
 DEPTH = 6
-"""Levels of a value that are filled in: a schema may refer to itself."""
+"""Maximum depth of an example: a schema may refer to itself."""
 
 
 class Examples:
-    """Makes one value for each schema of a document."""
+    """Make example values for the schemas of a document."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self.document = document
 
     def resolve(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """The schema itself, where this one only refers to it."""
+        """Return the schema that a reference points to."""
         while "$ref" in schema:
             schema = self.document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
         return schema
 
     def of(self, schema: dict[str, Any], depth: int = 0) -> Any:
-        """A value that `schema` allows, with all optional fields; None where none is found."""
+        """Return a valid value with all optional fields, or None if no value is found."""
         if depth > DEPTH:
             return None
         return next((value for value in self._candidates(self.resolve(schema), depth) if value is not None), None)

@@ -1,4 +1,4 @@
-"""Only the routes that an `access.toml` declares are open, or for a scope. It stands beside the tests of each slice."""
+"""Public routes and required scopes match the `access.toml` beside the tests of each slice."""
 
 import asyncio
 from collections.abc import Container
@@ -18,7 +18,7 @@ PUBLIC = {declared.route for declared in DECLARED if declared.table == "public"}
 
 
 def undeclared(found: dict[str, str], table: str, reason: str) -> list[str]:
-    """A sentence for each of these routes that no `access.toml` has in `table`; `found` says whose each route is."""
+    """Return a message for each route of `found` that is not declared in `table`. `found` maps routes to slices."""
     lines = {line.route for line in DECLARED if line.table == table}
     return [
         f"{route} {reason}. If that is meant, add to tests/{owner}/access.toml, under [{table}]: "
@@ -29,7 +29,7 @@ def undeclared(found: dict[str, str], table: str, reason: str) -> list[str]:
 
 
 def outdated(table: str, found: Container[str], reason: str) -> list[str]:
-    """A sentence for each line of `table` whose route is not among those that were found."""
+    """Return a message for each line of `table` whose route is not in `found`."""
     return [
         f'{line.file}: take the line "{line.route}" out of [{table}]: {reason}.'
         for line in DECLARED
@@ -47,7 +47,7 @@ async def test_only_declared_routes_are_public(
     for name, owner in served.items():
         method, path = name.split(" ", 1)
         route = documented.get(name) or Route(method, path, owner, {"responses": {}}, {})
-        # A stream of events would never end; its line in the document has to do.
+        # An event stream never ends, so only its `security` in the document is checked.
         if route.ends:
             response = await route.response(async_client.request(method, route.url()))
             if response.status_code == 405:
@@ -78,16 +78,16 @@ async def test_only_declared_routes_need_a_scope(
     sign_in: SignIn,
     settings: Any,
 ) -> None:
-    """A user without scopes, then a token with every other scope: 403. With the scope that is declared: not 403."""
+    """A user without scopes and a token with all other scopes get 403; a token with the declared scope does not."""
     by_scope = {scope: {line.route for line in DECLARED if line.table == scope} for scope in SCOPES}
     refused: dict[str, str] = {}
     failures = []
     for route in (route for route in routes if route.name not in PUBLIC and route.ends):
-        user = await user_factory()  # of its own for each route: one of them may delete it
+        user = await user_factory()  # one user per route: a route may delete its user
         if (await route.send(async_client, sign_in(user))).status_code == 403:
             refused[route.name] = route.owner
         for scope in (scope for scope in SCOPES if route.name in by_scope[scope]):
-            others = {"read", f"{scope}2", scope.title(), "administrator", *SCOPES} - {scope}
+            others = {"read", f"{scope}2", scope.title(), "superuser", *SCOPES} - {scope}
             for scopes, allowed in ((others, False), ({scope}, True)):
                 token = LocalTokens(settings).issue(str(user.id), scopes)
                 response = await route.send(async_client, {"Authorization": f"Bearer {token}"})
@@ -102,7 +102,7 @@ async def test_only_declared_routes_need_a_scope(
     assert not failures, "\n".join(failures)
 
 
-def test_a_failure_names_the_file_and_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failure_names_file_and_line(monkeypatch: pytest.MonkeyPatch) -> None:
     line = Declared("tests/core/access.toml", "public", "GET /api/v1/a")
     monkeypatch.setattr("tests.core.http.test_access.DECLARED", [line])
     assert undeclared({"GET /api/v1/a": "core", "GET /api/v1/b": "notes"}, "public", "answers without a token") == [
@@ -117,7 +117,7 @@ def test_a_failure_names_the_file_and_the_line(monkeypatch: pytest.MonkeyPatch) 
     ]
 
 
-async def test_response_without_an_end_fails_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_endless_response_fails_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.core.http.api.RESPONSE_SECONDS", 0)
     stream = Route("GET", "/api/v1/ticks", "notes", {"responses": {}}, {})
     with pytest.raises(pytest.fail.Exception, match=r"GET /api/v1/ticks \(src/app/notes\) .* text/event-stream"):
@@ -134,7 +134,7 @@ def test_declarations_are_read_from_every_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["query", "cookie", "basic", "another header"])
-async def test_a_token_counts_only_where_it_belongs(
+async def test_token_outside_bearer_header_is_401(
     async_client: httpx2.AsyncClient, user_factory: UserFactory, sign_in: SignIn, where: str
 ) -> None:
     token = sign_in(await user_factory())["Authorization"].removeprefix("Bearer ")
@@ -148,6 +148,6 @@ async def test_a_token_counts_only_where_it_belongs(
     assert_problem(await async_client.get(f"/api/v1/users/me{query}", headers=headers[where]), 401)
 
 
-async def test_no_user_exists_from_the_beginning(async_client: httpx2.AsyncClient, admin: Headers) -> None:
+async def test_no_default_user_exists(async_client: httpx2.AsyncClient, admin: Headers) -> None:
     users = (await async_client.get("/api/v1/users", headers=admin)).json()
-    assert [user["email"] for user in users["items"]] == ["admin@example.com"], "only the one of this test"
+    assert [user["email"] for user in users["items"]] == ["admin@example.com"], "only the admin of this test"

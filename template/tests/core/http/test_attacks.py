@@ -1,4 +1,4 @@
-"""Attacks on every route of the service, also on those of slices that are not written yet."""
+"""Attacks on every route of the service, including routes of future slices."""
 
 import gzip
 import itertools
@@ -18,9 +18,9 @@ from tests.core.http.api import JSON, MULTIPART, Place, Route, declarations, sch
 Everything = Callable[[Any], Headers]
 
 MARK = "zq7919"
-"""Begins every hostile text: it stands in no SQL of the service, unless a text is made part of a statement."""
+"""Start of every hostile string. SQL statements contain MARK only if input was inserted into the statement."""
 PRODUCT = ("7919*7907", "62615533")
-"""An expression, and the result by which an interpreter of it shows."""
+"""An expression and its result. The result in a response proves that the service evaluated the input."""
 INJECTIONS = [
     "'",
     '"',
@@ -38,13 +38,13 @@ PUBLIC = {line.route for line in declarations() if line.table == "public"}
 
 @pytest.fixture
 def everything(settings: Any) -> Everything:
-    """The headers of a request by a user, with every scope that an `access.toml` declares."""
+    """Return headers with a token of the user that has every declared scope."""
     scopes = {line.table for line in declarations()}
     return lambda user: {"Authorization": f"Bearer {LocalTokens(settings).issue(str(user.id), scopes)}"}
 
 
 def texts(value: Any, place: Place = ()) -> Iterator[Place]:
-    """The place of each text and number in the values of a request: any of them may be sent as a text."""
+    """Yield the place of each string and number in the values of a request."""
     match value:
         case dict():
             for name, part in value.items():
@@ -57,7 +57,6 @@ def texts(value: Any, place: Place = ()) -> Iterator[Place]:
 
 
 def replaced(value: Any, place: Place, text: str) -> Any:
-    """A copy of `value` with `text` at this place."""
     if not place:
         return text
     copy = value.copy()
@@ -66,14 +65,14 @@ def replaced(value: Any, place: Place, text: str) -> Any:
 
 
 @pytest.mark.slow
-async def test_no_route_takes_another_method(
+async def test_undeclared_method_is_405(
     async_client: httpx2.AsyncClient, routes: list[Route], served: dict[str, str]
 ) -> None:
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "OPTIONS", "CONNECT", "X-EVIL"]
     override = {"X-HTTP-Method-Override": "DELETE", "X-Method-Override": "DELETE"}
     for route in {route.path: route for route in routes}.values():
         url = route.url()
-        # A route beside it may match too, such as /users/{user_id} beside /users/me.
+        # Another route may match the same URL, such as /users/{user_id} and /users/me.
         known = {
             method
             for method, path in (name.split(" ", 1) for name in served)
@@ -89,21 +88,21 @@ async def test_no_route_takes_another_method(
                 assert_problem(response, 405)
 
 
-# What goes in
+# Requests
 
 
-async def test_no_body_takes_what_it_does_not_name(document: dict[str, Any], routes: list[Route]) -> None:
-    """The form of an upload apart, which frameworks read field by field."""
+async def test_request_schemas_forbid_extra_fields(document: dict[str, Any], routes: list[Route]) -> None:
+    """Multipart forms are exempt: frameworks read them field by field."""
     for route in routes:
         content = route.operation.get("requestBody", {}).get("content", {})
         for body in schemas(document, {kind: content[kind] for kind in content if kind != MULTIPART}):
             assert body.get("additionalProperties") is False, (
-                f"{route.where} takes fields that {body.get('title')} does not name: "
-                "let the schema derive from BaseSchema (app.core), and let one schema be the whole body."
+                f"{route.where} accepts fields that {body.get('title')} does not declare: "
+                "derive the schema from BaseSchema (app.core), and use one schema for the whole body."
             )
 
 
-async def test_nobody_registers_as_more_than_a_user(async_client: httpx2.AsyncClient) -> None:
+async def test_registration_refuses_extra_fields(async_client: httpx2.AsyncClient) -> None:
     ada = {"name": "Ada", "email": "ada@example.com", "password": PASSWORD}
     for name in (
         "is_admin",
@@ -121,7 +120,7 @@ async def test_nobody_registers_as_more_than_a_user(async_client: httpx2.AsyncCl
     assert (await async_client.post("/api/v1/users", json=ada)).json()["is_admin"] is False
 
 
-async def test_a_body_is_not_taken_from_elsewhere(async_client: httpx2.AsyncClient) -> None:
+async def test_body_fields_in_query_or_cookie_are_ignored(async_client: httpx2.AsyncClient) -> None:
     ada = {"name": "Ada", "email": "ada@example.com", "password": PASSWORD}
     for body in ({}, {"name": "Ada"}):
         assert_problem(
@@ -129,7 +128,7 @@ async def test_a_body_is_not_taken_from_elsewhere(async_client: httpx2.AsyncClie
         )
 
 
-async def test_no_body_of_another_type_is_read(
+async def test_undeclared_media_type_is_415(
     async_client: httpx2.AsyncClient, routes: list[Route], user_factory: UserFactory, everything: Everything
 ) -> None:
     headers = everything(await user_factory(is_superuser=True))
@@ -139,7 +138,7 @@ async def test_no_body_of_another_type_is_read(
             if JSON in accepted and kind.partition(";")[0] not in accepted:
                 sent = headers | {"Content-Type": kind}
                 response = await async_client.request(route.method, route.url(), content=b"{}", headers=sent)
-                if response.status_code != 401:  # a public route with a check of its own, such as a signature
+                if response.status_code != 401:  # a public route may have its own check, such as a signature
                     assert response.status_code == 415, f"{route.where} reads a body of {kind} as JSON."
                     assert_problem(response, 415)
 
@@ -159,7 +158,7 @@ async def test_no_body_of_another_type_is_read(
     ],
     ids=["digits", "infinite", "NaN", "surrogate", "deep list", "deep object", "compressed", "byte order mark", "NUL"],
 )
-async def test_no_body_makes_the_service_fail(async_client: httpx2.AsyncClient, body: bytes) -> None:
+async def test_hostile_body_is_4xx(async_client: httpx2.AsyncClient, body: bytes) -> None:
     for headers in ({"Content-Type": JSON}, {"Content-Type": JSON, "Content-Encoding": "gzip"}):
         response = await async_client.post("/api/v1/users", content=body, headers=headers)
         assert response.status_code in {400, 422}
@@ -167,14 +166,14 @@ async def test_no_body_makes_the_service_fail(async_client: httpx2.AsyncClient, 
 
 
 @pytest.mark.slow
-async def test_every_route_accepts_the_example_of_its_document(
+async def test_every_route_accepts_its_documented_example(
     unlimited_client: httpx2.AsyncClient,
     routes: list[Route],
     user_factory: UserFactory,
     everything: Everything,
     statements: list[str],
 ) -> None:
-    """Or the tests below would be refused before they reach the database."""
+    """Otherwise the attacks below are refused before they reach the database."""
     async with unlimited_client as client:
         for route in (route for route in routes if route.ends):
             headers = everything(await user_factory(is_superuser=True))
@@ -194,9 +193,9 @@ async def test_injection_strings_are_inert(
     everything: Everything,
     statements: list[str],
 ) -> None:
-    """One value of a request at a time; all others are as the document allows, or no request would reach the database.
+    """Replace one value at a time: the other values stay valid, so that the request reaches the database.
 
-    A text that stands in a statement was made part of it: those that are bound stand beside it.
+    `statements` excludes bound parameters, so MARK in a statement proves an injection.
     """
     async with unlimited_client as client:
         for route in (route for route in routes if route.ends):
@@ -204,32 +203,31 @@ async def test_injection_strings_are_inert(
             example = route.example()
             for place, value in itertools.product(texts(example), INJECTIONS):
                 if place[0] in {"header", "cookie"} and not value.isprintable():
-                    continue  # no HTTP client can send it
+                    continue  # HTTP clients cannot send such a header
                 statements.clear()
                 response = await route.send(client, headers, replaced(example, place, MARK + value))
                 said = f"{route.where} with {MARK + value!r} as {'/'.join(map(str, place))}"
                 assert response.status_code < 500, f"{said} answers {response.status_code}."
-                assert PRODUCT[1] not in response.text, f"{said} computes it: a template was made of the text."
+                assert PRODUCT[1] not in response.text, f"{said}: the service evaluated the text as a template."
                 found = [sql for sql in statements if MARK in sql]
-                assert not found, f"{said} makes it part of a statement; pass it as a parameter: {found[0]}"
+                assert not found, f"{said}: the text is part of a statement; pass the text as a parameter: {found[0]}"
 
 
-# What comes out
+# Responses
 
 
 def names_a_secret(name: str, owner: str) -> bool:
-    """Whether a field of this name would tell a secret, by a word of it."""
     words = set(re.findall("[a-z]+|[A-Z][a-z]*", name))
     secrets = {"password", "secret", "hash", "digest"} | ({"subject"} if owner == "core" else set())
     return not secrets.isdisjoint(word.lower() for word in words)
 
 
-async def test_no_answer_holds_a_secret_of_a_user(document: dict[str, Any], routes: list[Route]) -> None:
+async def test_response_schemas_have_no_secret_fields(document: dict[str, Any], routes: list[Route]) -> None:
     for route in routes:
         for found in schemas(document, route.operation["responses"]):
             secrets = [name for name in found["properties"] if names_a_secret(name, route.owner)]
             assert not secrets, (
-                f"{route.where} answers with {', '.join(secrets)} of {found.get('title')}: take it out of that schema."
+                f"{route.where} answers with {', '.join(secrets)} of {found.get('title')}: remove that field."
             )
 
 
@@ -244,7 +242,7 @@ async def test_no_answer_holds_a_secret_of_a_user(document: dict[str, Any], rout
         ("subject", "core", True),
     ],
 )
-def test_secrets_are_known_by_their_words(name: str, owner: str, *, secret: bool) -> None:
+def test_secret_field_names_are_recognized(name: str, owner: str, *, secret: bool) -> None:
     assert names_a_secret(name, owner) is secret
 
 
@@ -269,12 +267,12 @@ async def test_responses_are_typed_and_not_cached(
             cached = response.headers["cache-control"]
             if route.name not in PUBLIC or status >= 400:
                 assert "no-store" in cached or "private" in cached, (
-                    f"{route.where} lets proxies keep an answer to one caller ({cached}): "
-                    "leave Cache-Control out, or begin it with private."
+                    f"{route.where} lets proxies cache a response for one caller ({cached}): "
+                    "omit Cache-Control, or start its value with private."
                 )
             if route.name not in PUBLIC or route.owner == "core":
                 assert "set-cookie" not in response.headers, (
-                    f"{route.where} sets a cookie, and the API reads none: set cookies in pages of your own."
+                    f"{route.where} sets a cookie, but the API reads no cookies: set cookies only in your pages."
                 )
             assert not {"server", "x-powered-by", "via"} & response.headers.keys(), route.where
 
@@ -291,19 +289,19 @@ async def test_responses_are_typed_and_not_cached(
         "/static",
     ],
 )
-async def test_nothing_else_is_served_and_nobody_is_sent_away(async_client: httpx2.AsyncClient, path: str) -> None:
+async def test_unknown_path_is_404_without_redirect(async_client: httpx2.AsyncClient, path: str) -> None:
     response = await async_client.get(path, headers={"X-Forwarded-Host": "evil.example", "Forwarded": "host=evil"})
     assert_problem(response, 404)
 
 
-# Who calls
+# Callers
 
 
 @pytest.mark.parametrize(
     "name", ["X-Forwarded-For", "X_Forwarded_For", "X-Real-IP", "Forwarded", "X-Client-IP", "True-Client-IP"]
 )
-async def test_a_header_gives_no_new_tries(make_client: MakeClient, name: str) -> None:
-    body = {"name": "Ada", "email": "nobody", "password": PASSWORD}
+async def test_forged_client_address_keeps_rate_limit(make_client: MakeClient, name: str) -> None:
+    body = {"name": "Ada", "email": "invalid", "password": PASSWORD}
     async with make_client(registration_rate="1/hour") as client:
         statuses = [
             (await client.post("/api/v1/users", json=body, headers={name: f"203.0.113.{number}"})).status_code
@@ -313,7 +311,7 @@ async def test_a_header_gives_no_new_tries(make_client: MakeClient, name: str) -
 
 
 @pytest.mark.usefixtures("cheap_passwords")
-async def test_an_unknown_address_costs_the_same_work(
+async def test_unknown_address_hashes_like_known_address(
     async_client: httpx2.AsyncClient, user_factory: UserFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await user_factory(email="ada@example.com")
@@ -327,17 +325,15 @@ async def test_an_unknown_address_costs_the_same_work(
     monkeypatch.setattr(PasswordHash, "verify", counting)
     answers = [
         await async_client.post("/api/v1/auth/token", data={"username": name, "password": "wrong password"})
-        for name in ("ada@example.com", "nobody@example.com")
+        for name in ("ada@example.com", "unknown@example.com")
     ]
     assert len(worked) == 2
     assert assert_problem(answers[0], 401) == assert_problem(answers[1], 401)
 
 
 @pytest.mark.slow
-async def test_two_processes_count_together_where_they_share_a_redis(
-    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each application is a process's; here, what a URL leads to stands for the Redis."""
+async def test_rate_limits_are_shared_through_redis(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each application simulates a process; one memory storage per URL simulates Redis."""
     storages: dict[str, Any] = {}
     memory = vars(rate_limits)["MemoryStorage"]
     monkeypatch.setattr(rate_limits, "RedisStorage", lambda url, **_: storages.setdefault(url, memory()))
@@ -350,7 +346,7 @@ async def test_two_processes_count_together_where_they_share_a_redis(
         assert answers == [401, status], urls
 
 
-async def test_production_tells_nothing_of_itself(make_client: MakeClient) -> None:
+async def test_production_has_no_documentation_or_debug_routes(make_client: MakeClient) -> None:
     async with make_client(**PRODUCTION) as client:
         for path in ("/docs", "/redoc", "/openapi.json", "/metrics", "/debug", "/health", "/__debug__/"):
             assert_problem(await client.get(path), 404)

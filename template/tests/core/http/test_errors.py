@@ -18,7 +18,7 @@ Raising = Callable[[Exception], Any]
 
 @pytest.fixture
 def raising(async_client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> Raising:
-    """Sends a request whose handler raises this error."""
+    """Send a request whose handler raises this error."""
 
     async def send(error: Exception) -> httpx2.Response:
         def fail(*_: Any) -> None:
@@ -49,15 +49,13 @@ async def test_framework_error_keeps_status_and_detail(
     assert problem["title"].startswith(title)
 
 
-async def test_framework_error_with_another_cause_keeps_its_detail(
-    raising: Raising, http_error: Callable[..., Exception]
-) -> None:
+async def test_framework_error_with_cause_keeps_detail(raising: Raising, http_error: Callable[..., Exception]) -> None:
     error = http_error(404, "No such widget 7.")
     error.__cause__ = KeyError(7)
     assert assert_problem(await raising(error), 404)["detail"] == "No such widget 7."
 
 
-def test_phrase_of_the_framework_gives_way_to_the_sentence() -> None:
+def test_default_phrase_is_replaced_by_own_detail() -> None:
     assert problem_for(404, "Not Found").detail == NotFound.detail
     assert problem_for(499, "").detail == "Client Error."
     assert problem_for(418, "I'm a Teapot").detail.startswith("Server refuses")
@@ -71,11 +69,11 @@ def test_detail_that_is_not_text_is_data() -> None:
     )
 
 
-def test_every_problem_stands_under_its_status() -> None:
+def test_problems_are_indexed_by_status() -> None:
     assert {status: kind.status for status, kind in PROBLEMS.items()} == {status: status for status in PROBLEMS}
 
 
-async def test_problem_of_a_slice_is_used_only_where_it_is_raised(
+async def test_slice_problem_does_not_replace_default_problem(
     async_client: httpx2.AsyncClient, raising: Raising
 ) -> None:
     class NoSuchTeapot(ProblemError):
@@ -96,7 +94,7 @@ async def test_problem_of_a_slice_is_used_only_where_it_is_raised(
         OSError("no such host"),
     ],
 )
-async def test_refused_call_of_a_handler_is_500_and_reported(
+async def test_os_error_of_handler_is_500_and_reported(
     raising: Raising, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     reported: list[BaseException] = []

@@ -1,4 +1,4 @@
-"""What every response has in common."""
+"""Headers, errors and limits of every response."""
 
 import re
 import sys
@@ -42,13 +42,13 @@ async def test_security_headers_are_on_every_response(
     assert "server" not in response.headers
 
 
-async def test_https_is_insisted_on_in_production(make_client: MakeClient) -> None:
+async def test_production_sends_hsts(make_client: MakeClient) -> None:
     async with make_client(**PRODUCTION) as client:
-        told = (await client.get("/health/live")).headers["strict-transport-security"]
-    assert told == "max-age=63072000; includeSubDomains"
+        header = (await client.get("/health/live")).headers["strict-transport-security"]
+    assert header == "max-age=63072000; includeSubDomains"
 
 
-async def test_request_id_is_the_callers_when_it_is_sane(async_client: httpx2.AsyncClient) -> None:
+async def test_valid_request_id_is_returned(async_client: httpx2.AsyncClient) -> None:
     response = await async_client.get("/health/live", headers={"X-Request-ID": "trace-0123456789"})
     assert response.headers["x-request-id"] == "trace-0123456789"
 
@@ -56,14 +56,14 @@ async def test_request_id_is_the_callers_when_it_is_sane(async_client: httpx2.As
 @pytest.mark.parametrize(
     "offered", [None, "short", "with blanks in it", "x" * 129, 'quoted"injection"', "line%0abreak!"]
 )
-async def test_request_id_is_new_otherwise(async_client: httpx2.AsyncClient, offered: str | None) -> None:
+async def test_invalid_request_id_is_replaced(async_client: httpx2.AsyncClient, offered: str | None) -> None:
     headers = {"X-Request-ID": offered} if offered else {}
     first, second = [(await async_client.get("/health/live", headers=headers)).headers["x-request-id"] for _ in "12"]
     assert re.fullmatch("[0-9a-f]{32}", first)
     assert first != second
 
 
-async def test_unknown_path(async_client: httpx2.AsyncClient) -> None:
+async def test_unknown_path_is_404(async_client: httpx2.AsyncClient) -> None:
     problem = assert_problem(await async_client.get("/nothing/here"), 404)
     assert problem == {
         "type": "about:blank",
@@ -74,14 +74,14 @@ async def test_unknown_path(async_client: httpx2.AsyncClient) -> None:
     }
 
 
-async def test_wrong_method_names_the_right_ones(async_client: httpx2.AsyncClient) -> None:
+async def test_wrong_method_is_405_with_allow(async_client: httpx2.AsyncClient) -> None:
     response = await async_client.delete("/api/v1/users")
     assert_problem(response, 405)
     assert response.headers["allow"] == "GET, POST"
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/xml", "", "application/x-www-form-urlencoded"])
-async def test_body_of_another_type(async_client: httpx2.AsyncClient, content_type: str) -> None:
+async def test_wrong_media_type_is_415(async_client: httpx2.AsyncClient, content_type: str) -> None:
     headers = {"Content-Type": content_type} if content_type else {}
     assert_problem(await async_client.post("/api/v1/users", content=b'{"name": "Ada"}', headers=headers), 415)
 
@@ -96,22 +96,24 @@ async def test_body_of_another_type(async_client: httpx2.AsyncClient, content_ty
         (b"null", 422),
         (b"[]", 422),
         (b"\xff\xfe", 422),
-        (b"[" * 50_000, 400 if sys.version_info < (3, 14) else 422),  # until 3.14, reading it is a recursion
+        (b"[" * 50_000, 400 if sys.version_info < (3, 14) else 422),  # before Python 3.14, the JSON parser is recursive
     ],
     ids=["open", "word", "half", "text", "null", "list", "no UTF-8", "deep"],
 )
-async def test_body_that_is_no_object(async_client: httpx2.AsyncClient, body: bytes, status: int) -> None:
+async def test_body_that_is_not_an_object_is_refused(
+    async_client: httpx2.AsyncClient, body: bytes, status: int
+) -> None:
     response = await async_client.post("/api/v1/users", content=body, headers={"Content-Type": "application/json"})
     assert_problem(response, status)
 
 
-async def test_large_body_is_refused_by_its_length(make_client: MakeClient) -> None:
+async def test_large_content_length_is_413(make_client: MakeClient) -> None:
     async with make_client(max_body_bytes=1024) as client:
         assert_problem(await client.post("/api/v1/users", json={"name": "x" * 1024}), 413)
         assert (await client.post("/api/v1/users", json={"name": "x" * 900})).status_code == 422
 
 
-async def test_large_body_is_refused_without_a_length(make_client: MakeClient) -> None:
+async def test_large_chunked_body_is_413(make_client: MakeClient) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(4):
             yield b" " * 512
@@ -122,23 +124,23 @@ async def test_large_body_is_refused_without_a_length(make_client: MakeClient) -
 
 
 @pytest.mark.parametrize("length", ["-1", "ten", "1e3"])
-async def test_length_that_is_no_length(async_client: httpx2.AsyncClient, length: str) -> None:
+async def test_invalid_content_length_is_400(async_client: httpx2.AsyncClient, length: str) -> None:
     assert_problem(await async_client.post("/api/v1/users", content=b"{}", headers={"Content-Length": length}), 400)
 
 
 @pytest.mark.parametrize(("host", "status"), [("test", 404), ("TEST:8000", 404), ("evil.example", 400), ("", 400)])
-async def test_only_known_hosts_are_answered(make_client: MakeClient, host: str, status: int) -> None:
+async def test_unknown_host_is_400(make_client: MakeClient, host: str, status: int) -> None:
     async with make_client(**PRODUCTION | {"allowed_hosts": "Test"}) as client:
         assert_problem(await client.get("/nothing", headers={"Host": host}), status)
 
 
-async def test_a_probe_may_call_by_address(make_client: MakeClient) -> None:
+async def test_health_check_accepts_ip_address_as_host(make_client: MakeClient) -> None:
     async with make_client(**PRODUCTION) as client:
         assert (await client.get("/health/live", headers={"Host": "10.0.0.7:8000"})).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
-async def test_documentation_is_open_in_development_and_closed_in_production(
+async def test_documentation_is_404_in_production(
     async_client: httpx2.AsyncClient, make_client: MakeClient, path: str
 ) -> None:
     assert (await async_client.get(path)).status_code == 200
@@ -146,7 +148,7 @@ async def test_documentation_is_open_in_development_and_closed_in_production(
         assert_problem(await client.get(path), 404)
 
 
-async def test_documentation_page_loads_its_files_from_the_service(async_client: httpx2.AsyncClient) -> None:
+async def test_documentation_page_loads_only_local_files(async_client: httpx2.AsyncClient) -> None:
     page = await async_client.get("/docs")
     files = [file for file in re.findall(r'(?:src|href)="([^"]+)"', page.text) if not file.startswith("data:")]
     assert len(files) >= 3
@@ -159,7 +161,7 @@ ORIGIN = "https://front.example"
 PREFLIGHT = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
 
 
-async def test_no_origin_is_allowed_unless_listed(async_client: httpx2.AsyncClient, make_client: MakeClient) -> None:
+async def test_cors_allows_only_listed_origins(async_client: httpx2.AsyncClient, make_client: MakeClient) -> None:
     plain = await async_client.get("/health/live", headers={"Origin": ORIGIN})
     assert "access-control-allow-origin" not in plain.headers
     async with make_client(allowed_origins=ORIGIN) as client:
@@ -170,7 +172,7 @@ async def test_no_origin_is_allowed_unless_listed(async_client: httpx2.AsyncClie
     assert "access-control-allow-credentials" not in listed.headers
 
 
-async def test_a_browser_may_read_what_is_refused(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_error_responses_have_cors_headers(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise RuntimeError("a defect")
 
@@ -196,7 +198,7 @@ async def test_a_browser_may_read_what_is_refused(make_client: MakeClient, monke
         {"Access-Control-Request-Headers": "X-Evil"},
     ],
 )
-async def test_preflight(make_client: MakeClient, changes: Headers) -> None:
+async def test_cors_preflight(make_client: MakeClient, changes: Headers) -> None:
     async with make_client(allowed_origins=ORIGIN) as client:
         for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
             wanted = PREFLIGHT | {"Access-Control-Request-Method": method}

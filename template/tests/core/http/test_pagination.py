@@ -1,5 +1,3 @@
-"""Pages of a list."""
-
 import pytest
 
 from app.core.http.pagination import Paginator
@@ -16,10 +14,10 @@ from app.core.http.pagination import Paginator
         ({"page": 2, "size": 101}, 2, 100, 100),
     ],
 )
-def test_page(asked: dict[str, int], page: int, size: int, offset: int) -> None:
+def test_paginator_clamps_page_and_size(asked: dict[str, int], page: int, size: int, offset: int) -> None:
     paginator = Paginator(**asked)
     assert (paginator.page, paginator.size, paginator.offset) == (page, size, offset)
 
 
-def test_offset_fits_the_database_whatever_is_asked_for() -> None:
+def test_largest_offset_fits_into_bigint() -> None:
     assert Paginator(page=10**30, size=10**30).offset < 2**63

@@ -1,4 +1,4 @@
-"""What the parts do together, whatever the framework."""
+"""Authentication and rate limits of the whole service."""
 
 import httpx2
 import pytest
@@ -7,7 +7,7 @@ from app.core.testing import MakeClient, UserFactory, assert_problem
 
 
 @pytest.mark.slow
-async def test_nothing_is_served_without_a_token_that_asks_for_one(async_client: httpx2.AsyncClient) -> None:
+async def test_every_protected_route_without_token_is_401(async_client: httpx2.AsyncClient) -> None:
     document = (await async_client.get("/openapi.json")).json()
     guarded = [
         (method, path)
@@ -21,7 +21,7 @@ async def test_nothing_is_served_without_a_token_that_asks_for_one(async_client:
 
 
 @pytest.mark.slow
-async def test_limits_hold_while_redis_is_down(make_client: MakeClient, user_factory: UserFactory) -> None:
+async def test_rate_limits_hold_while_redis_is_down(make_client: MakeClient, user_factory: UserFactory) -> None:
     await user_factory(email="ada@example.com")
     form = {"username": "ada@example.com", "password": "wrong password"}
     async with make_client(redis_url="redis://127.0.0.1:9", login_rate="1/minute") as client:

@@ -1,4 +1,4 @@
-"""An SMTP server of the tests."""
+"""An SMTP server for tests."""
 
 import logging
 import socket
@@ -13,8 +13,6 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 
 class Inbox:
-    """Keeps the messages that arrive."""
-
     def __init__(self) -> None:
         self.messages: list[EmailMessage] = []
         self.recipients: list[str] = []
@@ -41,9 +39,9 @@ type Serve = Callable[..., tuple[Inbox, str]]
 
 @pytest.fixture
 def serve_mail() -> Iterator[Serve]:
-    """Starts an SMTP server; returns its inbox and its host and port."""
+    """Start an SMTP server; return its inbox, and its host and port."""
     started: list[Controller] = []
-    # Its thread would still log that a connection is lost when the output of the test is closed.
+    # The server's thread may log a lost connection after the output of the test is closed.
     logging.getLogger("mail.log").setLevel(logging.CRITICAL)
 
     def serve(**options: Any) -> tuple[Inbox, str]:

@@ -28,7 +28,6 @@ def _without_queue(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def inbox(serve_mail: Serve, monkeypatch: pytest.MonkeyPatch) -> Inbox:
-    """The inbox of the server that messages are sent to."""
     inbox, address = serve_mail()
     settings = Settings.model_validate({"environment": "test", "smtp_url": f"smtp://{address}"})
     monkeypatch.setattr(background, "get_settings", lambda: settings)
@@ -37,7 +36,7 @@ def inbox(serve_mail: Serve, monkeypatch: pytest.MonkeyPatch) -> Inbox:
 
 @pytest.fixture
 def lines() -> Iterator[list[MutableMapping[str, Any]]]:
-    """What is logged, with its context."""
+    """Log lines with their context variables."""
     before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
     clear_contextvars()
@@ -47,7 +46,7 @@ def lines() -> Iterator[list[MutableMapping[str, Any]]]:
 
 
 def settle() -> None:
-    """Wait until no message is on its way."""
+    """Wait until no message is waiting or being sent."""
     deadline = time.monotonic() + 60
     while background._free._value < background.MAX_WAITING:
         assert time.monotonic() < deadline
@@ -64,7 +63,7 @@ async def test_message_is_sent_after_the_commit(inbox: Inbox, transact: Transact
     assert [str(message["To"]) for message in inbox.messages] == ["ada@example.com"]
 
 
-async def test_nothing_is_sent_after_a_rollback(inbox: Inbox, transact: Transact) -> None:
+async def test_rolled_back_message_is_not_sent(inbox: Inbox, transact: Transact) -> None:
     def fail() -> None:
         raise RuntimeError
 
@@ -75,7 +74,7 @@ async def test_nothing_is_sent_after_a_rollback(inbox: Inbox, transact: Transact
     assert inbox.messages == []
 
 
-async def test_failure_is_logged_with_the_request_and_without_an_address(
+async def test_failure_log_has_request_id_and_no_address(
     inbox: Inbox, transact: Transact, lines: list[MutableMapping[str, Any]]
 ) -> None:
     inbox.answers["RCPT"] = "451 not for ada@example.com"
@@ -91,7 +90,7 @@ async def test_failure_is_logged_with_the_request_and_without_an_address(
     }
 
 
-async def test_slow_server_does_not_hold_up_the_caller(
+async def test_slow_smtp_server_does_not_delay_the_caller(
     inbox: Inbox, transact: Transact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer, delivered = Event(), list[str]()

@@ -1,4 +1,4 @@
-"""Messages, received by an SMTP server of the tests."""
+"""Delivery of messages to an SMTP server of the tests."""
 
 import datetime
 import logging
@@ -27,7 +27,7 @@ from tests.core.mail.inbox import Serve
 
 @pytest.fixture
 def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
-    """TLS for a server on localhost that clients trust."""
+    """TLS for a server on localhost, with a certificate that clients trust."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.UTC)
@@ -52,7 +52,6 @@ def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLConte
 
 @pytest.fixture
 def lines() -> Iterator[list[MutableMapping[str, Any]]]:
-    """What is logged."""
     before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
     with capture_logs() as lines:
@@ -94,7 +93,7 @@ def test_stored_message_arrives_unchanged(serve_mail: Serve) -> None:
 
 
 @pytest.mark.parametrize("address", ["jörg@example.com", "用户@例え.jp"])
-def test_non_ascii_address_gets_its_message(serve_mail: Serve, address: str) -> None:
+def test_non_ascii_address_is_delivered(serve_mail: Serve, address: str) -> None:
     inbox, server = serve_mail()
     deliver(message(address), settings(f"smtp://{server}"))
     assert inbox.recipients == [address.replace("例え.jp", "xn--r8jz45g.jp")]
@@ -122,7 +121,7 @@ def test_non_ascii_address_without_smtputf8_is_undeliverable(serve_mail: Serve) 
         (451, TemporaryRefusalError, "localhost refuses the message for now, with 451."),
     ],
 )
-def test_refusal_is_permanent_from_500_and_names_no_address(
+def test_5xx_refusal_is_permanent_and_names_no_address(
     serve_mail: Serve, command: str, code: int, kind: type[Exception], sentence: str
 ) -> None:
     inbox, server = serve_mail()
@@ -131,7 +130,7 @@ def test_refusal_is_permanent_from_500_and_names_no_address(
         deliver(message(), settings(f"smtp://{server}"))
     assert isinstance(refused.value, PermanentError) is (code == 550)
     assert str(refused.value) == sentence
-    assert refused.value.__suppress_context__, "the server's own words name the address"
+    assert refused.value.__suppress_context__, "the server's message contains the address"
 
 
 def test_development_without_a_server_logs_the_message(lines: list[MutableMapping[str, Any]]) -> None:
@@ -144,7 +143,7 @@ def test_development_without_a_server_logs_the_message(lines: list[MutableMappin
     ("url", "environment", "reason"),
     [(None, "test", "SMTP_URL is not set"), ("off", "test", "SMTP_URL=off"), ("off", "production", "SMTP_URL=off")],
 )
-def test_no_address_is_logged_elsewhere(
+def test_log_of_unsent_message_has_no_address(
     lines: list[MutableMapping[str, Any]], url: str | None, environment: str, reason: str
 ) -> None:
     deliver(message(), settings(url, environment))
@@ -172,7 +171,7 @@ def test_password_is_sent_under_tls(serve_mail: Serve, certificate: ssl.SSLConte
     assert len(inbox.messages) == 1
 
 
-def test_implicit_tls(serve_mail: Serve, certificate: ssl.SSLContext) -> None:
+def test_smtps_uses_implicit_tls(serve_mail: Serve, certificate: ssl.SSLContext) -> None:
     inbox, address = serve_mail(ssl_context=certificate)
     deliver(message(), settings(f"smtps://{address}", "production"))
     assert len(inbox.messages) == 1
@@ -201,10 +200,10 @@ def test_production_refuses_a_server_without_tls(serve_mail: Serve) -> None:
         ({"ENVIRONMENT": "production", "MAIL_FROM": "me@example.com"}, "SMTP_URL is required in production"),
         ({"ENVIRONMENT": "production", "SMTP_URL": "smtps://mail"}, "MAIL_FROM is required in production"),
         ({"SMTP_URL": "mail.example.com"}, "SMTP_URL is not usable: must look like smtp://"),
-        ({"MAIL_FROM": "somebody"}, "MAIL_FROM is not usable: must be an address"),
+        ({"MAIL_FROM": "invalid"}, "MAIL_FROM is not usable: must be an address"),
     ],
 )
-def test_unusable_settings_are_refused_in_one_sentence(
+def test_unusable_setting_is_one_sentence(
     environment: dict[str, str], sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in environment.items():

@@ -1,4 +1,4 @@
-"""Whoever collects what the service tells: traces, metrics, errors."""
+"""A local collector of traces, metrics and error reports."""
 
 import gzip
 import json
@@ -24,7 +24,7 @@ EMAIL = "ada.lovelace@example.com"
 
 
 class Collector(ThreadingHTTPServer):
-    """Takes what OTLP exporters and Sentry's client send, and is the identity provider of the service."""
+    """Receives OTLP exports and Sentry reports, and acts as the identity provider."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -32,7 +32,7 @@ class Collector(ThreadingHTTPServer):
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.received: list[tuple[str, bytes]] = []
         self.asked: list[str | None] = []
-        """The trace that each of the service's own requests was part of."""
+        """The trace id of each request that the service sent."""
 
     def bodies(self, path: str) -> list[bytes]:
         return [body for to, body in self.received if to == path]
@@ -85,8 +85,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
+    def log_message(self, *_: object) -> None: ...
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What the logs say, and what they never say."""
+"""Format and content of log lines, without secrets and personal data."""
 
 import json
 import logging
@@ -25,11 +25,11 @@ Lines = Callable[[], list[dict[str, Any]]]
 
 @pytest.fixture
 def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
-    """The lines that were logged, read as JSON; the logging of the other tests is restored after."""
+    """Return the log lines as JSON. The logging configuration is restored after the test."""
     root = logging.getLogger()
     handlers, level, before = root.handlers[:], root.level, structlog.get_config()
     root.handlers.clear()
-    clear_contextvars()  # a request in the thread of the tests leaves its own
+    clear_contextvars()  # an earlier request in this thread may have left its context
     yield lambda: [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     root.handlers[:] = handlers
     root.setLevel(level)
@@ -37,14 +37,14 @@ def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
 
 
 @pytest.mark.parametrize("offered", ["a1b2c3d4", "req-1.2:3_4567", "x" * 128])
-def test_sane_request_id_is_kept(offered: str) -> None:
+def test_valid_request_id_is_kept(offered: str) -> None:
     assert request_id(offered) == offered
 
 
 @pytest.mark.parametrize(
     "offered", [None, "", "short", "x" * 129, "with blank", "line\nbreak12", "break\n", "ünïcödé1"]
 )
-def test_any_other_request_id_is_replaced(offered: str | None) -> None:
+def test_invalid_request_id_is_replaced(offered: str | None) -> None:
     made = request_id(offered)
     assert made != request_id(offered)
     assert len(made) == 32
@@ -54,11 +54,11 @@ def test_any_other_request_id_is_replaced(offered: str | None) -> None:
     "name",
     ["password", "new_password", "SECRET_KEY", "refresh_token", "Authorization", "set-cookie", "apikey", "api_key"],
 )
-def test_what_is_named_like_a_secret_is_hidden(name: str) -> None:
+def test_secret_fields_are_redacted(name: str) -> None:
     assert redact(None, "info", {name: "hunter2", "user": "7"}) == {name: "[redacted]", "user": "7"}
 
 
-def test_a_line_is_one_json_object(lines: Lines) -> None:
+def test_log_line_is_one_json_object(lines: Lines) -> None:
     configure("info", json=True)
     with bound_contextvars(request_id="a1b2c3d4"):
         structlog.get_logger().info("it\nhappened", user="7", password="hunter2")
@@ -73,7 +73,7 @@ def test_a_line_is_one_json_object(lines: Lines) -> None:
     }
 
 
-def test_what_a_library_logs_looks_the_same(lines: Lines) -> None:
+def test_library_log_has_the_same_format(lines: Lines) -> None:
     configure("info", json=True)
     with bound_contextvars(request_id="a1b2c3d4"):
         logging.getLogger("some.library").warning("%s is slow", "it")
@@ -83,7 +83,7 @@ def test_what_a_library_logs_looks_the_same(lines: Lines) -> None:
 
 
 @pytest.mark.parametrize("logger", ["structlog", "logging"])
-def test_an_exception_is_part_of_its_line(lines: Lines, logger: str) -> None:
+def test_exception_is_part_of_its_log_line(lines: Lines, logger: str) -> None:
     configure("info", json=True)
     log = structlog.get_logger() if logger == "structlog" else logging.getLogger("some.library")
     try:
@@ -96,7 +96,7 @@ def test_an_exception_is_part_of_its_line(lines: Lines, logger: str) -> None:
 
 
 @pytest.mark.parametrize(("level", "events"), [("debug", "dwe"), ("warning", "we"), ("error", "e")])
-def test_the_level_holds(lines: Lines, level: str, events: str) -> None:
+def test_log_level_is_applied(lines: Lines, level: str, events: str) -> None:
     configure(level, json=True)
     log = structlog.get_logger()
     log.debug("d")
@@ -105,7 +105,7 @@ def test_the_level_holds(lines: Lines, level: str, events: str) -> None:
     assert "".join(line["event"] for line in lines()) == events
 
 
-def test_libraries_are_never_that_talkative(lines: Lines) -> None:
+def test_library_debug_lines_are_dropped(lines: Lines) -> None:
     configure("debug", json=True)
     logging.getLogger("some.library").debug("a detail")
     logging.getLogger("uvicorn.access").info("GET / 200")
@@ -121,17 +121,17 @@ def test_configuring_twice_does_not_log_twice(lines: Lines) -> None:
 
 
 @pytest.mark.usefixtures("lines")
-def test_console_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+def test_console_format_is_readable_and_redacted(capsys: pytest.CaptureFixture[str]) -> None:
     configure("info", json=False)
     structlog.get_logger().info("it happened", user="7", token="hunter2")
     line = capsys.readouterr().out
     assert "it happened" in line
     assert "user=7" in line
     assert "hunter2" not in line
-    assert "\x1b" not in line, "no colours where nobody sees them"
+    assert "\x1b" not in line, "no colours without a terminal"
 
 
-async def test_a_request_is_one_line_whatever_it_holds(lines: Lines, make_client: MakeClient) -> None:
+async def test_forged_request_is_one_log_line(lines: Lines, make_client: MakeClient) -> None:
     configure("info", json=True)
     forged = "%0d%0a%1b[2J%00%e2%80%a8" + quote('{"event": "request", "status": 200}')
     headers = {"User-Agent": "evil\tagent", "Referer": "x", "X-Forwarded-For": '"}', "Authorization": 'Bearer "}{"'}
@@ -145,17 +145,17 @@ async def test_a_request_is_one_line_whatever_it_holds(lines: Lines, make_client
         assert not {"evil", "forged", "event"} & set(re.findall(r"\w+", json.dumps([*line.values()])))
 
 
-def test_an_errors_message_names_nobody(lines: Lines) -> None:
+def test_exception_message_has_no_personal_data(lines: Lines) -> None:
     configure("info", json=True)
     error = ExceptionGroup("of ada@example.com", [ValueError("bob@example.com fails\nDETAIL: hunter2")])
     structlog.get_logger().error("failed", exc_info=error)
     [line] = lines()
-    [told] = line["exception"]
-    assert told["exc_value"].startswith("of [e-mail] (1 sub-exception)")
-    assert told["exceptions"][0][0]["exc_value"] == "[e-mail] fails"
+    [exception] = line["exception"]
+    assert exception["exc_value"].startswith("of [e-mail] (1 sub-exception)")
+    assert exception["exceptions"][0][0]["exc_value"] == "[e-mail] fails"
 
 
-async def test_refused_call_of_a_handler_is_logged_with_its_trace(
+async def test_os_error_of_handler_is_logged_with_stack_trace(
     lines: Lines, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_: Any) -> None:
@@ -171,7 +171,7 @@ async def test_refused_call_of_a_handler_is_logged_with_its_trace(
     assert failed["exception"][0]["frames"]
 
 
-async def test_a_stream_that_breaks_off_is_told(
+async def test_error_in_a_stream_is_logged_and_reported(
     lines: Lines, make_client: MakeClient, user_factory: UserFactory, admin: Headers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await user_factory()
@@ -190,7 +190,7 @@ async def test_a_stream_that_breaks_off_is_told(
 
 
 @pytest.mark.usefixtures("lines")
-async def test_people_read_a_status_as_its_figure(make_client: MakeClient, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_console_shows_status_as_number(make_client: MakeClient, capsys: pytest.CaptureFixture[str]) -> None:
     configure("info", json=False)
     account = {"name": "Ada Lovelace", "email": "ada@example.com", "password": "engine no. 1"}
     async with make_client(log_level="info", log_format="console") as client:
@@ -199,7 +199,7 @@ async def test_people_read_a_status_as_its_figure(make_client: MakeClient, capsy
 
 
 @pytest.mark.slow
-async def test_no_secret_and_nobody_reaches_the_log(
+async def test_log_has_no_secret_or_personal_data(
     lines: Lines,
     make_client: MakeClient,
     user_factory: UserFactory,
@@ -248,7 +248,7 @@ async def test_no_secret_and_nobody_reaches_the_log(
         "user": str(user.id),
     }.items() <= requests[8].items()
     assert {"route": "/api/v1/auth/token", "user": str(user.id)}.items() <= requests[0].items(), (
-        "a log-in names its user"
+        "the log line of a log-in names the user"
     )
     assert all(line["ms"] > 0 for line in requests)
     assert requests[10]["route"] is None
@@ -257,5 +257,5 @@ async def test_no_secret_and_nobody_reaches_the_log(
     assert (failure["level"], failure["request_id"]) == ("error", answers[-1].headers["x-request-id"])
     secrets = [*emails, "Ada Lovelace", "Grace Hopper", "engine no. 1", PASSWORD, "wrong password", "hunter2"]
     secrets += [tokens["access_token"], tokens["refresh_token"], signed["Authorization"].partition(" ")[2]]
-    told = json.dumps(written)
-    assert [secret for secret in secrets if secret in told] == []
+    text = json.dumps(written)
+    assert [secret for secret in secrets if secret in text] == []

@@ -1,4 +1,4 @@
-"""What is traced, measured and reported, as it arrives at whoever collects it."""
+"""Traces, metrics and error reports, as a collector receives them."""
 
 import json
 import signal
@@ -62,7 +62,7 @@ def collector() -> Iterator[Collector]:
 
 
 @pytest.mark.slow
-def test_traces_and_metrics_are_collected(collector: Collector, committed_database: str) -> None:
+def test_traces_and_metrics_are_exported(collector: Collector, committed_database: str) -> None:
     settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "JWT_ISSUER": collector.url, "JWT_AUDIENCE": "tests"}
     with serving(**settings, HOST="127.0.0.1") as (process, address):
         headers = {"Authorization": f"Bearer {collector.token()}", "traceparent": f"00-{TRACE}-{PARENT}-01"}
@@ -73,9 +73,9 @@ def test_traces_and_metrics_are_collected(collector: Collector, committed_databa
         assert process.wait(timeout=300) == 0
         assert process.stdout
         printed = process.stdout.read()
-    told = b"".join(body for _, body in collector.received).decode(errors="replace") + printed
-    assert EMAIL not in told
-    assert collector.token().partition(".")[0] not in told
+    sent = b"".join(body for _, body in collector.received).decode(errors="replace") + printed
+    assert EMAIL not in sent
+    assert collector.token().partition(".")[0] not in sent
 
     [line] = [line for line in map(json.loads, printed.splitlines()) if line["event"] == "request"]
     assert {"route": "/api/v1/users/me", "status": 200, "user": "ada", "trace_id": TRACE}.items() <= line.items()
@@ -84,7 +84,7 @@ def test_traces_and_metrics_are_collected(collector: Collector, committed_databa
     resource = values(first.resource_spans[0].resource.attributes)
     assert (resource["service.name"], resource["deployment.environment.name"]) == (ABOUT.name, "test")
     spans = collector.spans()
-    # The probes of `serving` are not among them.
+    # The health checks of `serving` have no span.
     [request_span] = [span for span in spans if span.kind == Span.SPAN_KIND_SERVER]
     assert (request_span.trace_id.hex(), request_span.parent_span_id.hex()) == (TRACE, PARENT)
     assert request_span.name == "GET /api/v1/users/me"
@@ -132,7 +132,7 @@ def test_traces_and_metrics_are_collected(collector: Collector, committed_databa
 
 
 @pytest.mark.slow
-def test_calls_by_any_client_are_collected(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outgoing_calls_are_exported(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
     command = [sys.executable, "-c", CALLS]
     sent = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=300, check=True).stdout
@@ -140,8 +140,8 @@ def test_calls_by_any_client_are_collected(collector: Collector, monkeypatch: py
     assert sent.startswith(f"00-{answered.trace_id.hex()}-{answered.span_id.hex()}-")
     assert (answered.name, answered.kind, answered.status.code) == ("GET", Span.SPAN_KIND_CLIENT, 2)
     measured = [
-        {"http.request.method": "GET", "server.address": "supplier.example"} | told
-        for told in (
+        {"http.request.method": "GET", "server.address": "supplier.example"} | attributes
+        for attributes in (
             {"server.port": 443, "error.type": "TimeoutError"},
             {"server.port": 81, "http.response.status_code": 503, "error.type": "503"},
         )
@@ -153,8 +153,8 @@ def test_calls_by_any_client_are_collected(collector: Collector, monkeypatch: py
 
 
 @pytest.mark.slow
-def test_nothing_of_it_is_imported_when_it_is_off(database_url: str) -> None:
-    """In a process of its own: other tests here import it."""
+def test_disabled_telemetry_is_not_imported(database_url: str) -> None:
+    """Run in a new process: other tests import telemetry."""
     done = subprocess.run([sys.executable, "-c", OFF], capture_output=True, text=True, timeout=300, check=False)
     assert (done.stdout, done.returncode) == ("set()\n", 0), done.stderr
 
@@ -171,13 +171,13 @@ def test_nothing_of_it_is_imported_when_it_is_off(database_url: str) -> None:
         (f"00-{TRACE}\n-{PARENT}-01", None),
     ],
 )
-def test_the_callers_trace_is_named_when_it_is_sane(traceparent: str | None, trace_id: str | None) -> None:
+def test_trace_id_is_read_from_valid_traceparent(traceparent: str | None, trace_id: str | None) -> None:
     assert telemetry.trace_id(traceparent) == trace_id
 
 
 @pytest.fixture
 def sentry(settings: Settings, collector: Collector) -> Iterator[Any]:
-    import sentry_sdk  # not where tests are only collected: it takes a tenth of a second
+    import sentry_sdk  # not at collection: the import takes 0.1 s
 
     dsn = SecretStr(collector.url.replace("//", "//key@") + "/1")
     telemetry.start(settings.model_copy(update={"sentry_dsn": dsn}))
@@ -199,8 +199,8 @@ async def test_errors_are_reported_without_personal_data(
     assert_problem(await async_client.post("/api/v1/users", json=ACCOUNT, headers=headers), 500)
     sentry.flush(10)
     [envelope] = collector.bodies("/api/1/envelope/")
-    told = envelope.decode()
-    assert [personal for personal in (*ACCOUNT.values(), COOKIE) if personal in told] == []
+    text = envelope.decode()
+    assert [personal for personal in (*ACCOUNT.values(), COOKIE) if personal in text] == []
     event = json.loads(envelope.splitlines()[2])
     assert event["exception"]["values"][-1]["value"] == "[e-mail] cannot be stored"
     assert event["tags"] == {"request_id": "a1b2c3d4", "trace_id": TRACE}

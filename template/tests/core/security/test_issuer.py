@@ -1,4 +1,4 @@
-"""Tokens of an identity provider: what a real one publishes, on this machine, and what goes wrong with it."""
+"""Tokens of an identity provider on this machine, and failures of the provider."""
 
 import hmac
 import json
@@ -28,7 +28,7 @@ FIRST_KEY = generate_private_key(SECP256R1())
 
 
 class Provider:
-    """An identity provider, with a key that it can change."""
+    """An identity provider with replaceable keys."""
 
     AUDIENCE = "api"
 
@@ -56,7 +56,7 @@ class Provider:
         threading.Thread(target=self.server.serve_forever, args=(0.01,)).start()
 
     def publish(self, **keys: EllipticCurvePrivateKey) -> None:
-        """Publish these keys and no other, and sign with the first."""
+        """Publish only these keys, and sign with the first."""
         self.keys = keys
         public = [jwt.algorithms.ECAlgorithm.to_jwk(key.public_key(), as_dict=True) for key in keys.values()]
         named = [key | {"kid": name, "use": "sig"} for name, key in zip(keys, public, strict=True)]
@@ -64,7 +64,7 @@ class Provider:
         self.answers = dict(zip(PATHS, [discovery, {"keys": named}], strict=True))
 
     def fail(self) -> None:
-        """Answer nothing any more."""
+        """Close every further request without a response."""
         self.answers = dict.fromkeys(PATHS)
 
     def token(
@@ -74,7 +74,7 @@ class Provider:
         headers: dict[str, Any] | None = None,
         **changes: Any,
     ) -> str:
-        """An access token, good but for what is given; None takes a claim away."""
+        """Return a valid access token with these changes; None removes a claim."""
         name, own = next(iter(self.keys.items()))
         now = datetime.now(UTC)
         good = {"iss": self.url, "aud": self.AUDIENCE, "sub": "auth0|ada", "scope": "read", "iat": now}
@@ -94,7 +94,7 @@ def server() -> Iterator[Provider]:
 
 @pytest.fixture
 def provider(server: Provider) -> Provider:
-    """The provider, with the key that it had in the beginning."""
+    """The provider, reset to its first key."""
     server.publish(one=FIRST_KEY)
     server.requests.clear()
     return server
@@ -102,7 +102,7 @@ def provider(server: Provider) -> Provider:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Lets seconds pass, for what the keys are kept by."""
+    """Advance the clock of the key cache: `clock(seconds)`."""
     passed = [0.0]
     real = time.monotonic
     monkeypatch.setattr(issuer, "time", SimpleNamespace(monotonic=lambda: real() + passed[0]))
@@ -115,13 +115,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 @pytest.fixture
 def tokens(provider: Provider) -> IssuerTokens:
-    """A verifier that has asked the provider for nothing yet."""
+    """A verifier with an empty key cache."""
     return IssuerTokens(provider.url, provider.AUDIENCE)
 
 
 @pytest.fixture(scope="module")
 def first_keys(server: Provider) -> Any:
-    """What a verifier has kept that has asked the provider once."""
+    """The key cache of a verifier after its first request to the provider."""
     server.publish(one=FIRST_KEY)
     tokens = IssuerTokens(server.url, server.AUDIENCE)
     assert tokens.verify(server.token())
@@ -130,7 +130,7 @@ def first_keys(server: Provider) -> Any:
 
 @pytest.fixture
 def informed(tokens: IssuerTokens, first_keys: Any) -> IssuerTokens:
-    """A verifier that has just asked, and has the provider's first key."""
+    """A verifier with a fresh key cache that holds the provider's first key."""
     tokens.keys._keys = first_keys._replace(fetched=time.monotonic())
     tokens.keys._asked = time.monotonic()
     return tokens
@@ -149,12 +149,12 @@ async def me(client: httpx2.AsyncClient, token: str) -> httpx2.Response:
     return await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
 
 
-def test_token_is_accepted_and_the_keys_are_fetched_once(provider: Provider, tokens: IssuerTokens) -> None:
+def test_valid_tokens_fetch_keys_once(provider: Provider, tokens: IssuerTokens) -> None:
     assert tokens.may_wait(provider.token())
     for _ in range(3):
         principal = tokens.verify(provider.token())
         assert (principal.subject, *principal.scopes) == ("auth0|ada", "read")
-    assert not tokens.may_wait(provider.token()), "no thread is needed where nothing is asked"
+    assert not tokens.may_wait(provider.token()), "cached keys need no thread"
     assert provider.requests == PATHS
 
 
@@ -167,7 +167,7 @@ def test_token_is_accepted_and_the_keys_are_fetched_once(provider: Provider, tok
         ({}, {"typ": None}),
     ],
 )
-def test_ways_to_write_a_good_token(
+def test_valid_token_variants_are_accepted(
     provider: Provider, informed: IssuerTokens, claims: dict[str, Any], headers: dict[str, Any]
 ) -> None:
     assert informed.verify(provider.token(headers=headers, **claims)).subject
@@ -188,28 +188,28 @@ BAD: dict[str, dict[str, Any]] = {
     "not yet": {"nbf": datetime(2999, 1, 1, tzinfo=UTC)},
     "foreign key under a known name": {"key": generate_private_key(SECP256R1())},
     "foreign key": {"key": generate_private_key(SECP256R1()), "headers": {"kid": "unknown"}},
-    "key of nobody": {"headers": {"kid": ""}},
+    "empty key id": {"headers": {"kid": ""}},
     "another type": {"headers": {"typ": "logout+jwt"}},
 }
 
 
 @pytest.mark.usefixtures("informed")
 @pytest.mark.parametrize("changes", BAD.values(), ids=BAD)
-async def test_bad_token_is_refused(provider: Provider, client: httpx2.AsyncClient, changes: dict[str, Any]) -> None:
+async def test_invalid_token_is_401(provider: Provider, client: httpx2.AsyncClient, changes: dict[str, Any]) -> None:
     response = await me(client, provider.token(**changes))
     assert_problem(response, 401)
     assert response.headers["www-authenticate"] == "Bearer"
 
 
 @pytest.mark.usefixtures("informed")
-async def test_a_good_token_is_bad_for_nothing_else(provider: Provider, client: httpx2.AsyncClient) -> None:
-    """What the table above changes is all that is wrong with its tokens."""
+async def test_valid_token_is_accepted(provider: Provider, client: httpx2.AsyncClient) -> None:
+    """Without the changes above, the token is valid."""
     assert (await me(client, provider.token())).json()["email"] == "ada@example.com"
 
 
 @pytest.mark.usefixtures("informed")
-async def test_a_key_that_comes_with_the_token_is_no_key(provider: Provider, client: httpx2.AsyncClient) -> None:
-    """RFC 8725, section 3.10: the header may say where a key is, or hold one, and anybody writes a header."""
+async def test_key_in_token_header_is_ignored(provider: Provider, client: httpx2.AsyncClient) -> None:
+    """RFC 8725, section 3.10: an attacker can put a key, or the URL of a key, into the header."""
     own = generate_private_key(SECP256R1())
     public = jwt.algorithms.ECAlgorithm.to_jwk(own.public_key(), as_dict=True)
     for header in ({"jwk": public}, {"jku": f"{provider.url}/keys"}, {"x5u": f"{provider.url}/keys"}):
@@ -218,8 +218,8 @@ async def test_a_key_that_comes_with_the_token_is_no_key(provider: Provider, cli
 
 
 @pytest.mark.usefixtures("informed")
-async def test_public_key_is_no_secret(provider: Provider, client: httpx2.AsyncClient) -> None:
-    """The old attack: signed by HMAC, with the public key, which everybody has."""
+async def test_hmac_with_public_key_is_401(provider: Provider, client: httpx2.AsyncClient) -> None:
+    """Algorithm confusion: an HMAC signature with the public key as its secret."""
     pem = FIRST_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     header, payload, _ = provider.token().split(".")
     header = jwt.utils.base64url_encode(b'{"alg": "HS256", "typ": "JWT", "kid": "one"}').decode()
@@ -230,21 +230,21 @@ async def test_public_key_is_no_secret(provider: Provider, client: httpx2.AsyncC
 
 
 @pytest.mark.usefixtures("informed")
-async def test_a_key_for_another_algorithm_is_not_used(provider: Provider, client: httpx2.AsyncClient) -> None:
+async def test_algorithm_of_another_key_type_is_401(provider: Provider, client: httpx2.AsyncClient) -> None:
     header, payload, signature = provider.token().split(".")
     header = jwt.utils.base64url_encode(b'{"alg": "RS256", "typ": "JWT", "kid": "one"}').decode()
     assert_problem(await me(client, f"{header}.{payload}.{signature}"), 401)
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "é.é.é", jwt.encode({"sub": "7"}, "x" * 32, "HS256")])
-def test_what_can_be_no_token_asks_nobody(provider: Provider, tokens: IssuerTokens, token: str) -> None:
+def test_malformed_token_makes_no_request(provider: Provider, tokens: IssuerTokens, token: str) -> None:
     assert not tokens.may_wait(token)
     with pytest.raises(Unauthorized):
         tokens.verify(token)
     assert provider.requests == []
 
 
-def test_new_key_is_taken_without_a_restart(
+def test_new_key_is_fetched_without_restart(
     provider: Provider, informed: IssuerTokens, clock: Callable[[float], None]
 ) -> None:
     old = provider.token()
@@ -255,7 +255,7 @@ def test_new_key_is_taken_without_a_restart(
         informed.verify(old)
 
 
-def test_key_that_is_withdrawn_is_refused_in_time(
+def test_withdrawn_key_is_refused_after_refresh(
     provider: Provider, informed: IssuerTokens, clock: Callable[[float], None]
 ) -> None:
     old = provider.token()
@@ -266,14 +266,14 @@ def test_key_that_is_withdrawn_is_refused_in_time(
         informed.verify(old)
 
 
-def test_unknown_keys_do_not_make_it_ask_each_time(provider: Provider, tokens: IssuerTokens) -> None:
+def test_unknown_key_ids_do_not_refetch_keys(provider: Provider, tokens: IssuerTokens) -> None:
     for number in range(5):
         with pytest.raises(Unauthorized):
             tokens.verify(provider.token(headers={"kid": f"unknown {number}"}))
     assert provider.requests == PATHS
 
 
-def test_it_does_not_ask_each_time_while_the_provider_is_down(
+def test_failed_fetch_is_not_repeated_for_each_token(
     provider: Provider, tokens: IssuerTokens, clock: Callable[[float], None]
 ) -> None:
     token = provider.token()
@@ -284,10 +284,10 @@ def test_it_does_not_ask_each_time_while_the_provider_is_down(
     assert provider.requests == PATHS[:1]
     provider.publish(one=FIRST_KEY)
     clock(IssuerKeys.PAUSE)
-    assert tokens.verify(token), "it recovers"
+    assert tokens.verify(token), "the verifier recovers"
 
 
-def test_known_keys_are_good_while_the_provider_is_down(
+def test_known_keys_work_while_provider_is_down(
     provider: Provider, informed: IssuerTokens, clock: Callable[[float], None]
 ) -> None:
     token = provider.token()
@@ -301,18 +301,18 @@ def test_known_keys_are_good_while_the_provider_is_down(
         informed.verify(token)
 
 
-def test_who_has_a_key_does_not_wait_for_who_asks(
+def test_known_key_does_not_wait_for_a_refresh(
     provider: Provider, informed: IssuerTokens, clock: Callable[[float], None]
 ) -> None:
     clock(IssuerKeys.FRESH)
-    with informed.keys._asking:  # as a thread holds it that waits for the provider
+    with informed.keys._asking:  # as held by a thread that waits for the provider
         assert informed.verify(provider.token())
 
 
-def test_provider_that_nobody_finds_is_not_the_callers_fault(provider: Provider) -> None:
-    with socket.socket() as nobody_listens:
-        nobody_listens.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{nobody_listens.getsockname()[1]}"
+def test_unreachable_provider_is_unavailable(provider: Provider) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
         with pytest.raises(Unavailable):
             IssuerTokens(url, provider.AUDIENCE).verify(provider.token())
 
@@ -324,7 +324,7 @@ def _redirect(handler: BaseHTTPRequestHandler) -> None:
 
 
 def _drip(handler: BaseHTTPRequestHandler) -> None:
-    """Each byte comes soon, the last one never."""
+    """Send bytes slowly, without end."""
     handler.send_response(200)
     handler.end_headers()
     try:
@@ -352,7 +352,7 @@ def _endless(handler: BaseHTTPRequestHandler) -> None:
     [_redirect, _drip, _endless, [], "keys", {}, {"keys": []}, {"keys": [{}]}, {"keys": 7}],
     ids=["redirect", "drip", "endless", "list", "text", "nothing", "no keys", "no key", "number"],
 )
-async def test_an_answer_that_is_none_is_not_waited_for_and_not_believed(
+async def test_invalid_provider_response_is_503(
     provider: Provider, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, path: str, answer: Any
 ) -> None:
     monkeypatch.setattr(IssuerKeys, "TIMEOUT", 0.1)
@@ -372,7 +372,7 @@ async def test_an_answer_that_is_none_is_not_waited_for_and_not_believed(
     ],
     ids=["another issuer", "file", "ftp", "data", "nowhere"],
 )
-async def test_provider_cannot_send_the_service_anywhere(
+async def test_invalid_discovery_document_is_503(
     provider: Provider, client: httpx2.AsyncClient, changes: dict[str, Any]
 ) -> None:
     provider.answers[PATHS[0]] |= changes
@@ -380,7 +380,7 @@ async def test_provider_cannot_send_the_service_anywhere(
     assert provider.requests == PATHS[:1]
 
 
-def test_provider_over_https_keeps_its_keys_there(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_https_issuer_with_http_jwks_uri_is_refused(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = IssuerKeys("https://id.example")
     discovery = {"issuer": "https://id.example", "jwks_uri": f"{provider.url}/keys"}
     get = IssuerKeys._get
@@ -390,7 +390,7 @@ def test_provider_over_https_keeps_its_keys_there(provider: Provider, monkeypatc
     assert provider.requests == []
 
 
-async def test_service_takes_the_providers_tokens_and_no_others(
+async def test_service_accepts_only_tokens_of_its_issuer(
     provider: Provider, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with make_client(jwt_issuer=provider.url, jwt_audience=provider.AUDIENCE) as client:
@@ -402,6 +402,6 @@ async def test_service_takes_the_providers_tokens_and_no_others(
         assert (await me(client, provider.token())).json()["email"] == "ada@example.com"
         assert_problem(await me(client, provider.token(aud="another")), 401)
         assert_problem(await me(client, provider.token(key=generate_private_key(SECP256R1()))), 401)
-        # Only what its scope says: a claim of another name makes nobody an administrator.
+        # Only the claim `scope` gives rights.
         lists = {"Authorization": f"Bearer {provider.token(is_admin=True, roles=['admin'])}"}
         assert_problem(await client.get("/api/v1/users", headers=lists), 403)

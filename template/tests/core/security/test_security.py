@@ -1,4 +1,4 @@
-"""Passwords, tokens and signatures: what is good, and everything that is not."""
+"""Passwords, tokens and signatures: valid and invalid values."""
 
 import base64
 import hashlib
@@ -29,7 +29,7 @@ KEY = SETTINGS.secret_key.get_secret_value()
 
 
 def claims(**changes: Any) -> dict[str, Any]:
-    """The claims of an administrator's good access token, with changes; None takes one away."""
+    """Return the claims of a valid admin token with these changes; None removes a claim."""
     now = datetime.now(UTC)
     ours = {"iss": ABOUT.name, "aud": ABOUT.name}
     good = ours | {"sub": "7", "scope": ADMIN, "iat": now, "exp": now + timedelta(hours=1)}
@@ -37,12 +37,12 @@ def claims(**changes: Any) -> dict[str, Any]:
 
 
 def signed(key: str = KEY, algorithm: str = "HS256", typ: str | None = ACCESS_TOKEN, **changes: Any) -> str:
-    """An access token of the service, good but for what is given."""
+    """Return a valid access token of the service with these changes."""
     return jwt.encode(claims(**changes), key, algorithm, headers={"typ": typ})
 
 
 def encoded(part: dict[str, Any] | bytes) -> str:
-    """One part of a token that no library would make."""
+    """Encode a part of a token that JWT libraries refuse to create."""
     data = part if isinstance(part, bytes) else json.dumps(part, default=lambda time: int(time.timestamp())).encode()
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
@@ -51,7 +51,7 @@ def encoded(part: dict[str, Any] | bytes) -> str:
 
 
 @pytest.mark.slow
-def test_hash_is_as_much_work_as_owasp_asks_for() -> None:
+def test_hash_cost_meets_owasp_minimum() -> None:
     hashed = passwords.hash_password("correct horse")
     [(memory, rounds)] = re.findall(r"^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=\d+\$", hashed)
     assert int(memory) >= 19 * 1024
@@ -65,7 +65,7 @@ def test_concurrent_hashes_fit_into_256_mib() -> None:
 
 
 @pytest.mark.usefixtures("cheap_passwords")
-def test_password_is_known_again() -> None:
+def test_password_matches_its_hash() -> None:
     hashed = passwords.hash_password("correct horse")
     assert passwords.verify_password("correct horse", hashed)
     assert not passwords.verify_password("correct house", hashed)
@@ -74,19 +74,19 @@ def test_password_is_known_again() -> None:
 
 @pytest.mark.usefixtures("cheap_passwords")
 @pytest.mark.parametrize("hashed", [None, "no hash at all"])
-def test_no_password_is_right_without_a_hash(hashed: str | None) -> None:
+def test_password_without_hash_is_wrong(hashed: str | None) -> None:
     assert not passwords.verify_password("", hashed)
 
 
 @pytest.mark.usefixtures("cheap_passwords")
-def test_nobodys_password_is_not_right_either(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dummy_hash_never_matches(monkeypatch: pytest.MonkeyPatch) -> None:
     hashed = passwords.hash_password("guessed")
     monkeypatch.setattr(passwords, "_nobodys_hash", lambda: hashed)
     assert not passwords.verify_password("guessed", None)
 
 
 @pytest.mark.usefixtures("cheap_passwords")
-def test_an_unknown_account_costs_the_same_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dummy_hash_has_the_same_cost(monkeypatch: pytest.MonkeyPatch) -> None:
     worked_on: list[str] = []
     verify = PasswordHash.verify
 
@@ -98,13 +98,13 @@ def test_an_unknown_account_costs_the_same_work(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(PasswordHash, "verify", counting)
     assert not passwords.verify_password("wrong", known)
     assert not passwords.verify_password("wrong", None)
-    ours, nobodys = (hashed.rsplit("$", 2)[0] for hashed in worked_on)
-    assert ours == nobodys, "memory, rounds and lanes of Argon2"
+    known_cost, dummy_cost = (hashed.rsplit("$", 2)[0] for hashed in worked_on)
+    assert known_cost == dummy_cost, "memory, rounds and lanes of Argon2"
 
 
 @pytest.mark.parametrize("method", ["hash", "verify"])
-def test_a_crowd_does_not_take_all_the_memory(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
-    crowd, together = 3 * passwords.MAX_CONCURRENT_HASHES, threading.Barrier(passwords.MAX_CONCURRENT_HASHES)
+def test_concurrent_hashes_are_limited(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    callers, together = 3 * passwords.MAX_CONCURRENT_HASHES, threading.Barrier(passwords.MAX_CONCURRENT_HASHES)
     running: list[str] = []
     seen: list[int] = []
 
@@ -119,28 +119,28 @@ def test_a_crowd_does_not_take_all_the_memory(monkeypatch: pytest.MonkeyPatch, m
 
     monkeypatch.setattr(PasswordHash, method, hashing)
     calls = {"hash": passwords.hash_password, "verify": lambda password: passwords.verify_password(password, "hashed")}
-    with ThreadPoolExecutor(crowd) as threads:
-        assert all(threads.map(calls[method], map(str, range(crowd))))
-    assert seen == [passwords.MAX_CONCURRENT_HASHES] * crowd
+    with ThreadPoolExecutor(callers) as threads:
+        assert all(threads.map(calls[method], map(str, range(callers))))
+    assert seen == [passwords.MAX_CONCURRENT_HASHES] * callers
 
 
 # Tokens of the service
 
 
-def test_token_comes_back_as_who_it_was_issued_for() -> None:
+def test_issued_token_keeps_subject_and_scopes() -> None:
     tokens = LocalTokens(SETTINGS)
     token = tokens.verify(tokens.issue("7", {ADMIN, "read"}))
     assert (token.subject, token.scopes) == ("7", frozenset({ADMIN, "read"}))
     assert not tokens.verify(tokens.issue("7", ())).scopes
 
 
-def test_token_lives_as_long_as_the_settings_say() -> None:
+def test_token_lifetime_is_a_setting() -> None:
     tokens = LocalTokens(Settings(environment="test", access_token_minutes=3))
     lived = tokens.verify(tokens.issue("7", ())).claims
     assert lived["exp"] - lived["iat"] == 180
 
 
-def test_principal_without_the_scope_is_forbidden() -> None:
+def test_token_without_the_scope_is_forbidden() -> None:
     AccessToken("7", frozenset({"read"}), {}).require("read")
     with pytest.raises(Forbidden):
         AccessToken("7", frozenset({"read"}), {}).require(ADMIN)
@@ -165,8 +165,8 @@ BAD_TOKENS = {
     "deep": f"{encoded(b'[' * 100_000)}.{encoded(b'{}')}.",
     "unsigned": _unsigned("none"),
     "unsigned, in capitals": _unsigned("NONE"),
-    "unsigned, though it says otherwise": _unsigned("HS256"),
-    "an algorithm that is no name": f"{encoded({'alg': [], 'typ': ACCESS_TOKEN})}.{encoded(claims())}.",
+    "unsigned, with HS256 in the header": _unsigned("HS256"),
+    "algorithm is a list": f"{encoded({'alg': [], 'typ': ACCESS_TOKEN})}.{encoded(claims())}.",
     "signature cut off": signed().rpartition(".")[0] + ".",
     "another algorithm": signed(KEY * 2, "HS512"),
     "another service's key": signed("another service's key, as long as ours"),
@@ -190,31 +190,29 @@ BAD_TOKENS = {
 
 @pytest.fixture
 def client(async_client: httpx2.AsyncClient, trust: Callable[[TokenVerifier], None]) -> httpx2.AsyncClient:
-    """A client of the service, which takes the tokens that are signed with KEY."""
+    """A client of a service that accepts tokens signed with KEY."""
     trust(LocalTokens(SETTINGS))
     return async_client
 
 
 async def list_users(client: httpx2.AsyncClient, token: str) -> httpx2.Response:
-    """Ask for what only the token decides: `/users/me` also refuses a user who is not in the database."""
+    """Request a route that checks only the token: `/users/me` also needs the user in the database."""
     return await client.get("/api/v1/users", headers={b"Authorization": b"Bearer " + token.encode()})
 
 
 @pytest.mark.parametrize("token", BAD_TOKENS.values(), ids=BAD_TOKENS)
-async def test_bad_token_is_refused(client: httpx2.AsyncClient, token: str) -> None:
+async def test_invalid_token_is_401(client: httpx2.AsyncClient, token: str) -> None:
     response = await list_users(client, token)
     assert_problem(response, 401)
     assert response.headers["www-authenticate"] == "Bearer"
 
 
-async def test_a_good_token_is_bad_for_nothing_else(client: httpx2.AsyncClient) -> None:
-    """What the table above changes is all that is wrong with its tokens."""
+async def test_valid_token_is_accepted(client: httpx2.AsyncClient) -> None:
+    """Without the changes above, the token is valid."""
     assert (await list_users(client, signed())).status_code == 200
 
 
-async def test_a_token_that_was_good_ends_with_its_time(
-    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_expired_token_is_401(client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     token, later = signed(), time.time() + 3600
     assert (await list_users(client, token)).status_code == 200
     monkeypatch.setattr(tokens, "time", SimpleNamespace(time=lambda: later))
@@ -222,11 +220,11 @@ async def test_a_token_that_was_good_ends_with_its_time(
 
 
 @pytest.mark.parametrize("scope", [None, 7, ["admin"], {"admin": True}])
-def test_a_scope_that_is_no_text_gives_nothing(scope: Any) -> None:
+def test_non_string_scope_gives_no_scope(scope: Any) -> None:
     assert LocalTokens(SETTINGS).verify(signed(scope=scope)).scopes == frozenset()
 
 
-def test_settings_choose_one_kind_of_token() -> None:
+def test_settings_select_the_token_verifier() -> None:
     assert isinstance(tokens.token_verifier(SETTINGS), LocalTokens)
     with_issuer = Settings(environment="test", jwt_issuer="https://id.example.com", jwt_audience="api")
     verifier = tokens.token_verifier(with_issuer)
@@ -244,14 +242,14 @@ def test_random_tokens_differ_and_are_stored_as_digests() -> None:
     assert tokens.digest(token) == hashlib.sha256(token.encode()).hexdigest()
 
 
-def test_signature_is_the_one_that_others_compute() -> None:
+def test_signature_matches_rfc_4231() -> None:
     # RFC 4231, test case 2.
     expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
     assert signatures.signature("Jefe", b"what do ya want for nothing?") == expected
 
 
 @pytest.mark.parametrize("offered", ["", "0" * 64, "é", "5BDC", signatures.signature("another", b"body")])
-def test_another_signature_does_not_match(offered: str) -> None:
+def test_wrong_signature_does_not_match(offered: str) -> None:
     assert signatures.signature_matches("secret", b"body", signatures.signature("secret", b"body"))
     assert not signatures.signature_matches("secret", b"body", offered)
     assert not signatures.signature_matches("secret", b"body ", signatures.signature("secret", b"body"))
@@ -267,5 +265,5 @@ def test_another_signature_does_not_match(offered: str) -> None:
         ("unknown", "unknown"),
     ],
 )
-def test_a_caller_is_counted_by_what_it_cannot_change(address: str, network: str) -> None:
+def test_rate_limit_counts_ipv6_by_network(address: str, network: str) -> None:
     assert addresses.network(address) == network

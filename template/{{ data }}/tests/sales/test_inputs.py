@@ -15,7 +15,7 @@ EVENT = {"order_id": "1", "placed_at": "2026-01-01T12:00:00Z", "kind": "paid", "
 
 
 def reason(given: Input, row: dict[str, Any]) -> str | None:
-    """Why it is rejected, or None."""
+    """Return why the row is rejected, or None."""
     rejected = validate(pl.DataFrame([row]), given, DAY).rejected
     return str(rejected["reason"].item()) if len(rejected) else None
 
@@ -31,7 +31,7 @@ def reason(given: Input, row: dict[str, Any]) -> str | None:
     ],
     ids=str,
 )
-def test_order(change: dict[str, Any], expected: str | None) -> None:
+def test_order_row_is_validated(change: dict[str, Any], expected: str | None) -> None:
     assert reason(ORDERS, ORDER | change) == expected
 
 
@@ -45,5 +45,5 @@ def test_order(change: dict[str, Any], expected: str | None) -> None:
     ],
     ids=str,
 )
-def test_event(change: dict[str, Any], expected: str | None) -> None:
+def test_event_row_is_validated(change: dict[str, Any], expected: str | None) -> None:
     assert reason(EVENTS, EVENT | change) == expected

@@ -1,4 +1,4 @@
-"""The daily sales, computed by every engine to the last digit."""
+"""Every engine computes exactly the same daily sales."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -79,4 +79,4 @@ def test_polars_computes_the_sales(tmp_path: Path) -> None:
 @pytest.mark.engines
 @pytest.mark.parametrize("name", [name for name in ENGINES if name != "polars"])
 def test_engine_computes_the_sales(name: Engine, tmp_path: Path) -> None:
-    compare(name, tmp_path, 5 if name in {"dask", "pyspark"} else 20)  # a cluster takes its time for each
+    compare(name, tmp_path, 5 if name in {"dask", "pyspark"} else 20)  # these engines take seconds per example

@@ -1,7 +1,7 @@
-"""The fixtures of Django.
+"""Fixtures of the Django engine.
 
-Requests run as in production, under WSGI; asgiref calls that for the async client, in the one thread that also runs the
-transaction of the test.
+Requests run under WSGI, as in production. For the async client, asgiref calls the application in the thread that also
+holds the transaction of the test.
 """
 
 import os
@@ -52,12 +52,12 @@ from app.core.security.tokens import ADMIN, LocalTokens, TokenVerifier
 from app.core.testing import IDENTITY_PROVIDER, Accounts, Execute, Headers, Listen, MakeClient, Rows
 
 FIXED = {"auth_permission", "django_content_type"}
-"""Tables whose rows the migrations bring."""
+"""Tables that the migrations fill."""
 
 
 @pytest.fixture(scope="session")
 def execute(server_url: str) -> Iterator[Execute]:
-    """Runs a statement on the server, and returns the first column of what it says."""
+    """Run a statement on the server; return the first column of its result."""
     with psycopg.connect(server_url, autocommit=True) as connection:
 
         def execute(sql: str) -> list[Any]:
@@ -69,30 +69,29 @@ def execute(server_url: str) -> Iterator[Execute]:
 
 @contextmanager
 def connected_by(settings: Settings) -> Iterator[None]:
-    """Connects Django by other settings, and lets go of every connection before and after."""
+    """Connect Django with these settings; close all connections before and after."""
     before = dict(connections.settings["default"])
-    if before["NAME"]:  # or there is nothing to let go of yet
-        _let_go()
+    if before["NAME"]:  # empty before the first connection
+        _close_all()
     connections.settings["default"].update(database(settings))
     yield
-    _let_go()
+    _close_all()
     connections.settings["default"].update(before)
 
 
-def _let_go() -> None:
+def _close_all() -> None:
     connections.close_all()
     default_connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL's
 
 
 @pytest.fixture(scope="session")
 def connected() -> Callable[[], AbstractContextManager[None]]:
-    """Connects Django to DATABASE_URL."""
     return lambda: connected_by(Settings(database_url=os.environ["DATABASE_URL"]))
 
 
 @pytest.fixture(scope="session")
 def migrations() -> bytes:
-    """All that decides what the tables look like: the migrations of every application, also of other packages."""
+    """The migrations of every application, including other packages: a change rebuilds the template database."""
     names = [MigrationLoader.migrations_module(config.label)[0] for config in apps.get_app_configs()]
     specs = [find_spec(name) for name in names if name]
     folders = [Path(folder) for spec in specs if spec for folder in spec.submodule_search_locations or ()]
@@ -106,14 +105,14 @@ def _logging() -> None:
 
 @pytest.fixture
 async def db_session(settings: Settings, cheap_passwords: None) -> AsyncIterator[BaseDatabaseWrapper]:
-    """The connection of the test and its requests. Its transaction is rolled back, whatever was committed inside it."""
+    """The connection of the test and its requests. Its transaction is rolled back, including inner commits."""
     atomic = transaction.atomic()
     ends = (request_started, request_finished)
 
     @sync_to_async
     def begin() -> None:
         for signal in ends:
-            signal.disconnect(close_old_connections)  # it takes the open transaction for one that was forgotten
+            signal.disconnect(close_old_connections)  # would close the test's transaction
         atomic.__enter__()
 
     @sync_to_async
@@ -131,13 +130,13 @@ async def db_session(settings: Settings, cheap_passwords: None) -> AsyncIterator
 
 @pytest.fixture
 def app(settings: Settings) -> Application:
-    """The application, with fresh counters."""
+    """The application, with new rate limits."""
     return _application(settings)
 
 
 @pytest.fixture
 def served() -> dict[str, str]:
-    """Every route of the API, such as "GET /api/v1/users", and the slice (or `core`) that its function stands in."""
+    """Every route of the API, such as "GET /api/v1/users", and the slice (or `core`) of its function."""
     return {
         f"{method} {re.sub(r'{[^}:]+:', '{', path)}": operation.view_func.__module__.split(".")[1]
         for path, view in api.default_router.path_operations.items()
@@ -148,7 +147,6 @@ def served() -> dict[str, str]:
 
 @pytest.fixture
 async def async_client(app: Application, db_session: BaseDatabaseWrapper) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of the application, without a token."""
     async with _client(app) as client:
         yield client
 
@@ -165,7 +163,7 @@ def make_client(settings: Settings, db_session: BaseDatabaseWrapper) -> MakeClie
 
 @pytest.fixture
 def trust(app: Application, settings: Settings) -> Callable[[TokenVerifier], None]:
-    """Makes the application accept the tokens of an identity provider."""
+    """Make the application accept the tokens of an identity provider."""
 
     def trust(tokens: TokenVerifier) -> None:
         app.state = replace(app.state, tokens=tokens, settings=settings.model_copy(update=IDENTITY_PROVIDER))
@@ -175,7 +173,7 @@ def trust(app: Application, settings: Settings) -> Callable[[TokenVerifier], Non
 
 @pytest.fixture
 def http_error() -> Callable[..., Exception]:
-    """The error with a status that handlers of this framework raise."""
+    """The framework's exception class: `http_error(status, detail)`."""
     return HttpError
 
 
@@ -188,7 +186,7 @@ def mailoutbox() -> list[EmailMessage]:
 
 @pytest.fixture
 def committed_database(database_url: str, cheap_passwords: None) -> Iterator[str]:
-    """The database for a test that really commits: emptied afterwards."""
+    """The database for a test with real commits. Its tables are emptied after the test."""
     yield database_url
     tables = set(default_connection.introspection.django_table_names()) - FIXED
     with default_connection.cursor() as cursor:
@@ -198,14 +196,13 @@ def committed_database(database_url: str, cheap_passwords: None) -> Iterator[str
 
 @pytest.fixture
 def committing_client(app: Application, committed_database: str) -> Iterator[httpx2.Client]:
-    """A client whose requests have connections of their own, for requests at the same time from several threads."""
+    """A client whose requests commit on their own connections, for concurrent requests in threads."""
     with httpx2.Client(transport=httpx2.WSGITransport(app), base_url="http://test") as client:
         yield client
 
 
 @pytest.fixture
 async def committing_async_client(app: Application, committed_database: str) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client whose requests commit."""
     async with _client(app) as client:
         yield client
     await sync_to_async(connections.close_all)()
@@ -213,13 +210,13 @@ async def committing_async_client(app: Application, committed_database: str) -> 
 
 @pytest.fixture
 def admin_token(settings: Settings) -> Headers:
-    """The headers of a request by an administrator whom the database does not know."""
+    """Headers with the token of an admin who is not in the database."""
     return {"Authorization": f"Bearer {LocalTokens(settings).issue('1', {ADMIN})}"}
 
 
 @pytest.fixture
 async def transact(committed_database: str) -> AsyncIterator[Callable[..., Awaitable[None]]]:
-    """Sends messages in one transaction, then calls `then` in it: `await transact({"to": "ada@example.com", …})`."""
+    """Send messages, then call `then`, in one transaction: `await transact({"to": "ada@example.com", …})`."""
 
     @sync_to_async
     def transact(*messages: dict[str, Any], then: Callable[[], object] = lambda: None) -> None:
@@ -234,13 +231,11 @@ async def transact(committed_database: str) -> AsyncIterator[Callable[..., Await
 
 @pytest.fixture
 def create_user(db_session: BaseDatabaseWrapper) -> Callable[..., Awaitable[User]]:
-    """Registers a user with these fields; the password is in clear text."""
+    """Register a user with these fields; `password` is plain text or None."""
     return sync_to_async(User.objects.create_user)
 
 
 class ServiceAccounts:
-    """The service functions of accounts."""
-
     async def deactivate(self, user: User, /) -> None:
         await _committed(UserService().deactivate, user)
 
@@ -275,7 +270,7 @@ def accounts(db_session: BaseDatabaseWrapper) -> Accounts:
 
 @pytest.fixture
 def listen() -> Iterator[Listen]:
-    """Connects a function to an event, as a listener of a slice."""
+    """Connect a function to an event of accounts, until the test ends."""
     connected: list[tuple[Signal, Callable[..., Any]]] = []
 
     def listen(event: str, function: Callable[[Any], Any], *, of: str = "newcomer") -> None:
@@ -294,7 +289,7 @@ def listen() -> Iterator[Listen]:
 
 @pytest.fixture
 def rows(db_session: BaseDatabaseWrapper) -> Rows:
-    """Runs a statement on the test's connection, and returns the rows."""
+    """Run a statement on the test's connection; return its rows."""
 
     @sync_to_async
     def run(statement: str) -> list[dict[str, Any]]:
@@ -308,7 +303,7 @@ def rows(db_session: BaseDatabaseWrapper) -> Rows:
 
 @pytest.fixture
 async def statements(db_session: BaseDatabaseWrapper) -> AsyncIterator[list[str]]:
-    """What is sent to the database, savepoints apart."""
+    """SQL statements that are sent to the database, without savepoints."""
     sent: list[str] = []
 
     def note(execute: Any, sql: str, *arguments: Any) -> Any:
@@ -316,7 +311,7 @@ async def statements(db_session: BaseDatabaseWrapper) -> AsyncIterator[list[str]
             sent.append(sql)
         return execute(sql, *arguments)
 
-    # In the thread of the requests: another one would have another connection.
+    # Run in the thread of the requests: each thread has its own connection.
     await sync_to_async(lambda: db_session.execute_wrappers.append(note))()
     yield sent
     await sync_to_async(lambda: db_session.execute_wrappers.remove(note))()
@@ -329,7 +324,7 @@ def _application(settings: Settings) -> Application:
 
 def _client(app: Application) -> httpx2.AsyncClient:
     def closing(environ: dict[str, Any], start_response: StartResponse) -> Iterator[bytes]:
-        # As PEP 3333 requires of a server: a file stays open otherwise.
+        # PEP 3333 requires servers to close responses; otherwise files stay open.
         response = app(environ, start_response)
         try:
             yield from response
@@ -343,7 +338,7 @@ def _client(app: Application) -> httpx2.AsyncClient:
 
 @pytest.fixture
 def sql() -> Execute:
-    """Commits a statement to the database of DATABASE_URL, and returns the first column of what it says."""
+    """Run and commit a statement on DATABASE_URL; return the first column of its result."""
 
     def run(statement: str) -> list[Any]:
         with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
@@ -355,7 +350,7 @@ def sql() -> Execute:
 
 @pytest.fixture
 def write_models() -> Callable[..., str]:
-    """The text of `models.py` of a slice with one table of its name, which refers to a user and to another slice."""
+    """Return a `models.py` with one table that refers to a user and, if `refers_to` is given, to another slice."""
 
     def write(name: str, *columns: str, refers_to: str | None = None) -> str:
         other = f"{refers_to}.{refers_to.title()}" if refers_to else ""

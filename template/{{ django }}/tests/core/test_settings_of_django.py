@@ -1,4 +1,4 @@
-"""The settings of Django that core makes of the environment."""
+"""Django's settings, which core derives from environment variables."""
 
 import runpy
 from pathlib import Path
@@ -31,7 +31,7 @@ SENDER = {"MAIL_FROM": "service@example.com"}
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Reads the settings in an environment."""
+    """Read Django's settings with these environment variables."""
     monkeypatch.chdir(tmp_path)  # without an .env
 
     def read(**environment: str) -> dict[str, Any]:
@@ -90,12 +90,12 @@ class TestMail:
 
 
 class TestCaches:
-    def test_cache_is_redis_where_there_is_one(self, read: Any) -> None:
+    def test_redis_url_selects_redis_cache(self, read: Any) -> None:
         cache = read(REDIS_URL="redis://127.0.0.1:6379/1")["CACHES"]["default"]
         assert cache["BACKEND"].endswith(".RedisCache")
         assert (cache["LOCATION"], cache["KEY_PREFIX"]) == ("redis://127.0.0.1:6379/1", ABOUT.name)
 
-    def test_cache_is_in_memory_otherwise(self, read: Any) -> None:
+    def test_cache_without_redis_is_in_memory(self, read: Any) -> None:
         assert read()["CACHES"]["default"]["BACKEND"].endswith(".LocMemCache")
 
 
@@ -104,7 +104,7 @@ class TestUploads:
         assert isinstance(default_storage, InMemoryStorage)
 
     @pytest.mark.parametrize(("location", "is_named"), [(settings_module.MEDIA_ROOT, True), ("/srv/media", False)])
-    def test_production_says_that_uploads_have_no_place(
+    def test_production_warns_about_default_upload_folder(
         self, settings: Settings, monkeypatch: pytest.MonkeyPatch, location: Any, is_named: bool
     ) -> None:
         field = FileField(name="image", storage=FileSystemStorage(location))

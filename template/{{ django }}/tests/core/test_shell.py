@@ -1,4 +1,4 @@
-"""The shell and Django's own commands, as one process of production."""
+"""The shell and Django's commands, in one process with production settings."""
 
 import json
 import os
@@ -35,7 +35,7 @@ print("sheet:", sheet.status_code, sheet.url.path, sheet.headers["cache-control"
 
 
 @pytest.mark.slow
-def test_shell_knows_every_model_and_production_is_ready(database_url: str, tmp_path: Path) -> None:
+def test_shell_and_checks_work_in_production(database_url: str, tmp_path: Path) -> None:
     environment = production_environment()
     done = subprocess.run(
         [sys.executable, MANAGE, "shell"],
@@ -48,16 +48,16 @@ def test_shell_knows_every_model_and_production_is_ready(database_url: str, tmp_
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    told = done.stdout.splitlines()
-    assert "user: None" in told
-    assert [json.loads(line)["logger"] for line in told if "as production logs" in line] == ["of.a.library"]
-    assert f"models: {sorted(model.__name__ for model in apps.get_models())}" in told
-    [sheet] = [line for line in told if line.startswith("sheet: ")]
+    printed = done.stdout.splitlines()
+    assert "user: None" in printed
+    assert [json.loads(line)["logger"] for line in printed if "as production logs" in line] == ["of.a.library"]
+    assert f"models: {sorted(model.__name__ for model in apps.get_models())}" in printed
+    [sheet] = [line for line in printed if line.startswith("sheet: ")]
     assert re.fullmatch(r"sheet: 200 /static/admin/css/base\.[0-9a-f]{12}\.css max-age=\d{9}, public, immutable", sheet)
 
 
 @pytest.mark.slow
-def test_settings_module_that_is_none_is_one_sentence(database_url: str) -> None:
+def test_unknown_settings_module_is_one_sentence(database_url: str) -> None:
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "nope"}
     done = subprocess.run(
         [sys.executable, "-m", "app", "migrate"], env=environment, capture_output=True, text=True, check=False
@@ -66,7 +66,7 @@ def test_settings_module_that_is_none_is_one_sentence(database_url: str) -> None
     assert (done.returncode, done.stdout, done.stderr) == (1, "", sentence)
 
 
-def test_each_check_that_is_silenced_has_a_test_in_its_place() -> None:
+def test_every_silenced_check_names_a_test() -> None:
     page = MANAGE.parent / "docs" / "security.md"
     if page.exists():  # the pages of a project may be deleted
         held = re.findall(r"^\| `(\w+\.\w+)` \|.*`tests/", page.read_text("utf-8"), re.MULTILINE)

@@ -1,4 +1,4 @@
-"""`/api/v1/orders`, from the outside."""
+"""HTTP tests of `/api/v1/orders`."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ async def teapot(async_client: httpx2.AsyncClient, admin: Headers) -> int:
     return await make_product(async_client, admin)
 
 
-async def test_an_order_has_its_lines_and_total(
+async def test_order_has_lines_and_total(
     async_client: httpx2.AsyncClient, admin: Headers, user_factory: UserFactory, sign_in: SignIn, teapot: int
 ) -> None:
     cup = await make_product(async_client, admin, name="Cup", price="0.1", stock=100)
@@ -47,16 +47,14 @@ async def test_an_order_has_its_lines_and_total(
     assert (await stock_of(async_client, teapot), await stock_of(async_client, cup)) == (3, 97)
 
 
-async def test_a_huge_order_has_an_exact_total(async_client: httpx2.AsyncClient, admin: Headers, user: Headers) -> None:
+async def test_huge_order_total_is_exact(async_client: httpx2.AsyncClient, admin: Headers, user: Headers) -> None:
     most = {"price": "9999999999.99", "stock": 2**31 - 1}
     lines = [(await make_product(async_client, admin, **most), 2**31 - 1) for _ in range(3)]
     response = await place_order(async_client, user, *lines)
     assert response.json()["total"] == "64424509409935575490.59"
 
 
-async def test_the_last_piece_can_be_ordered_and_no_more(
-    async_client: httpx2.AsyncClient, user: Headers, teapot: int
-) -> None:
+async def test_order_beyond_stock_is_409(async_client: httpx2.AsyncClient, user: Headers, teapot: int) -> None:
     assert (await place_order(async_client, user, (teapot, 5))).status_code == 201
     problem = assert_problem(await place_order(async_client, user, (teapot, 1)), 409)
     assert problem["type"] == "urn:problem-type:out-of-stock"
@@ -65,7 +63,7 @@ async def test_the_last_piece_can_be_ordered_and_no_more(
 
 
 @pytest.mark.parametrize("status", [404, 409])
-async def test_all_lines_or_none(
+async def test_failed_line_rolls_back_the_order(
     async_client: httpx2.AsyncClient, admin: Headers, user: Headers, teapot: int, status: int
 ) -> None:
     product_id = 2**53 - 1 if status == 404 else await make_product(async_client, admin, stock=1)
@@ -92,15 +90,15 @@ async def test_all_lines_or_none(
         ({}, "/body/lines"),
     ],
 )
-async def test_what_does_not_fit_is_refused_where_it_stands(
+async def test_invalid_field_is_422(
     async_client: httpx2.AsyncClient, user: Headers, body: dict[str, Any], pointer: str
 ) -> None:
     assert pointers(await async_client.post("/api/v1/orders", json=body, headers=user)) == {pointer}
 
 
-async def test_the_same_request_orders_once(async_client: httpx2.AsyncClient, user: Headers, teapot: int) -> None:
+async def test_repeated_request_places_one_order(async_client: httpx2.AsyncClient, user: Headers, teapot: int) -> None:
     first = await place_order(async_client, user, (teapot, 5), key="k 1")
-    # Nothing is left, but what was ordered is ordered.
+    # Out of stock, but the repeated request returns the first order.
     again = await place_order(async_client, user, (teapot, 5), key="k 1")
     assert (again.status_code, again.json()) == (201, first.json())
     assert again.headers["location"] == first.headers["location"]
@@ -108,7 +106,7 @@ async def test_the_same_request_orders_once(async_client: httpx2.AsyncClient, us
     assert (await async_client.get("/api/v1/orders", headers=user)).json()["total"] == 1
 
 
-async def test_the_same_order_however_it_is_written(
+async def test_idempotency_ignores_json_formatting(
     async_client: httpx2.AsyncClient, user: Headers, teapot: int
 ) -> None:
     first = await place_order(async_client, user, (teapot, 1), key="k")
@@ -117,21 +115,21 @@ async def test_the_same_order_however_it_is_written(
     assert (await async_client.post("/api/v1/orders", content=body, headers=headers)).json() == first.json()
 
 
-async def test_a_key_is_for_one_order(async_client: httpx2.AsyncClient, user: Headers, teapot: int) -> None:
+async def test_idempotency_key_reuse_is_422(async_client: httpx2.AsyncClient, user: Headers, teapot: int) -> None:
     await place_order(async_client, user, (teapot, 1), key="k")
     problem = assert_problem(await place_order(async_client, user, (teapot, 2), key="k"), 422)
     assert problem["type"] == "urn:problem-type:idempotency-key-reused"
     assert await stock_of(async_client, teapot) == 4
 
 
-async def test_a_key_is_free_again_after_a_refusal(
+async def test_refused_order_releases_idempotency_key(
     async_client: httpx2.AsyncClient, user: Headers, teapot: int
 ) -> None:
     assert_problem(await place_order(async_client, user, (teapot, 6), key="k"), 409)
     assert (await place_order(async_client, user, (teapot, 5), key="k")).status_code == 201
 
 
-async def test_keys_are_the_users_own(
+async def test_idempotency_keys_are_per_user(
     async_client: httpx2.AsyncClient, user_factory: UserFactory, sign_in: SignIn, teapot: int
 ) -> None:
     orders = [
@@ -141,18 +139,22 @@ async def test_keys_are_the_users_own(
     assert await stock_of(async_client, teapot) == 3
 
 
-async def test_without_a_key_every_request_orders(async_client: httpx2.AsyncClient, user: Headers, teapot: int) -> None:
+async def test_each_request_without_key_places_an_order(
+    async_client: httpx2.AsyncClient, user: Headers, teapot: int
+) -> None:
     first, second = [(await place_order(async_client, user, (teapot, 1))).json() for _ in range(2)]
     assert first["id"] != second["id"]
 
 
 @pytest.mark.parametrize("key", ["a", "~" * 255, "a b", '"8e03978e-40d5-43dd-bc93-6894a57f9324"'])
-async def test_keys(async_client: httpx2.AsyncClient, user: Headers, teapot: int, key: str) -> None:
+async def test_valid_idempotency_key_is_accepted(
+    async_client: httpx2.AsyncClient, user: Headers, teapot: int, key: str
+) -> None:
     assert (await place_order(async_client, user, (teapot, 1), key=key)).status_code == 201
 
 
 @pytest.mark.parametrize("key", [b"", b"x" * 256, b"a\tb", "é".encode(), b"a\xff"])
-async def test_what_is_no_key_of_a_request_is_refused(
+async def test_invalid_idempotency_key_is_422(
     async_client: httpx2.AsyncClient, user: Headers, teapot: int, key: bytes
 ) -> None:
     headers = {name.encode(): value.encode() for name, value in user.items()} | {b"Idempotency-Key": key}
@@ -161,15 +163,15 @@ async def test_what_is_no_key_of_a_request_is_refused(
     assert pointers(response) == {"/header/Idempotency-Key"}
 
 
-async def test_orders_are_private(
+async def test_order_of_another_user_is_404(
     async_client: httpx2.AsyncClient, user_factory: UserFactory, sign_in: SignIn, admin: Headers, teapot: int
 ) -> None:
     ada, grace = sign_in(await user_factory()), sign_in(await user_factory())
     order = (await place_order(async_client, ada, (teapot, 1))).json()
     path = f"/api/v1/orders/{order['id']}"
-    somebody_elses = assert_problem(await async_client.get(path, headers=grace), 404)
-    nobodys = assert_problem(await async_client.get(f"/api/v1/orders/{2**53 - 1}", headers=grace), 404)
-    assert somebody_elses["detail"] == nobodys["detail"]
+    existing = assert_problem(await async_client.get(path, headers=grace), 404)
+    missing = assert_problem(await async_client.get(f"/api/v1/orders/{2**53 - 1}", headers=grace), 404)
+    assert existing["detail"] == missing["detail"]
     assert (await async_client.get(path, headers=admin)).json() == order
     assert (await async_client.get("/api/v1/orders", headers=grace)).json()["items"] == []
     assert (await async_client.get("/api/v1/orders", headers=admin)).json()["items"] == []
@@ -178,11 +180,11 @@ async def test_orders_are_private(
 @pytest.mark.parametrize(
     ("method", "path"), [("POST", "/api/v1/orders"), ("GET", "/api/v1/orders"), ("GET", "/api/v1/orders/1")]
 )
-async def test_nothing_without_a_token(async_client: httpx2.AsyncClient, method: str, path: str) -> None:
+async def test_missing_token_is_401(async_client: httpx2.AsyncClient, method: str, path: str) -> None:
     assert_problem(await async_client.request(method, path, json={} if method == "POST" else None), 401)
 
 
-async def test_a_user_who_is_gone_orders_nothing(
+async def test_order_of_deleted_user_is_401(
     async_client: httpx2.AsyncClient, user_factory: UserFactory, sign_in: SignIn, teapot: int
 ) -> None:
     user = await user_factory()
@@ -201,7 +203,7 @@ async def test_orders_are_listed_newest_first_with_their_lines(
     assert second["items"] == [placed[0]]
 
 
-async def test_orders_of_a_period(async_client: httpx2.AsyncClient, user: Headers, teapot: int) -> None:
+async def test_orders_are_filtered_by_date(async_client: httpx2.AsyncClient, user: Headers, teapot: int) -> None:
     order = (await place_order(async_client, user, (teapot, 1))).json()
     placed = datetime.fromisoformat(order["created_at"]).astimezone(UTC).date()
     periods: list[tuple[dict[str, int], int]] = [
@@ -220,7 +222,7 @@ async def test_orders_of_a_period(async_client: httpx2.AsyncClient, user: Header
         assert (len(page["items"]), page["total"]) == (found, found), query
 
 
-async def test_the_widest_period(async_client: httpx2.AsyncClient, user: Headers, teapot: int) -> None:
+async def test_widest_date_range_is_accepted(async_client: httpx2.AsyncClient, user: Headers, teapot: int) -> None:
     await place_order(async_client, user, (teapot, 1))
     query = {"start_date": "0001-01-01", "end_date": "9999-12-31"}
     assert (await async_client.get("/api/v1/orders", params=query, headers=user)).json()["total"] == 1
@@ -237,7 +239,9 @@ async def test_the_widest_period(async_client: httpx2.AsyncClient, user: Headers
         ({"page": "two"}, "/query/page"),
     ],
 )
-async def test_no_period(async_client: httpx2.AsyncClient, user: Headers, query: dict[str, str], pointer: str) -> None:
+async def test_invalid_date_range_is_422(
+    async_client: httpx2.AsyncClient, user: Headers, query: dict[str, str], pointer: str
+) -> None:
     assert pointers(await async_client.get("/api/v1/orders", params=query, headers=user)) == {pointer}
 
 

@@ -1,4 +1,4 @@
-"""How many statements a request for orders takes."""
+"""The number of SQL statements of a request for orders."""
 
 import httpx2
 import pytest
@@ -15,7 +15,7 @@ async def user(user_factory: UserFactory, sign_in: SignIn) -> Headers:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 5])
-async def test_statements_do_not_grow_with_orders_and_lines(
+async def test_statement_count_is_constant(
     async_client: httpx2.AsyncClient, admin: Headers, user: Headers, statements: list[str], number: int
 ) -> None:
     lines = [(await make_product(async_client, admin, stock=9), 1) for _ in range(number)]

@@ -1,4 +1,4 @@
-"""`/api/v1/payments`, from the outside."""
+"""HTTP tests of `/api/v1/payments`."""
 
 import json
 from typing import Any
@@ -50,7 +50,7 @@ async def deliver(client: httpx2.AsyncClient, **event: Any) -> httpx2.Response:
         ({}, "Unknown response"),
     ],
 )
-def test_process_response(response: dict[str, Any], message: str) -> None:
+def test_response_status_selects_the_message(response: dict[str, Any], message: str) -> None:
     assert process_response(response) == message
 
 
@@ -65,7 +65,7 @@ def test_process_response(response: dict[str, Any], message: str) -> None:
         ({"status": "refunded", "data": "pay_7"}, "Unknown response"),
     ],
 )
-async def test_an_event_is_understood_and_only_success_pays(
+async def test_only_success_event_pays_the_order(
     async_client: httpx2.AsyncClient, user: Headers, order_id: int, event: dict[str, Any], message: str
 ) -> None:
     response = await deliver(async_client, order_id=order_id, **event)
@@ -74,7 +74,7 @@ async def test_an_event_is_understood_and_only_success_pays(
     assert (order["paid_at"] is not None) is message.startswith("Success")
 
 
-async def test_an_order_is_paid_once(async_client: httpx2.AsyncClient, user: Headers, order_id: int) -> None:
+async def test_order_is_paid_once(async_client: httpx2.AsyncClient, user: Headers, order_id: int) -> None:
     success = {"order_id": order_id, "status": "ok", "data": "pay_7"}
     await deliver(async_client, **success)
     paid = (await async_client.get(f"/api/v1/orders/{order_id}", headers=user)).json()
@@ -84,7 +84,7 @@ async def test_an_order_is_paid_once(async_client: httpx2.AsyncClient, user: Hea
     assert (await async_client.get(f"/api/v1/orders/{order_id}", headers=user)).json() == paid
 
 
-async def test_an_event_keeps_what_it_first_said(
+async def test_second_event_with_same_id_is_ignored(
     async_client: httpx2.AsyncClient, user: Headers, order_id: int
 ) -> None:
     await deliver(async_client, order_id=order_id, status="pending")
@@ -92,7 +92,7 @@ async def test_an_event_keeps_what_it_first_said(
     assert (await async_client.get(f"/api/v1/orders/{order_id}", headers=user)).json()["paid_at"] is None
 
 
-async def test_only_the_provider_is_heard(async_client: httpx2.AsyncClient, user: Headers, order_id: int) -> None:
+async def test_invalid_signature_is_401(async_client: httpx2.AsyncClient, user: Headers, order_id: int) -> None:
     body = json.dumps({"id": "evt_1", "order_id": order_id, "status": "ok", "data": "pay_7"}).encode()
     of_other_bytes = sign(body.replace(b"pay_7", b"pay_8")), sign(body + b" "), sign(b"")
     headers = {"Content-Type": "application/json"}
@@ -105,7 +105,7 @@ async def test_only_the_provider_is_heard(async_client: httpx2.AsyncClient, user
     assert (await async_client.get(f"/api/v1/orders/{order_id}", headers=user)).json()["paid_at"] is None
 
 
-async def test_whoever_is_not_heard_learns_nothing(async_client: httpx2.AsyncClient) -> None:
+async def test_signature_is_checked_before_the_body(async_client: httpx2.AsyncClient) -> None:
     assert_problem(await async_client.post("/api/v1/payments/events", json={"colour": "red"}), 401)
 
 
@@ -127,14 +127,12 @@ async def test_whoever_is_not_heard_learns_nothing(async_client: httpx2.AsyncCli
         ({"amount": "19.90"}, "/body/amount"),
     ],
 )
-async def test_what_does_not_fit_is_refused_where_it_stands(
-    async_client: httpx2.AsyncClient, changes: dict[str, Any], pointer: str
-) -> None:
+async def test_invalid_field_is_422(async_client: httpx2.AsyncClient, changes: dict[str, Any], pointer: str) -> None:
     event = {"order_id": 1, "status": "ok", "data": "pay_7"} | changes
     assert pointers(await deliver(async_client, **event)) == {pointer}
 
 
-def test_a_secret_is_made_for_the_run() -> None:
+def test_development_secret_is_random() -> None:
     assert Settings().payments_secret != Settings().payments_secret
     assert Settings.current() is Settings.current()
 
@@ -147,7 +145,7 @@ def test_a_secret_is_made_for_the_run() -> None:
         ("0123456789abcdef", "PAYMENTS_SECRET must be at least 32 bytes."),
     ],
 )
-def test_production_needs_a_secret(monkeypatch: pytest.MonkeyPatch, secret: str, sentence: str) -> None:
+def test_weak_production_secret_is_refused(monkeypatch: pytest.MonkeyPatch, secret: str, sentence: str) -> None:
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("PAYMENTS_SECRET", secret)
     with pytest.raises(ConfigError) as refused:
@@ -155,7 +153,7 @@ def test_production_needs_a_secret(monkeypatch: pytest.MonkeyPatch, secret: str,
     assert str(refused.value) == f"{sentence} Make one with: openssl rand -base64 48"
 
 
-def test_production_takes_a_good_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strong_production_secret_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("PAYMENTS_SECRET", "0123456789abcdef" * 2)
     settings = Settings.load()

@@ -10,7 +10,7 @@ TEAPOT = {"name": "Teapot", "price": "19.90", "stock": 5}
 
 
 async def make_product(client: httpx2.AsyncClient, admin: Headers, **fields: Any) -> int:
-    """The key of a new product."""
+    """Create a product; return its id."""
     response = await client.post("/api/v1/products", json=TEAPOT | fields, headers=admin)
     assert response.status_code == 201, response.text
     product_id: int = response.json()["id"]
@@ -18,6 +18,6 @@ async def make_product(client: httpx2.AsyncClient, admin: Headers, **fields: Any
 
 
 async def stock_of(client: httpx2.AsyncClient, product_id: int) -> int:
-    """How much of a product is left."""
+    """Return the stock of a product."""
     stock: int = (await client.get(f"/api/v1/products/{product_id}")).json()["stock"]
     return stock

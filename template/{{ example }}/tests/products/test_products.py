@@ -1,4 +1,4 @@
-"""`/api/v1/products`, from the outside."""
+"""HTTP tests of `/api/v1/products`."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from app.core.testing import Headers, SignIn, UserFactory, assert_problem, point
 from tests.products.helpers import TEAPOT, make_product
 
 
-async def test_a_product_comes_into_the_catalogue(async_client: httpx2.AsyncClient, admin: Headers) -> None:
+async def test_product_is_created(async_client: httpx2.AsyncClient, admin: Headers) -> None:
     response = await async_client.post("/api/v1/products", json=TEAPOT, headers=admin)
     assert response.status_code == 201
     product = response.json()
@@ -24,7 +24,7 @@ async def test_a_product_comes_into_the_catalogue(async_client: httpx2.AsyncClie
     ("price", "given"),
     [("19.90", "19.90"), ("0.1", "0.10"), (19.9, "19.90"), (20, "20.00"), ("9999999999.99", "9999999999.99")],
 )
-async def test_prices_are_exact_and_have_one_form(
+async def test_price_is_exact_with_two_decimals(
     async_client: httpx2.AsyncClient, admin: Headers, price: Any, given: str
 ) -> None:
     response = await async_client.post("/api/v1/products", json=TEAPOT | {"price": price}, headers=admin)
@@ -51,7 +51,7 @@ async def test_prices_are_exact_and_have_one_form(
         ({"id": 1}, "/body/id"),
     ],
 )
-async def test_what_does_not_fit_is_refused_where_it_stands(
+async def test_invalid_field_is_422(
     async_client: httpx2.AsyncClient, admin: Headers, changes: dict[str, Any], pointer: str
 ) -> None:
     response = await async_client.post("/api/v1/products", json=TEAPOT | changes, headers=admin)
@@ -64,21 +64,21 @@ async def test_lone_surrogate_is_refused(async_client: httpx2.AsyncClient, admin
     assert pointers(await async_client.post("/api/v1/products", content=body, headers=headers)) == {"/body/name"}
 
 
-async def test_the_catalogue_is_kept_by_administrators(
+async def test_create_product_without_admin_scope_is_403(
     async_client: httpx2.AsyncClient, user_factory: UserFactory, sign_in: SignIn
 ) -> None:
     assert_problem(await async_client.post("/api/v1/products", json=TEAPOT), 401)
     assert_problem(await async_client.post("/api/v1/products", json=TEAPOT, headers=sign_in(await user_factory())), 403)
 
 
-async def test_two_products_may_have_one_name(async_client: httpx2.AsyncClient, admin: Headers) -> None:
+async def test_product_names_need_not_be_unique(async_client: httpx2.AsyncClient, admin: Headers) -> None:
     assert await make_product(async_client, admin) != await make_product(async_client, admin)
 
 
-async def test_unknown_product(async_client: httpx2.AsyncClient) -> None:
+async def test_unknown_product_is_404(async_client: httpx2.AsyncClient) -> None:
     assert_problem(await async_client.get(f"/api/v1/products/{2**53 - 1}"), 404)
 
 
 @pytest.mark.parametrize("product_id", ["0", "-1", "x", str(2**53), "9" * 5000])
-async def test_what_is_no_key_is_refused(async_client: httpx2.AsyncClient, product_id: str) -> None:
+async def test_invalid_id_is_422(async_client: httpx2.AsyncClient, product_id: str) -> None:
     assert pointers(await async_client.get(f"/api/v1/products/{product_id}")) == {"/path/product_id"}

@@ -1,4 +1,4 @@
-"""`/api/v1/users/me/profile` over HTTP, and the profile of an erased user."""
+"""HTTP tests of `/api/v1/users/me/profile`, and export and erasure of profiles."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +19,6 @@ async def ada(user_factory: UserFactory) -> Any:
 
 @pytest.fixture
 def client(async_client: httpx2.AsyncClient, ada: Any, sign_in: SignIn) -> httpx2.AsyncClient:
-    """A client with the token of Ada."""
     async_client.headers.update(sign_in(ada))
     return async_client
 

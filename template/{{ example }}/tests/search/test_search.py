@@ -1,4 +1,4 @@
-"""`/api/v1/search`, from the outside."""
+"""HTTP tests of `/api/v1/search`."""
 
 import string
 from typing import Any
@@ -50,7 +50,7 @@ FOUND: dict[str, set[int]] = {
 
 
 @pytest.mark.slow
-async def test_every_word_begins_a_word_of_the_name(async_client: httpx2.AsyncClient, admin: Headers) -> None:
+async def test_search_matches_word_prefixes(async_client: httpx2.AsyncClient, admin: Headers) -> None:
     for name in NAMES:
         await make_product(async_client, admin, name=name)
     for q, numbers in FOUND.items():
@@ -59,7 +59,7 @@ async def test_every_word_begins_a_word_of_the_name(async_client: httpx2.AsyncCl
         assert page["total"] == len(numbers)
 
 
-async def test_what_is_found_is_the_product(async_client: httpx2.AsyncClient, admin: Headers) -> None:
+async def test_search_returns_the_product(async_client: httpx2.AsyncClient, admin: Headers) -> None:
     product_id = await make_product(async_client, admin)
     page = (await async_client.get("/api/v1/search", params={"q": "teapot"})).json()
     assert page == {
@@ -73,7 +73,7 @@ async def test_what_is_found_is_the_product(async_client: httpx2.AsyncClient, ad
 
 
 @pytest.mark.slow
-async def test_every_character_is_only_itself(async_client: httpx2.AsyncClient, admin: Headers) -> None:
+async def test_search_has_no_special_characters(async_client: httpx2.AsyncClient, admin: Headers) -> None:
     await make_product(async_client, admin, name=f"a{string.punctuation}b")
     for character in string.punctuation:
         response = await async_client.get("/api/v1/search", params={"q": f"{character} {character}x"})
@@ -83,7 +83,7 @@ async def test_every_character_is_only_itself(async_client: httpx2.AsyncClient, 
 
 
 @pytest.mark.slow
-async def test_the_links_lead_through_all_pages(async_client: httpx2.AsyncClient, admin: Headers) -> None:
+async def test_links_lead_through_all_pages(async_client: httpx2.AsyncClient, admin: Headers) -> None:
     for number in range(41):
         await make_product(async_client, admin, name=f"Bolt & Nut #{number:02}")
     page = (await async_client.get("/api/v1/search", params={"q": "bolt & nut"})).json()
@@ -101,7 +101,7 @@ async def test_the_links_lead_through_all_pages(async_client: httpx2.AsyncClient
 
 
 @pytest.mark.slow
-async def test_a_full_last_page_has_no_next(async_client: httpx2.AsyncClient, admin: Headers) -> None:
+async def test_full_last_page_has_no_next(async_client: httpx2.AsyncClient, admin: Headers) -> None:
     for number in range(20):
         await make_product(async_client, admin, name=f"Bolt {number}")
     assert (await async_client.get("/api/v1/search", params={"q": "bolt"})).json()["next"] is None
@@ -116,7 +116,7 @@ async def test_a_full_last_page_has_no_next(async_client: httpx2.AsyncClient, ad
         (10**30, 10_000_000, "/api/v1/search?q=teapot&page=1"),
     ],
 )
-async def test_pages_out_of_range_lead_back(
+async def test_page_out_of_range_links_to_previous(
     async_client: httpx2.AsyncClient, admin: Headers, asked: int, given: int, previous: str | None
 ) -> None:
     await make_product(async_client, admin)
@@ -124,7 +124,7 @@ async def test_pages_out_of_range_lead_back(
     assert (page["page"], page["previous"], page["next"]) == (given, previous, None)
 
 
-async def test_nothing_found_has_no_links(async_client: httpx2.AsyncClient) -> None:
+async def test_empty_result_has_no_links(async_client: httpx2.AsyncClient) -> None:
     page = (await async_client.get("/api/v1/search", params={"q": "teapot", "page": 3})).json()
     assert (page["items"], page["total"], page["next"], page["previous"]) == ([], 0, None, None)
 
@@ -141,20 +141,18 @@ async def test_nothing_found_has_no_links(async_client: httpx2.AsyncClient) -> N
         ({"q": "a", "page": "two"}, "/query/page"),
     ],
 )
-async def test_what_does_not_fit_is_refused(
-    async_client: httpx2.AsyncClient, query: dict[str, Any], pointer: str
-) -> None:
+async def test_invalid_query_is_422(async_client: httpx2.AsyncClient, query: dict[str, Any], pointer: str) -> None:
     assert pointers(await async_client.get("/api/v1/search", params=query)) == {pointer}
 
 
-async def test_longest_text(async_client: httpx2.AsyncClient) -> None:
+async def test_longest_query_is_accepted(async_client: httpx2.AsyncClient) -> None:
     assert (await async_client.get("/api/v1/search", params={"q": "😀" * 200})).status_code == 200
     assert (await async_client.get("/api/v1/search", params={"q": "a " * 99})).status_code == 200
 
 
-async def test_bytes_that_are_no_text(async_client: httpx2.AsyncClient) -> None:
+async def test_invalid_utf_8_is_accepted(async_client: httpx2.AsyncClient) -> None:
     assert (await async_client.get("/api/v1/search?q=%ff%ed%a0%80")).status_code == 200
 
 
-def test_prefix_query() -> None:
+def test_prefix_query_quotes_every_word() -> None:
     assert prefix_query("a 'b' \\c & d") == r"'a':* & '''b''':* & '\\c':* & '&':* & 'd':*"

@@ -1,4 +1,4 @@
-"""`/api/v1/supplier`, from the outside, with a supplier on the other side."""
+"""HTTP tests of `/api/v1/supplier`, with a local supplier."""
 
 import json
 import socket
@@ -24,10 +24,10 @@ type Answer = Callable[[Handler], None]
 
 
 class Supplier(ThreadingHTTPServer):
-    """Lists products page by page, but for the pages of which a test has another answer in mind."""
+    """Lists products in pages. A test can replace the answer of a page."""
 
     daemon_threads = True
-    request_queue_size = 100  # whoever finds no place in the queue tries again a second later
+    request_queue_size = 100  # a client that finds the queue full retries a second later
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -35,7 +35,7 @@ class Supplier(ThreadingHTTPServer):
         self.total = 0
         self.largest_page = 100
         self.answers: dict[int, list[Answer]] = defaultdict(list)
-        """What a page answers the first time, the second, and so on; after that it is itself."""
+        """The first answers of each page, in order; later requests get the page itself."""
         self.always: dict[int, Answer] = {}
         self.asked: list[int] = []
         self.request_ids: list[str | None] = []
@@ -52,7 +52,7 @@ class Supplier(ThreadingHTTPServer):
         return json.dumps({"items": items, "page": number, "size": size, "total": self.total, "v": 2}).encode()
 
     def handle_error(self, *_: object) -> None:
-        """Whoever hangs up does so on purpose."""
+        """Ignore errors: tests close connections on purpose."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -118,7 +118,7 @@ async def ask(client: httpx2.AsyncClient, headers: Headers | None = None) -> htt
 
 
 @pytest.mark.parametrize("total", [0, 1, 100, 101, 250])
-async def test_everything_in_order(
+async def test_products_are_returned_in_order(
     async_client: httpx2.AsyncClient, admin: Headers, supplier: Supplier, total: int
 ) -> None:
     supplier.total = total
@@ -128,7 +128,7 @@ async def test_everything_in_order(
 
 
 @pytest.mark.slow
-async def test_as_many_pages_at_once_as_are_allowed_and_no_more(
+async def test_concurrent_page_requests_are_limited(
     async_client: httpx2.AsyncClient, admin: Headers, supplier: Supplier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(over_http, "PAGE_SECONDS", 60)
@@ -145,7 +145,7 @@ async def test_as_many_pages_at_once_as_are_allowed_and_no_more(
     assert supplier.most == over_http.PAGES_AT_ONCE
 
 
-async def test_the_trace_goes_on_there(
+async def test_trace_context_is_sent(
     async_client: httpx2.AsyncClient, admin: Headers, supplier: Supplier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[OutgoingCall] = []
@@ -164,9 +164,7 @@ async def test_the_trace_goes_on_there(
     assert [call.status for call in calls] == [200, 503, 200]
 
 
-async def test_a_page_that_fails_is_asked_for_again(
-    async_client: httpx2.AsyncClient, admin: Headers, supplier: Supplier
-) -> None:
+async def test_failed_page_is_retried(async_client: httpx2.AsyncClient, admin: Headers, supplier: Supplier) -> None:
     supplier.total = 201
     supplier.answers[2] = [status(503), status(429)]
     assert (await ask(async_client, admin)).json() == {"items": supplier.products()}
@@ -174,7 +172,7 @@ async def test_a_page_that_fails_is_asked_for_again(
 
 
 @pytest.mark.parametrize("page", [1, 2])
-async def test_who_does_not_answer_three_times_is_given_up(
+async def test_three_failures_are_503(
     async_client: httpx2.AsyncClient, admin: Headers, supplier: Supplier, page: int
 ) -> None:
     supplier.total = 101
@@ -186,7 +184,7 @@ async def test_who_does_not_answer_three_times_is_given_up(
 
 
 @pytest.mark.slow
-async def test_nobody_is_there(
+async def test_unreachable_supplier_is_503(
     async_client: httpx2.AsyncClient, admin: Headers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket() as bound:
@@ -208,14 +206,14 @@ async def test_unusable_proxy_is_503(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [1, 2])
-async def test_slow_answers_are_not_waited_for(
+async def test_slow_page_is_503(
     async_client: httpx2.AsyncClient,
     admin: Headers,
     supplier: Supplier,
     page: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Also when something comes all the time: the time limit is the page's, not the read's."""
+    """The time limit is for the whole page, not for each read."""
 
     def drip(handler: Handler) -> None:
         handler.send_response(200)
@@ -238,13 +236,13 @@ async def test_slow_answers_are_not_waited_for(
         pytest.param(status(404), id="not found"),
         pytest.param(status(302, Location="http://127.0.0.1:1/"), id="redirect"),
         pytest.param(body(b"<html>"), id="not JSON"),
-        pytest.param(body(PAGE.replace(b"100", b"0")), id="page of no size"),
-        pytest.param(body(PAGE.replace(b"[]", b"[{}]")), id="product of nothing"),
+        pytest.param(body(PAGE.replace(b"100", b"0")), id="page size 0"),
+        pytest.param(body(PAGE.replace(b"[]", b"[{}]")), id="product without fields"),
         pytest.param(body(PAGE.replace(b"2", b"3")), id="another page"),
         pytest.param(body(b" " * over_http.MAX_PAGE_BYTES + PAGE), id="too long"),
     ],
 )
-async def test_nonsense_is_neither_believed_nor_asked_for_again(
+async def test_invalid_page_is_502_without_retry(
     async_client: httpx2.AsyncClient, admin: Headers, supplier: Supplier, nonsense: Answer
 ) -> None:
     supplier.total = 101
@@ -255,28 +253,28 @@ async def test_nonsense_is_neither_believed_nor_asked_for_again(
 
 
 @pytest.mark.slow
-async def test_the_first_failure_ends_it(async_client: httpx2.AsyncClient, admin: Headers, supplier: Supplier) -> None:
+async def test_first_failure_stops_page_requests(
+    async_client: httpx2.AsyncClient, admin: Headers, supplier: Supplier
+) -> None:
     supplier.total = 100 * over_http.MAX_PAGES
     supplier.always = dict.fromkeys(range(2, over_http.MAX_PAGES + 1), status(404))
     assert_problem(await ask(async_client, admin), 502)
     assert len(supplier.asked) <= 1 + over_http.PAGES_AT_ONCE
 
 
-async def test_there_is_an_end_to_pages(async_client: httpx2.AsyncClient, admin: Headers, supplier: Supplier) -> None:
+async def test_too_many_pages_are_502(async_client: httpx2.AsyncClient, admin: Headers, supplier: Supplier) -> None:
     supplier.total = 100 * over_http.MAX_PAGES + 1
     assert "100 pages" in assert_problem(await ask(async_client, admin), 502)["detail"]
     assert supplier.asked == [1]
 
 
-async def test_the_supplier_is_told_whose_request_it_is(
-    async_client: httpx2.AsyncClient, admin: Headers, supplier: Supplier
-) -> None:
+async def test_request_id_is_sent(async_client: httpx2.AsyncClient, admin: Headers, supplier: Supplier) -> None:
     supplier.total = 101
     await ask(async_client, admin | {"X-Request-ID": "the-request-17"})
     assert supplier.request_ids == ["the-request-17", "the-request-17"]
 
 
-async def test_for_administrators_only(
+async def test_supplier_without_admin_scope_is_403(
     async_client: httpx2.AsyncClient, supplier: Supplier, user_factory: UserFactory, sign_in: SignIn
 ) -> None:
     assert_problem(await ask(async_client), 401)
@@ -284,7 +282,7 @@ async def test_for_administrators_only(
     assert supplier.asked == []
 
 
-async def test_without_a_supplier_there_is_nothing(
+async def test_missing_supplier_url_is_404(
     async_client: httpx2.AsyncClient, admin: Headers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_supplier(monkeypatch, None)
@@ -299,7 +297,9 @@ async def test_without_a_supplier_there_is_nothing(
         ("test", "file:///etc/passwd", "SUPPLIER_URL is not usable: URL scheme should be 'http' or 'https'"),
     ],
 )
-def test_the_address_must_be_usable(monkeypatch: pytest.MonkeyPatch, environment: str, url: str, sentence: str) -> None:
+def test_invalid_supplier_url_is_refused(
+    monkeypatch: pytest.MonkeyPatch, environment: str, url: str, sentence: str
+) -> None:
     monkeypatch.setenv("ENVIRONMENT", environment)
     monkeypatch.setenv("SUPPLIER_URL", url)
     with pytest.raises(ConfigError) as refused:

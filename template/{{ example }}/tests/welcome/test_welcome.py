@@ -1,5 +1,3 @@
-"""The message to a new user."""
-
 from email.message import EmailMessage
 
 import httpx2

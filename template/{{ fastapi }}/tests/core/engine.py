@@ -1,4 +1,4 @@
-"""The fixtures of FastAPI and SQLAlchemy."""
+"""Fixtures of the FastAPI engine."""
 
 import asyncio
 import os
@@ -34,7 +34,7 @@ from app.main import create_app
 
 @pytest.fixture(scope="session")
 def execute(server_url: str) -> Iterator[Execute]:
-    """Runs a statement on the server, and returns the first column of what it says."""
+    """Run a statement on the server; return the first column of its result."""
     engine = script_engine(Settings(database_url=server_url)).execution_options(isolation_level="AUTOCOMMIT")
     with asyncio.Runner() as runner:
         connection = runner.run(engine.connect().start())
@@ -49,31 +49,31 @@ def execute(server_url: str) -> Iterator[Execute]:
 
 @pytest.fixture(scope="session")
 def connected() -> Callable[[], AbstractContextManager[None]]:
-    """Connects to DATABASE_URL; here whoever needs a connection makes it."""
+    """Do nothing: with SQLAlchemy, each test connects to DATABASE_URL by itself."""
     return nullcontext
 
 
 @pytest.fixture(scope="session")
 def migrations() -> bytes:
-    """All that decides what the tables look like."""
+    """All migrations: a change rebuilds the template database."""
     return b"".join(path.read_bytes() for path in sorted(PACKAGE.glob("**/migrations/*.py")))
 
 
 @pytest.fixture(scope="session")
 def application(settings: Settings) -> FastAPI:
-    """The application, put together once: only its state differs between tests."""
+    """The application, created once: only its state differs between tests."""
     return create_app(settings)
 
 
 @pytest.fixture(scope="session")
 def engine(settings: Settings) -> AsyncEngine:
-    """What connects. It keeps no connection: each test has an event loop of its own, which a connection belongs to."""
+    """An engine without a pool: a connection belongs to an event loop, and each test has its own loop."""
     return script_engine(settings)
 
 
 @pytest.fixture
 async def connection(engine: AsyncEngine, cheap_passwords: None) -> AsyncIterator[AsyncConnection]:
-    """A connection whose transaction is rolled back after the test, whatever was committed inside it."""
+    """A connection whose transaction is rolled back after the test, including inner commits."""
     async with engine.connect() as connection, connection.begin() as transaction:
         yield connection
         await transaction.rollback()
@@ -81,21 +81,21 @@ async def connection(engine: AsyncEngine, cheap_passwords: None) -> AsyncIterato
 
 @pytest.fixture
 async def db_session(connection: AsyncConnection) -> AsyncIterator[WriteSession]:
-    """A session for the test itself. It sees what requests have committed, and they see what it commits."""
+    """A session for the test. The test sees commits of requests, and requests see commits of the test."""
     async with Database(connection).sessions() as session:
         yield session
 
 
 @pytest.fixture
 def app(application: FastAPI, settings: Settings, connection: AsyncConnection) -> FastAPI:
-    """The application on the test's connection, with fresh counters."""
+    """The application on the test's connection, with new rate limits."""
     application.state.core = State(settings, Database(connection), RateLimits(settings), LocalTokens(settings))
     return application
 
 
 @pytest.fixture
 def served(app: FastAPI) -> dict[str, str]:
-    """Every route of the API, such as "GET /api/v1/users", and the slice (or `core`) that its function stands in."""
+    """Every route of the API, such as "GET /api/v1/users", and the slice (or `core`) of its function."""
     return {
         f"{method} {route.path_format}": route.endpoint.__module__.split(".")[1]
         for route in iter_route_contexts(app.routes)
@@ -106,7 +106,6 @@ def served(app: FastAPI) -> dict[str, str]:
 
 @pytest.fixture
 async def async_client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of the application, without a token."""
     async with _client(app) as client:
         yield client
 
@@ -125,7 +124,7 @@ def make_client(settings: Settings, connection: AsyncConnection) -> MakeClient:
 
 @pytest.fixture
 def trust(app: FastAPI, settings: Settings) -> Callable[[TokenVerifier], None]:
-    """Makes the application accept the tokens of an identity provider."""
+    """Make the application accept the tokens of an identity provider."""
 
     def trust(tokens: TokenVerifier) -> None:
         state_of(app).tokens = tokens
@@ -136,13 +135,13 @@ def trust(app: FastAPI, settings: Settings) -> Callable[[TokenVerifier], None]:
 
 @pytest.fixture
 def http_error() -> Callable[..., Exception]:
-    """The error with a status that handlers of this framework raise."""
+    """The framework's exception class: `http_error(status, detail)`."""
     return HTTPException
 
 
 @pytest.fixture
 def committed_database(database_url: str, engine: AsyncEngine, cheap_passwords: None) -> Iterator[str]:
-    """The database for a test that really commits: emptied afterwards."""
+    """The database for a test with real commits. Its tables are emptied after the test."""
     yield database_url
 
     async def empty() -> None:
@@ -155,7 +154,7 @@ def committed_database(database_url: str, engine: AsyncEngine, cheap_passwords: 
 
 @pytest.fixture
 async def committing_app(app: FastAPI, settings: Settings, committed_database: str) -> AsyncIterator[FastAPI]:
-    """The application on connections of its own, for requests at the same time."""
+    """The application on its own connections, for concurrent requests."""
     state_of(app).database = Database.connect(settings)
     yield app
     await state_of(app).database.close()
@@ -163,7 +162,6 @@ async def committing_app(app: FastAPI, settings: Settings, committed_database: s
 
 @pytest.fixture
 async def committing_async_client(committing_app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client whose requests commit."""
     transport = httpx2.ASGITransport(committing_app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client
@@ -171,7 +169,7 @@ async def committing_async_client(committing_app: FastAPI) -> AsyncIterator[http
 
 @pytest.fixture
 def transact(committing_app: FastAPI) -> Callable[..., Awaitable[None]]:
-    """Sends messages in one transaction, then calls `then` in it: `await transact({"to": "ada@example.com", …})`."""
+    """Send messages, then call `then`, in one transaction: `await transact({"to": "ada@example.com", …})`."""
     database = state_of(committing_app).database
 
     async def transact(*messages: dict[str, Any], then: Callable[[], object] = lambda: None) -> None:
@@ -185,7 +183,7 @@ def transact(committing_app: FastAPI) -> Callable[..., Awaitable[None]]:
 
 @pytest.fixture
 def create_user(db_session: WriteSession, application: FastAPI) -> Callable[..., Awaitable[User]]:
-    """Creates a user with these fields, and the hash of `password`."""
+    """Create a user with these fields; `password` is plain text or None."""
 
     async def create(**fields: Any) -> User:
         password = fields.pop("password")
@@ -230,13 +228,12 @@ class Service:
 
 @pytest.fixture
 def accounts(connection: AsyncConnection) -> Accounts:
-    """The service functions of accounts."""
     return Service(connection)
 
 
 @pytest.fixture
 def listen() -> Iterator[Listen]:
-    """Connects listeners to the events of accounts, until the test ends."""
+    """Connect a function to an event of accounts, until the test ends."""
     connected: list[tuple[UserEvent[Any], Listener[Any]]] = []
 
     def listen(event: str, function: Callable[[User], Any], *, of: str = "newcomer") -> None:
@@ -255,7 +252,7 @@ def listen() -> Iterator[Listen]:
 
 @pytest.fixture
 def rows(connection: AsyncConnection) -> Rows:
-    """Runs a statement on the test's connection, and returns the rows."""
+    """Run a statement on the test's connection; return its rows."""
 
     async def rows(statement: str) -> list[dict[str, Any]]:
         return [dict(row) for row in (await connection.exec_driver_sql(statement)).mappings()]
@@ -265,7 +262,7 @@ def rows(connection: AsyncConnection) -> Rows:
 
 @pytest.fixture
 def statements(connection: AsyncConnection) -> Iterator[list[str]]:
-    """What is sent to the database, savepoints apart."""
+    """SQL statements that are sent to the database, without savepoints."""
     sent: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
@@ -283,7 +280,7 @@ def _client(app: FastAPI) -> httpx2.AsyncClient:
 
 @pytest.fixture
 def sql() -> Execute:
-    """Commits a statement to the database of DATABASE_URL, and returns the first column of what it says."""
+    """Run and commit a statement on DATABASE_URL; return the first column of its result."""
 
     async def run(statement: str) -> list[Any]:
         engine = script_engine(Settings(database_url=os.environ["DATABASE_URL"]))
@@ -298,7 +295,7 @@ def sql() -> Execute:
 
 @pytest.fixture
 def write_models() -> Callable[..., str]:
-    """The text of `models.py` of a slice with one table of its name, which refers to a user and to another slice."""
+    """Return a `models.py` with one table that refers to a user and, if `refers_to` is given, to another slice."""
 
     def write(name: str, *columns: str, refers_to: str | None = None) -> str:
         lines = [

@@ -1,5 +1,3 @@
-"""The shell, as a process."""
-
 import subprocess
 import sys
 
@@ -7,7 +5,7 @@ import pytest
 
 
 @pytest.mark.slow
-def test_shell_knows_every_model(database_url: str) -> None:
+def test_shell_imports_every_model(database_url: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "app", "shell"],
         input="print(await session.scalar(select(User.id).where(User.id < 0)))\n",

@@ -1,4 +1,4 @@
-"""A slice with the pipeline of `trips.py`, its table, and its command line in an empty folder."""
+"""Fixtures: a slice with the pipeline of `trips.py`, its table, and its command line."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -26,7 +26,7 @@ Plant = Callable[..., None]
 
 @pytest.fixture
 def plant(newcomer: Path, monkeypatch: pytest.MonkeyPatch) -> Plant:
-    """Gives the slice `newcomer` the pipeline, with changes: `plant(transform=other)`."""
+    """Give the slice `newcomer` the pipeline of `trips.py` with changes: `plant(transform=other)`."""
     (newcomer / "pipeline.py").write_text("from tests.core.pipeline.trips import pipeline\n")
 
     def plant(**changes: Any) -> None:
@@ -37,7 +37,7 @@ def plant(newcomer: Path, monkeypatch: pytest.MonkeyPatch) -> Plant:
 
 @pytest.fixture
 def rows(database_url: str) -> Iterator[Rows]:
-    """What the table of the pipeline holds."""
+    """Return the rows in the table of the pipeline."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(trips.TABLE)
         yield lambda: connection.execute("SELECT * FROM station_days ORDER BY day, station").fetchall()
@@ -48,14 +48,14 @@ def rows(database_url: str) -> Iterator[Rows]:
 def command(
     plant: Plant, rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Command:
-    """Runs `python -m app pipeline newcomer` in an empty folder."""
+    """Run `python -m app pipeline newcomer` in an empty folder."""
     monkeypatch.chdir(tmp_path)
 
     def command(*arguments: str, name: str | None = "newcomer") -> Ended:
         with pytest.raises(SystemExit) as ended:
             main(["pipeline", *([name] if name else []), *arguments])
         out, err = capsys.readouterr()
-        if isinstance(ended.value.code, str):  # Python itself prints it then
+        if isinstance(ended.value.code, str):  # Python prints such an exit code to stderr
             return Ended(1, out, f"{err}{ended.value.code}\n")
         return Ended(int(ended.value.code or 0), out, err)
 
@@ -64,6 +64,6 @@ def command(
 
 @pytest.fixture
 def sample(tmp_path: Path) -> tuple[str, ...]:
-    """The arguments that name three days of files."""
+    """Arguments that name sample files of three days."""
     trips.write_sample(tmp_path / "given")
     return "--trips", str(tmp_path / "given/trips"), "--ratings", str(tmp_path / "given/ratings")

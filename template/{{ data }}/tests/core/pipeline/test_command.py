@@ -1,4 +1,4 @@
-"""`python -m app pipeline`: names, options, mistakes and exit statuses."""
+"""`python -m app pipeline`: names, options, errors and exit statuses."""
 
 import shutil
 import signal
@@ -24,7 +24,7 @@ def only(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     monkeypatch.setattr(cli, "find_slices", lambda: map(Slice, names))
 
 
-def test_only_pipeline_needs_no_name(
+def test_single_pipeline_needs_no_name(
     command: Command, sample: tuple[str, ...], newcomer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (newcomer.with_name("newcomer_without")).mkdir()
@@ -33,7 +33,7 @@ def test_only_pipeline_needs_no_name(
     assert command(name="other") == (1, "", "There is no pipeline other, only: newcomer.\n")
 
 
-def test_one_of_several_pipelines_is_named(
+def test_several_pipelines_need_a_name(
     command: Command, sample: tuple[str, ...], newcomer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     second = newcomer.with_name("newcomer_too")
@@ -50,7 +50,7 @@ def test_no_pipeline_is_one_sentence(command: Command, monkeypatch: pytest.Monke
     assert command(name=None) == command() == (1, "", message)
 
 
-def test_slice_that_declares_no_pipeline_is_named(command: Command, newcomer: Path) -> None:
+def test_slice_without_pipeline_is_named(command: Command, newcomer: Path) -> None:
     (newcomer / "pipeline.py").write_text("")
     assert command().err == (
         "The slice 'newcomer' does not load: pipeline.py must define `pipeline`, of type Pipeline\n"
@@ -76,7 +76,7 @@ def test_pipeline_without_a_sample_needs_its_inputs(command: Command, plant: Pla
     assert "sample" not in command("--help").out
 
 
-def test_mistake_is_one_sentence(command: Command, tmp_path: Path) -> None:
+def test_error_message_is_one_sentence(command: Command, tmp_path: Path) -> None:
     (tmp_path / "ratings").mkdir()
 
     def message(name: str, content: str) -> str:
@@ -109,7 +109,9 @@ def test_mistake_is_one_sentence(command: Command, tmp_path: Path) -> None:
     assert not Path(".pipeline/newcomer/output/station_days").exists()
 
 
-def test_unavailable_database_is_75(command: Command, sample: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unavailable_database_exits_with_75(
+    command: Command, sample: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/nothing")
     ended = command(*sample)
     assert (ended.code, len(ended.err.splitlines())) == (75, 1)
@@ -128,7 +130,7 @@ def test_files_only_needs_no_database(
     assert command(*sample, "--again") == (1, "", "started\n")
 
 
-def test_terminated_run_is_not_a_success(command: Command, plant: Plant) -> None:
+def test_terminated_run_exits_with_143(command: Command, plant: Plant) -> None:
     plant(write_sample=lambda _: signal.raise_signal(signal.SIGTERM))
     assert command("--files-only").code == 143
     assert list(Path(".pipeline/newcomer").iterdir()) == []

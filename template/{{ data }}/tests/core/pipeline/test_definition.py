@@ -1,4 +1,4 @@
-"""A wrong declaration is named when the slice loads."""
+"""An invalid declaration of a pipeline raises an error when the slice loads."""
 
 from dataclasses import replace
 from typing import Any

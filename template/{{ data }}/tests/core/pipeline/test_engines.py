@@ -31,4 +31,4 @@ def test_polars_runs_a_transform(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [name for name in ENGINES if name != "polars"])
 def test_engine_runs_a_transform(name: Engine, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert compute(name, tmp_path) == ROWS
-    assert "Exception" not in capfd.readouterr().err, "a stack trace of Java's"
+    assert "Exception" not in capfd.readouterr().err, "a stack trace of Java"

@@ -1,4 +1,4 @@
-"""A file that cannot be read holds back its own day, and the line of the day says where, what and what to do."""
+"""An unreadable file holds back only its day. The message names the place, the error and the fix."""
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -120,7 +120,7 @@ def test_parquet_with_other_columns_holds_back_its_day(
         assert (ended.code, rows()) == (1, [*expected(1), *expected(3)])
 
 
-def test_file_that_is_no_parquet_holds_back_its_day(command: Command, sample: tuple[str, ...]) -> None:
+def test_invalid_parquet_holds_back_its_day(command: Command, sample: tuple[str, ...]) -> None:
     Path("given/ratings/2026-01-02.parquet").write_text("upstream connect error")
     ended = command(*sample)
     assert "/ratings/2026-01-02.parquet cannot be read: " in ended.out
@@ -160,7 +160,7 @@ def test_blank_lines_and_byte_order_mark_are_ignored(
     [None, 1.5, Decimal("1.5"), True, date(2026, 1, 1), datetime(2026, 1, 1), "x"],  # noqa: DTZ001 -- without a zone
     ids=repr,
 )
-def test_parquet_column_of_another_kind_is_checked(command: Command, sample: tuple[str, ...], value: object) -> None:
+def test_parquet_column_of_wrong_type_is_rejected(command: Command, sample: tuple[str, ...], value: object) -> None:
     trips = pl.read_csv(f"{PATH}.csv").with_columns(meters=pl.lit(value))
     Path(f"{PATH}.csv").unlink()
     trips.write_parquet(f"{PATH}.parquet")

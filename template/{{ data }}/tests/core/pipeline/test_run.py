@@ -1,4 +1,4 @@
-"""The days of a pipeline, from files and queries to results, table and report."""
+"""Runs of a pipeline: from files and queries to results, table and report."""
 
 import shutil
 from collections.abc import Sequence
@@ -103,9 +103,7 @@ def test_run_that_lost_its_connection_is_resumed(
     assert list(Path(".pipeline").rglob(".*")) == []
 
 
-def test_day_that_the_table_refuses_keeps_its_rows(
-    command: Command, sample: tuple[str, ...], rows: Rows, plant: Plant
-) -> None:
+def test_refused_result_keeps_old_rows(command: Command, sample: tuple[str, ...], rows: Rows, plant: Plant) -> None:
     command(*sample)
     first = rows()
     plant(transform=lambda *given: station_days(*given).with_columns(meters=nw.lit(-1)))
@@ -113,14 +111,14 @@ def test_day_that_the_table_refuses_keeps_its_rows(
     assert (ended.code, ended.err[:19]) == (1, "PostgreSQL refuses:")
     assert rows() == first
     plant()
-    assert "1 of 1 days are done." in command(*sample).out, "it is not done: its result was of other rows"
+    assert "1 of 1 days are done." in command(*sample).out, "the day is not done: its result was of other rows"
     assert rows() == first
 
 
 def test_dry_run_writes_nothing(
     command: Command, sample: tuple[str, ...], rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/nothing")  # it needs no database either
+    monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/nothing")  # a dry run needs no database
     ended = command(*sample, "--dry-run")
     assert ended.code == 0
     assert "2026-01-01: 199 trips (1 rejected: meters is negative (1)), " in ended.out
@@ -147,9 +145,7 @@ def test_day_with_too_many_rejected_rows_is_held_back(command: Command, sample: 
     assert rows() == [*expected(1), *expected(2), *expected(3)]
 
 
-def test_done_day_that_is_held_back_later_keeps_its_result(
-    command: Command, sample: tuple[str, ...], rows: Rows
-) -> None:
+def test_held_back_day_keeps_its_old_result(command: Command, sample: tuple[str, ...], rows: Rows) -> None:
     def files() -> dict[Path, bytes]:
         return {path: path.read_bytes() for path in OUTPUT.rglob("*") if path.is_file() and path.suffix != ".csv"}
 
@@ -184,7 +180,7 @@ def test_day_with_repeated_unique_values_is_held_back(
     assert command(*arguments).code == 0
 
 
-def test_rows_without_their_parent_are_counted(
+def test_rows_without_parent_are_counted(
     command: Command, sample: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Path(sample[1], "2026-01-02.csv").open("a") as file:
@@ -217,7 +213,7 @@ def test_day_without_a_file_is_held_back(command: Command, sample: tuple[str, ..
     assert (ended.code, ended.out) == (65, f"2025-12-31: held back: no file in {trips}\n0 of 1 days are done.\n")
 
 
-def test_file_that_is_being_written_is_ignored(command: Command, sample: tuple[str, ...]) -> None:
+def test_partial_file_is_ignored(command: Command, sample: tuple[str, ...]) -> None:
     for name in (".2026-01-04.csv", "_SUCCESS"):
         Path(sample[1], name).touch()
     assert "3 of 3 days would be done." in command(*sample, "--dry-run").out
@@ -234,7 +230,7 @@ def test_day_without_rows_is_done(command: Command, sample: tuple[str, ...], row
     assert (OUTPUT / "report.md").exists()
 
 
-def test_day_that_is_not_over_waits(command: Command) -> None:
+def test_unfinished_day_is_not_processed(command: Command) -> None:
     now = "SELECT now() + interval '1 min' AS started_at"
     assert command("--trips", now, "--ratings", now).out == "0 of 0 days are done.\n"
     ended = command("--day", "9999-12-31")
@@ -274,7 +270,7 @@ def test_large_day_is_computed_in_parts(
     assert sizes == [200, 199, 199]
 
 
-def test_queries_are_answered_by_copy_in_batches(command: Command, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_query_rows_are_read_in_batches(command: Command, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "BATCH", 2)
     trips = """
         SELECT n AS id, 'A' AS station, '2026-01-01 23:00+00'::timestamptz + n * interval '30 min' AS started_at,
@@ -292,7 +288,7 @@ def test_queries_are_answered_by_copy_in_batches(command: Command, rows: Rows, m
     assert "2 of 2 days would be done." in command("--trips", trips, "--ratings", none, "--again", "--dry-run").out
 
 
-def test_query_with_a_row_of_no_day_is_refused(command: Command) -> None:
+def test_query_row_without_day_is_refused(command: Command) -> None:
     dated = "SELECT '2026-01-01 12:00+00'::timestamptz AS started_at"
     rows = f"{dated} UNION ALL SELECT NULL"
     message = "The {} have rows without started_at, which are of no day: leave them out.\n"
@@ -300,7 +296,7 @@ def test_query_with_a_row_of_no_day_is_refused(command: Command) -> None:
     assert command("--trips", dated, "--ratings", rows) == (1, "", message.format("ratings"))
 
 
-def test_output_of_another_folder_is_read_by_the_report(command: Command, sample: tuple[str, ...]) -> None:
+def test_report_reads_output_of_another_folder(command: Command, sample: tuple[str, ...]) -> None:
     command(*sample, "--output", "elsewhere", "--files-only")
     output = Output(Path("elsewhere"), "station_days")
     assert output.accepted("trips").select(pl.len()).collect().item() == 3 * 199

@@ -1,4 +1,4 @@
-"""The bootstrap interval, beside known values."""
+"""The bootstrap interval, compared with known values."""
 
 from math import sqrt
 from statistics import NormalDist
@@ -11,7 +11,7 @@ from app.core.pipeline.statistics import bootstrap_mean
 
 
 @pytest.mark.parametrize(("ones", "confidence"), [(5_000, 0.95), (1_000, 0.95), (5_000, 0.5)])
-def test_interval_of_a_share_is_that_of_the_normal_distribution(ones: int, confidence: float) -> None:
+def test_interval_of_share_matches_normal_distribution(ones: int, confidence: float) -> None:
     """The resampled mean of zeros and ones is binomial, so its quantiles are known."""
     total = 10_000
     found = bootstrap_mean(np.array([0, 1]), np.array([total - ones, ones]), confidence=confidence, resamples=20_000)
@@ -35,6 +35,6 @@ def test_many_values_are_drawn_in_blocks(monkeypatch: pytest.MonkeyPatch) -> Non
     assert bootstrap_mean(values, counts) == whole
 
 
-def test_mean_of_nothing_is_an_error() -> None:
+def test_mean_of_no_values_is_an_error() -> None:
     with pytest.raises(ValueError, match="nothing"):
         bootstrap_mean(np.array([], dtype=np.int64), np.array([], dtype=np.int64))

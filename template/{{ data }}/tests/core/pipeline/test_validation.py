@@ -1,4 +1,4 @@
-"""Which rows are accepted, and the reason why another is rejected."""
+"""Accepted rows, and the reasons for rejected rows."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -40,7 +40,7 @@ PARCEL = {
 
 
 def reason(**row: Any) -> str | None:
-    """Why it is rejected, or None."""
+    """Return why the row is rejected, or None."""
     accepted, rejected = validate(pl.DataFrame({name: [value] for name, value in row.items()}), PARCELS, DAY)
     assert len(accepted) + len(rejected) == 1
     return str(rejected["reason"].item()) if len(rejected) else None
@@ -105,11 +105,11 @@ def test_accepted_row_has_its_types_and_day() -> None:
     ],
     ids=str,
 )
-def test_row(change: dict[str, Any], expected: str | None) -> None:
+def test_row_is_validated(change: dict[str, Any], expected: str | None) -> None:
     assert reason(**PARCEL | change) == expected
 
 
-def test_rejected_row_is_kept_as_it_came() -> None:
+def test_rejected_row_is_kept_unchanged() -> None:
     wrong = PARCEL | {"grams": "1e3"}
     rejected = validate(pl.DataFrame([PARCEL, wrong]), PARCELS, DAY).rejected
     assert rejected.to_dicts() == [wrong | {"reason": "grams is not a whole number"}]

@@ -46,7 +46,7 @@ def station_days(trips: Frame, ratings: Frame) -> Frame:
 
 
 def write_report(output: Output) -> str:
-    """The meters of the results and of the rows that they come from, by day."""
+    """Return the meters of each day: of the results, then of the accepted rows."""
     lines = []
     for rows in output.results(), output.accepted("trips"):
         lines += rows.group_by("day").agg(pl.col("meters").sum()).sort("day").collect().rows()
@@ -54,7 +54,7 @@ def write_report(output: Output) -> str:
 
 
 def write_sample(folder: Path, days: int = 3) -> None:
-    """Write 200 trips a day: every third has stars, and the last has less than no meters."""
+    """Write 200 trips a day: every third has a rating, and the last has negative meters."""
     for name in ("trips", "ratings"):
         (folder / name).mkdir(parents=True)
     for number in range(days):
@@ -67,7 +67,7 @@ def write_sample(folder: Path, days: int = 3) -> None:
 
 
 def expected(number: int) -> list[tuple[date, str, int, int, int]]:
-    """The rows of day `number`, from 1, of the sample."""
+    """Return the expected rows of day `number` (from 1) of the sample."""
     accepted = range(200 * number - 199, 200 * number)
     found = []
     for place, station in enumerate("AB"):

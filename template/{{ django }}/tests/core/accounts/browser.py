@@ -1,4 +1,4 @@
-"""The admin, as a browser uses it."""
+"""Form requests to the admin, as a browser sends them."""
 
 import re
 from typing import Any
@@ -9,7 +9,7 @@ from app.core.testing import PASSWORD
 
 
 async def submit(client: httpx2.AsyncClient, path: str, **fields: Any) -> httpx2.Response:
-    """Send the form of this page, filled in."""
+    """Submit the form of this page with its CSRF token and these fields."""
     page = await client.get(path)
     assert page.status_code == 200
     found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)

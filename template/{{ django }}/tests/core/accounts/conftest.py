@@ -11,7 +11,7 @@ from app.core.accounts.events import registered
 
 @pytest.fixture
 def announced() -> Iterator[list[str]]:
-    """The addresses of the users that `registered` was sent for."""
+    """The e-mail addresses of users for whom `registered` was sent."""
     found: list[str] = []
 
     def listen(user: Any, **_: Any) -> None:
@@ -26,7 +26,7 @@ def announced() -> Iterator[list[str]]:
 
 @pytest.fixture
 def fail_registrations() -> Iterator[Callable[[bool], None]]:
-    """Makes a listener fail, or not."""
+    """Make a listener of `registered` fail: `fail_registrations(True)`."""
     failing = False
 
     def listen(user: Any, **_: Any) -> None:
@@ -44,7 +44,7 @@ def fail_registrations() -> Iterator[Callable[[bool], None]]:
 
 @pytest.fixture
 def listener_example() -> str:
-    """The lines of a `listeners.py` that export what a slice keeps of a user."""
+    """Lines of a `listeners.py` that a failure message proposes."""
     return """from typing import Any
 
 from django.dispatch import receiver

@@ -1,4 +1,4 @@
-"""The admin, as a browser sees it."""
+"""The admin in a browser: access, cookies, headers and forms."""
 
 import re
 import runpy
@@ -14,9 +14,7 @@ from tests.core.accounts.browser import log_in, submit
 
 
 @pytest.mark.slow
-async def test_an_administrator_looks_after_every_slice(
-    async_client: httpx2.AsyncClient, user_factory: UserFactory
-) -> None:
+async def test_admin_sees_every_slice(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
     user = await user_factory(email="root@example.com", is_superuser=True, is_staff=True)
     assert (await log_in(async_client, "ROOT@example.com")).headers["location"] == "/admin/"
     index = await async_client.get("/admin/")
@@ -28,7 +26,7 @@ async def test_an_administrator_looks_after_every_slice(
         assert user.password not in page.text
 
 
-async def test_an_administrator_changes_a_user(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
+async def test_admin_changes_a_user(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
     await user_factory(email="root@example.com", is_superuser=True, is_staff=True)
     user = await user_factory(name="Ada", email="ada@example.com")
     await log_in(async_client, "root@example.com")
@@ -39,14 +37,14 @@ async def test_an_administrator_changes_a_user(async_client: httpx2.AsyncClient,
     assert (user.name, user.is_admin, user.is_active) == ("Ada Lovelace", False, True)
 
 
-async def test_nobody_else_is_let_in(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
+async def test_admin_refuses_non_staff_user(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
     await user_factory(email="ada@example.com")
     assert (await log_in(async_client, "ada@example.com")).status_code == 200
     assert (await log_in(async_client, "ada@example.com", "wrong password")).status_code == 200
     assert (await async_client.get("/admin/")).headers["location"] == "/admin/login/?next=/admin/"
 
 
-async def test_log_ins_are_limited(make_client: MakeClient, user_factory: UserFactory) -> None:
+async def test_log_in_rate_limit(make_client: MakeClient, user_factory: UserFactory) -> None:
     await user_factory(email="root@example.com", is_superuser=True, is_staff=True)
     async with make_client(login_rate="2/minute") as client:
         for _ in range(2):
@@ -54,14 +52,14 @@ async def test_log_ins_are_limited(make_client: MakeClient, user_factory: UserFa
         assert_problem(await log_in(client, "root@example.com"), 429)
 
 
-async def test_it_is_off_with_an_identity_provider(make_client: MakeClient, user_factory: UserFactory) -> None:
+async def test_admin_is_off_with_identity_provider(make_client: MakeClient, user_factory: UserFactory) -> None:
     await user_factory(email="root@example.com", is_superuser=True, is_staff=True)
     async with make_client(jwt_issuer="http://127.0.0.1:9", jwt_audience="service") as client:
         assert (await log_in(client, "root@example.com")).status_code == 200
         assert (await client.get("/admin/")).status_code == 302
 
 
-async def test_cookies_of_production_are_for_this_host_and_https_alone(
+async def test_production_cookies_are_secure_and_host_only(
     make_client: MakeClient, user_factory: UserFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await user_factory(email="root@example.com", is_superuser=True, is_staff=True)
@@ -84,28 +82,28 @@ async def test_cookies_of_production_are_for_this_host_and_https_alone(
         assert "Domain" not in cookie
 
 
-def test_pages_may_load_what_they_are_made_of_and_nothing_else(committing_client: httpx2.Client) -> None:
+def test_admin_pages_load_only_local_files(committing_client: httpx2.Client) -> None:
     page = committing_client.get("/admin/login/")
     assert "script-src 'self'" in page.headers["content-security-policy"]
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style| style=| on\w+=", page.text)
     sheet = re.search(r'href="(/static/admin/css/base\S*\.css)"', page.text)
     assert sheet
     assert committing_client.get(sheet[1]).headers["content-type"].startswith("text/css")
-    # Without the page that it comes from, Django could not tell its own forms from another site's.
+    # Django's CSRF check needs the Referer of forms.
     assert page.headers["referrer-policy"] == "same-origin"
 
 
-async def test_a_form_of_another_site_is_refused(async_client: httpx2.AsyncClient) -> None:
+async def test_post_without_csrf_token_is_403(async_client: httpx2.AsyncClient) -> None:
     assert_problem(await async_client.post("/admin/login/", data={"username": "a", "password": "b"}), 403)
 
 
-@pytest.mark.parametrize("path", ["/admin/nothing/", "/admin/core_accounts/user/nobody/nothing/"])
-async def test_what_is_not_there_is_not_told(async_client: httpx2.AsyncClient, path: str) -> None:
+@pytest.mark.parametrize("path", ["/admin/nothing/", "/admin/core_accounts/user/unknown/nothing/"])
+async def test_unknown_admin_page_is_302_or_404(async_client: httpx2.AsyncClient, path: str) -> None:
     assert (await async_client.get(path)).status_code in {302, 404}
 
 
 @pytest.mark.parametrize("changes", [{"email": "a b <x@y>"}, {"name": "Ada\x7f"}])
-async def test_a_user_stays_what_the_api_would_take(
+async def test_admin_form_validates_like_the_api(
     async_client: httpx2.AsyncClient, user_factory: UserFactory, changes: dict[str, str]
 ) -> None:
     await user_factory(email="root@example.com", is_superuser=True, is_staff=True)
@@ -117,13 +115,13 @@ async def test_a_user_stays_what_the_api_would_take(
     assert (user.name, user.email) == ("Ada", "ada@example.com")
 
 
-async def test_nobody_asks_for_a_hash(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
+async def test_filter_by_password_hash_is_400(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
     await user_factory(email="root@example.com", is_superuser=True, is_staff=True)
     await log_in(async_client, "root@example.com")
     assert (await async_client.get("/admin/core_accounts/user/?name__startswith=Ada")).status_code == 200
     assert_problem(await async_client.get("/admin/core_accounts/user/?password__startswith=argon2"), 400)
 
 
-async def test_a_cookie_that_is_no_session(async_client: httpx2.AsyncClient) -> None:
+async def test_invalid_session_cookie_is_ignored(async_client: httpx2.AsyncClient) -> None:
     headers = {"Cookie": 'session="\\000aaaaaaaaaaaaaaaa"'}
     assert (await async_client.get("/admin/", headers=headers)).status_code == 302

@@ -1,5 +1,3 @@
-"""Users and their rights in the admin."""
-
 from typing import Any
 
 import httpx2
@@ -21,7 +19,7 @@ async def ada(user_factory: UserFactory) -> Any:
 
 @pytest.fixture
 async def root(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> httpx2.AsyncClient:
-    """A client that a superuser has logged in with."""
+    """A client that is logged in as a superuser."""
     await user_factory(email="root@example.com", is_superuser=True, is_staff=True)
     await log_in(async_client, "root@example.com")
     return async_client
@@ -29,7 +27,7 @@ async def root(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> h
 
 @pytest.fixture
 async def helper(user_factory: UserFactory) -> Any:
-    """A member of staff who may look after users, and has no other right."""
+    """A staff user with permissions for users, and for groups only to view and change."""
     user = await user_factory(name="Helper", email="helper@example.com", is_staff=True)
     codenames = ("add_user", "change_user", "delete_user", "view_user", "change_group", "view_group")
     await user.user_permissions.aset(Permission.objects.filter(codename__in=codenames))
@@ -38,7 +36,7 @@ async def helper(user_factory: UserFactory) -> Any:
 
 @pytest.fixture
 async def staff(async_client: httpx2.AsyncClient, helper: Any) -> httpx2.AsyncClient:
-    """A client that this member of staff has logged in with."""
+    """A client that is logged in as `helper`."""
     await log_in(async_client, helper.email)
     return async_client
 
@@ -92,7 +90,7 @@ class TestSuperuser:
         assert await refresh(root, session) == 401
         assert (await tokens(root, ada.email, NEW)).keys() >= {"access_token"}
 
-    async def test_changes_the_own_password(
+    async def test_changes_own_password(
         self, root: httpx2.AsyncClient, async_client: httpx2.AsyncClient, ada: Any
     ) -> None:
         session = await tokens(root, "root@example.com")
@@ -116,7 +114,7 @@ class TestSuperuser:
 
 
 class TestStaff:
-    async def test_sees_what_it_may(self, async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
+    async def test_sees_only_permitted_pages(self, async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
         user = await user_factory(email="clerk@example.com", is_staff=True)
         group = await Group.objects.acreate(name="clerks")
         await group.permissions.aadd(await Permission.objects.aget(codename="view_user"))
@@ -130,7 +128,7 @@ class TestStaff:
         assert_problem(await async_client.get(f"{USERS}/add/"), 403)
 
     @pytest.mark.parametrize("who", ["helper", "ada"])
-    async def test_gives_no_rights(self, staff: httpx2.AsyncClient, helper: Any, ada: Any, who: str) -> None:
+    async def test_cannot_grant_rights(self, staff: httpx2.AsyncClient, helper: Any, ada: Any, who: str) -> None:
         user = {"helper": helper, "ada": ada}[who]
         group = await Group.objects.acreate(name="editor")
         rights = await Permission.objects.afirst()
@@ -148,7 +146,7 @@ class TestStaff:
 
     @pytest.mark.parametrize("rights", ["is_superuser", "is_staff"])
     @pytest.mark.parametrize("page", ["change", "password", "delete"])
-    async def test_leaves_accounts_with_rights_alone(
+    async def test_cannot_change_privileged_accounts(
         self, staff: httpx2.AsyncClient, user_factory: UserFactory, rights: str, page: str
     ) -> None:
         other = await user_factory(**{rights: True})
@@ -159,7 +157,7 @@ class TestStaff:
         await other.arefresh_from_db()
         assert (other.email != "a@example.com", other.check_password(PASSWORD)) == (True, True)
 
-    async def test_leaves_groups_alone(self, staff: httpx2.AsyncClient) -> None:
+    async def test_cannot_change_groups(self, staff: httpx2.AsyncClient) -> None:
         group = await Group.objects.acreate(name="editor")
         form = {"csrfmiddlewaretoken": staff.cookies["csrf"], "name": "admins"}
         assert_problem(await staff.post(f"/admin/auth/group/{group.pk}/change/", data=form), 403)
@@ -167,7 +165,7 @@ class TestStaff:
         assert_problem(await staff.get(f"/admin/auth/group/{group.pk}/delete/"), 403)
 
 
-async def test_inactive_user_is_not_let_in(root: httpx2.AsyncClient, user_factory: UserFactory) -> None:
+async def test_inactive_user_cannot_use_admin(root: httpx2.AsyncClient, user_factory: UserFactory) -> None:
     root.cookies.clear()
     user = await user_factory(email="former@example.com", is_staff=True)
     await log_in(root, "former@example.com")

@@ -1,4 +1,4 @@
-"""What Django and its applications expect of a user model."""
+"""The user model supports Django's commands, managers, forms and authentication."""
 
 import getpass
 from collections.abc import Callable
@@ -35,7 +35,7 @@ class Terminal:
 
 @pytest.fixture
 def type_in(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Answers the questions of a command with these texts; passwords and others have a list of their own."""
+    """Answer the prompts of a command: `type_in(texts, passwords)`."""
 
     def answer(texts: list[str], hidden: list[str]) -> None:
         monkeypatch.setattr("builtins.input", lambda _question: texts.pop(0))
@@ -45,7 +45,7 @@ def type_in(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 class TestCreatesuperuser:
-    async def test_without_questions(
+    async def test_noinput_creates_superuser(
         self, async_client: httpx2.AsyncClient, announced: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
@@ -62,7 +62,7 @@ class TestCreatesuperuser:
         assert "most common" in capsys.readouterr().err
         assert (await log_in(async_client, ROOT)).headers["location"] == "/admin/"
 
-    @pytest.mark.parametrize("email", ["ROOT@example.com", "nobody"])
+    @pytest.mark.parametrize("email", ["ROOT@example.com", "invalid"])
     async def test_unusable_address_is_one_sentence(
         self, user_factory: UserFactory, monkeypatch: pytest.MonkeyPatch, email: str
     ) -> None:
@@ -73,12 +73,12 @@ class TestCreatesuperuser:
 
 
 class TestManager:
-    async def test_address_is_stored_as_by_the_api(self, async_client: httpx2.AsyncClient) -> None:
+    async def test_address_is_normalized_like_the_api(self, async_client: httpx2.AsyncClient) -> None:
         user = await User.objects.acreate_user("Ada@EXAMPLE.com", PASSWORD)
         assert user.email == "Ada@example.com"
         assert (await token(async_client, "ada@example.com")).status_code == 200
 
-    async def test_natural_key_has_any_case(self, user_factory: UserFactory) -> None:
+    async def test_natural_key_ignores_case(self, user_factory: UserFactory) -> None:
         ada = await user_factory(email="Ada@example.com")
         find = sync_to_async(User.objects.get_by_natural_key)
         assert await find("aDA@EXAMPLE.com") == ada
@@ -92,7 +92,7 @@ class TestManager:
         with pytest.raises(ValueError, match="must have is_staff=True"):
             await User.objects.acreate_superuser("grace@example.com", PASSWORD, is_staff=False)
 
-    async def test_with_perm(self, user_factory: UserFactory) -> None:
+    async def test_with_perm_finds_permitted_users(self, user_factory: UserFactory) -> None:
         ada = await user_factory()
         await user_factory()
         permission = await Permission.objects.aget(codename="view_user")
@@ -101,19 +101,19 @@ class TestManager:
 
 
 class TestUser:
-    def test_text_never_holds_the_address(self) -> None:
+    def test_str_has_no_address(self) -> None:
         assert str(User(id=7, email="ada@example.com")) == "user 7"
         assert str(User(id=7, name="Ada", email="ada@example.com")) == "Ada"
         assert get_user_model()(name="Ada").get_full_name() == User(name="Ada").get_short_name() == "Ada"
 
-    async def test_empty_address_is_none(self, user_factory: UserFactory) -> None:
+    async def test_empty_address_becomes_none(self, user_factory: UserFactory) -> None:
         for user in (await user_factory(email=""), await user_factory()):
             user.email = ""
             await user.asave()
             await user.arefresh_from_db()
             assert user.email is None
 
-    async def test_form_rules_are_those_of_the_api(self, user_factory: UserFactory) -> None:
+    async def test_form_validation_matches_the_api(self, user_factory: UserFactory) -> None:
         await user_factory(email="ada@example.com")
         user = User(email=" ADA@Example.com ", name="a\x7fb", password="!")
         with pytest.raises(ValidationError) as refused:
@@ -151,7 +151,7 @@ class TestPassword:
         body = {"refresh_token": tokens["refresh_token"]}
         assert (await async_client.post("/api/v1/auth/refresh", json=body)).status_code == 200
 
-    def test_hashes_wait_in_the_queue_of_core(self, cheap_passwords: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_hashing_uses_the_limit_of_core(self, cheap_passwords: None, monkeypatch: pytest.MonkeyPatch) -> None:
         taken = 0
 
         class Queue:
@@ -168,7 +168,7 @@ class TestPassword:
         assert taken == 3
 
     async def test_log_in_keeps_the_hash(self, async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
-        """Another hash would end the sessions of the admin."""
+        """A new hash would end the sessions of the admin."""
         user = await user_factory(email="ada@example.com")
         assert (await token(async_client, "ada@example.com")).status_code == 200
         before = user.password
@@ -180,22 +180,22 @@ class TestPassword:
         assert make_password(PASSWORD).startswith("argon2$argon2id$")
 
     @pytest.mark.slow
-    def test_hash_of_django_is_verified(self) -> None:
-        """Of a database that another service of Django has filled."""
+    def test_default_django_argon2_hash_is_verified(self) -> None:
+        """For a database with users of another Django service."""
         encoded = Argon2PasswordHasher().encode(PASSWORD, "a salt of Django")
         assert check_password(PASSWORD, encoded)
         assert not check_password("wrong password", encoded)
 
     @pytest.mark.parametrize("password", ["seven77", "x" * 129, "Password1"])
-    def test_policy_is_that_of_the_api(self, password: str) -> None:
+    def test_password_policy_matches_the_api(self, password: str) -> None:
         validate_password(PASSWORD)
         with pytest.raises(ValidationError):
             validate_password(password)
 
 
 class TestAuthenticate:
-    async def test_without_a_request(self, user_factory: UserFactory) -> None:
-        """As Django's test client does it."""
+    async def test_authenticate_without_a_request(self, user_factory: UserFactory) -> None:
+        """Django's test client authenticates without a request."""
         ada = await user_factory(email="ada@example.com")
         check: Callable[..., Any] = sync_to_async(authenticate)
         assert await check(email="Ada@example.com", password=PASSWORD) == ada

@@ -1,4 +1,4 @@
-"""When a log-in ends."""
+"""The end of sessions: expiry, deleted users, changed accounts and token reuse."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +15,7 @@ from app.core.security.tokens import LocalTokens
 from app.core.testing import PASSWORD, Accounts, UserFactory, assert_problem
 
 
-async def test_a_log_in_ends_however_often_it_is_refreshed(
-    async_client: httpx2.AsyncClient, user_factory: UserFactory
-) -> None:
+async def test_refresh_does_not_extend_the_session(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
     await user_factory(email="ada@example.com")
     form = {"username": "ada@example.com", "password": PASSWORD}
     tokens = (await async_client.post("/api/v1/auth/token", data=form)).json()
@@ -29,7 +27,7 @@ async def test_a_log_in_ends_however_often_it_is_refreshed(
     assert len(set(ends)) == 1
 
 
-async def test_with_a_user_its_log_ins_end(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
+async def test_deleting_a_user_ends_sessions(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
     user = await user_factory(email="ada@example.com")
     form = {"username": "ada@example.com", "password": PASSWORD}
     tokens = (await async_client.post("/api/v1/auth/token", data=form)).json()
@@ -43,7 +41,7 @@ async def test_with_a_user_its_log_ins_end(async_client: httpx2.AsyncClient, use
 
 
 @pytest.mark.parametrize("change", ["deactivate", "set_password"])
-async def test_account_that_changes_during_a_log_in(
+async def test_account_change_during_log_in_gives_no_token(
     user_factory: UserFactory, accounts: Accounts, settings: Settings, change: str
 ) -> None:
     user = await user_factory()
@@ -56,9 +54,7 @@ async def test_account_that_changes_during_a_log_in(
 
 
 @pytest.mark.slow
-def test_a_token_used_again_ends_also_what_is_refreshed_just_now(
-    committing_client: httpx2.Client, settings: Settings
-) -> None:
+def test_token_reuse_revokes_concurrent_refresh(committing_client: httpx2.Client, settings: Settings) -> None:
     def refresh(token: str) -> httpx2.Response:
         return committing_client.post("/api/v1/auth/refresh", json={"refresh_token": token})
 

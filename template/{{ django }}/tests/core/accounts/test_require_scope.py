@@ -29,7 +29,7 @@ def test_own_token_names_the_user(settings: Settings) -> None:
 
 
 class Machine:
-    """The tokens of a provider that names no user."""
+    """Verify every token as the token of a machine."""
 
     def may_wait(self, token: str, /) -> bool:
         return False

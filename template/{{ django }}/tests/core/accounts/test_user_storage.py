@@ -1,4 +1,4 @@
-"""Users in the database, from the inside."""
+"""The repository of users, and the columns of stored users."""
 
 from contextlib import closing
 
@@ -18,7 +18,7 @@ from app.core.database.repository import Repository
 from app.core.testing import PASSWORD, Accounts, Listen, UserFactory, assert_problem
 
 
-def test_it_is_a_repository() -> None:
+def test_user_repository_is_a_repository() -> None:
     repository: Repository[User] = UserRepository()
     assert isinstance(repository, Repository)
     assert not isinstance(object(), Repository)
@@ -39,7 +39,7 @@ async def test_get_create_update_delete(db_session: BaseDatabaseWrapper) -> None
     await use()
 
 
-async def test_stream_reads_as_it_goes(db_session: BaseDatabaseWrapper, user_factory: UserFactory) -> None:
+async def test_stream_uses_a_server_side_cursor(db_session: BaseDatabaseWrapper, user_factory: UserFactory) -> None:
     for number in range(3):
         await user_factory(name=f"User {number}")
 
@@ -62,7 +62,7 @@ async def test_password_is_stored_as_argon2id(async_client: httpx2.AsyncClient) 
     assert PASSWORD not in stored
 
 
-async def test_password_that_django_sets_is_one_of_the_service(
+async def test_changepassword_sets_a_usable_password(
     async_client: httpx2.AsyncClient, user_factory: UserFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await user_factory(email="ada@example.com")
@@ -72,9 +72,7 @@ async def test_password_that_django_sets_is_one_of_the_service(
     assert (await async_client.post("/api/v1/auth/token", data=form)).status_code == 200
 
 
-async def test_erased_user_has_no_rights_and_no_name_in_the_history(
-    user_factory: UserFactory, accounts: Accounts
-) -> None:
+async def test_erased_user_has_no_rights_or_name_in_history(user_factory: UserFactory, accounts: Accounts) -> None:
     user = await user_factory(name="Ada", is_staff=True)
     permission = await Permission.objects.afirst()
     assert permission
@@ -88,7 +86,7 @@ async def test_erased_user_has_no_rights_and_no_name_in_the_history(
     assert (user.is_staff, user.has_usable_password(), await user.user_permissions.aexists()) == (False, False, False)
 
 
-async def test_error_of_a_listener_is_no_taken_address(async_client: httpx2.AsyncClient, listen: Listen) -> None:
+async def test_integrity_error_of_listener_is_500(async_client: httpx2.AsyncClient, listen: Listen) -> None:
     def fail(_user: User) -> None:
         raise IntegrityError("a constraint of the slice")
 

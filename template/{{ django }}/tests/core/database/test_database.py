@@ -1,4 +1,4 @@
-"""The unit of work of a request, and what becomes of it when the database fails."""
+"""The transaction of a request, and errors of the database."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -29,7 +29,6 @@ Replace = Callable[[Callable[..., Any]], None]
 
 @pytest.fixture
 def replace(monkeypatch: pytest.MonkeyPatch) -> Replace:
-    """Makes the service create users by another function."""
     return lambda function: monkeypatch.setattr(UserService, "create", function)
 
 
@@ -37,7 +36,7 @@ class Users(BaseRepository[User]):
     model = User
 
 
-async def test_null_for_a_column_that_needs_a_value_is_unprocessable(user_factory: UserFactory) -> None:
+async def test_null_for_required_column_is_unprocessable(user_factory: UserFactory) -> None:
     user = await user_factory()
     with pytest.raises(Unprocessable) as refused:
         Users().update(user, {"name": None, "email": None})
@@ -50,7 +49,7 @@ def users_named(name: str) -> int:
     return User.objects.filter(name=name).count()
 
 
-async def test_an_error_undoes_everything_and_tells_nothing(async_client: httpx2.AsyncClient, replace: Replace) -> None:
+async def test_error_rolls_back_and_hides_details(async_client: httpx2.AsyncClient, replace: Replace) -> None:
     def fail_after_write(*_: Any) -> None:
         User.objects.create(name="Lost", email="lost@example.com", subject="lost")
         raise RuntimeError("secret of the server")
@@ -64,8 +63,8 @@ async def test_an_error_undoes_everything_and_tells_nothing(async_client: httpx2
 
 
 @pytest.mark.slow
-def test_a_commit_that_fails_is_never_a_success(committing_client: httpx2.Client) -> None:
-    # A constraint that is only checked at the commit, after the view has returned.
+def test_failed_commit_is_500(committing_client: httpx2.Client) -> None:
+    # A deferred constraint fails at the commit, after the view has returned.
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE users ADD CONSTRAINT probe UNIQUE (name) DEFERRABLE INITIALLY DEFERRED")
     try:
@@ -76,12 +75,12 @@ def test_a_commit_that_fails_is_never_a_success(committing_client: httpx2.Client
             cursor.execute("ALTER TABLE users DROP CONSTRAINT probe")
 
 
-async def test_what_a_request_committed_is_there_for_the_next(async_client: httpx2.AsyncClient) -> None:
+async def test_request_commits_its_transaction(async_client: httpx2.AsyncClient) -> None:
     assert (await async_client.post("/api/v1/users", json=ADA)).status_code == 201
     assert await users_named("Ada") == 1
 
 
-async def test_a_refused_request_leaves_the_session_good(
+async def test_refused_request_keeps_session_usable(
     async_client: httpx2.AsyncClient, user_factory: UserFactory
 ) -> None:
     await user_factory(email="ada@example.com")
@@ -89,27 +88,27 @@ async def test_a_refused_request_leaves_the_session_good(
     assert await users_named("Ada") == 0
 
 
-def at_once(client: httpx2.Client, *bodies: dict[str, Any]) -> list[httpx2.Response]:
+def post_concurrently(client: httpx2.Client, *bodies: dict[str, Any]) -> list[httpx2.Response]:
     with ThreadPoolExecutor(len(bodies)) as threads:
         return list(threads.map(lambda body: client.post("/api/v1/users", json=body), bodies))
 
 
 @pytest.mark.slow
-def test_each_request_has_a_session_of_its_own(committing_client: httpx2.Client) -> None:
-    responses = at_once(committing_client, *(ADA | {"email": f"{number}@example.com"} for number in range(8)))
+def test_each_request_has_its_own_session(committing_client: httpx2.Client) -> None:
+    responses = post_concurrently(committing_client, *(ADA | {"email": f"{number}@example.com"} for number in range(8)))
     assert {response.status_code for response in responses} == {201}
     assert len({response.json()["id"] for response in responses}) == 8
 
 
 @pytest.mark.slow
-def test_one_address_registered_twice_at_once(committing_client: httpx2.Client) -> None:
-    responses = at_once(committing_client, *([ADA] * 4))
+def test_concurrent_registration_creates_one_user(committing_client: httpx2.Client) -> None:
+    responses = post_concurrently(committing_client, *([ADA] * 4))
     assert sorted(response.status_code for response in responses) == [201, 409, 409, 409]
 
 
 @pytest.fixture
 def other_database(settings: Settings) -> Iterator[Callable[..., None]]:
-    """Connects with other settings: `other_database(database_pool_size=1)`."""
+    """Connect with other settings: `other_database(database_pool_size=1)`."""
     with ExitStack() as until_the_end:
         yield lambda **changes: until_the_end.enter_context(connected_by(settings.model_copy(update=changes)))
 
@@ -125,7 +124,7 @@ LOG_IN = {"url": "/api/v1/auth/token", "data": {"username": ADA["email"], "passw
         ({"url": "/api/v1/users", "json": ADA}, "app.core.accounts.routes.make_password"),
     ],
 )
-def test_who_waits_for_a_hash_leaves_connections_to_others(
+def test_password_hashing_holds_no_connection(
     committing_client: httpx2.Client,
     other_database: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
@@ -151,10 +150,10 @@ def test_who_waits_for_a_hash_leaves_connections_to_others(
 
 
 @pytest.mark.slow
-def test_a_database_that_does_not_answer_is_a_503(
+def test_unreachable_database_is_503(
     committing_client: httpx2.Client, other_database: Callable[..., None], admin_token: Headers
 ) -> None:
-    other_database(database_url="postgresql://nobody@127.0.0.1:9/nothing", database_timeout_seconds=0.2)
+    other_database(database_url="postgresql://unknown@127.0.0.1:9/nothing", database_timeout_seconds=0.2)
     response = committing_client.get("/api/v1/users/1", headers=admin_token)
     assert_problem(response, 503)
     assert response.headers["retry-after"] == "1"
@@ -164,7 +163,7 @@ def test_a_database_that_does_not_answer_is_a_503(
 
 
 @pytest.mark.slow
-def test_connections_that_the_server_has_ended_are_not_used(
+def test_closed_connection_is_replaced(
     committing_client: httpx2.Client, other_database: Callable[..., None], execute: Execute, admin_token: Headers
 ) -> None:
     other_database(database_pool_size=8)
@@ -183,7 +182,7 @@ def sleep(*_: Any) -> None:
 
 
 @pytest.mark.slow
-def test_a_statement_has_a_time_limit(
+def test_slow_statement_is_503(
     committing_client: httpx2.Client, other_database: Callable[..., None], replace: Replace
 ) -> None:
     other_database(database_timeout_seconds=0.1)
@@ -192,13 +191,13 @@ def test_a_statement_has_a_time_limit(
 
 
 @pytest.mark.slow
-def test_waiting_for_a_connection_has_a_time_limit(
+def test_exhausted_pool_is_503(
     committing_client: httpx2.Client, other_database: Callable[..., None], replace: Replace
 ) -> None:
     other_database(database_pool_size=1, database_timeout_seconds=0.2)
     replace(sleep)
     started = time.monotonic()
-    responses = at_once(committing_client, *([ADA] * 3))
+    responses = post_concurrently(committing_client, *([ADA] * 3))
     assert {response.status_code for response in responses} == {503}
     assert time.monotonic() - started < 5
 
@@ -227,6 +226,6 @@ def test_breakpoint_in_a_transaction_has_no_time_limit(
         assert cursor.fetchone() == (limit,)
 
 
-def test_a_url_that_libpq_cannot_read_is_one_sentence() -> None:
+def test_invalid_database_url_is_one_sentence() -> None:
     with pytest.raises(ConfigError, match=r'^DATABASE_URL is not usable: invalid URI query parameter: "patience"$'):
         database(Settings(database_url="postgresql://u:hunter2@h/d?patience=10"))

@@ -1,4 +1,4 @@
-"""The migrations make exactly the tables that the models describe, and can be taken back."""
+"""Migrations match the models and are reversible."""
 
 from inspect import getfile
 from pathlib import Path
@@ -28,7 +28,7 @@ def migrate(*arguments: Any) -> None:
 
 @sync_to_async
 def check() -> None:
-    """Name each slice, or one that has no migration yet is passed over."""
+    """Check every slice by name: `makemigrations` skips slices without migrations otherwise."""
     slices = [config.label for config in apps.get_app_configs() if config.name.startswith("app.")]
     call_command("makemigrations", *slices, check=True, dry_run=True)
 
@@ -37,14 +37,14 @@ async def test_models_and_migrations_agree(db_session: BaseDatabaseWrapper) -> N
     await check()
 
 
-def test_template_database_follows_the_migrations_of_every_application(migrations: bytes) -> None:
-    """An application of another package too: its tables would be missing until the service has a new migration."""
+def test_template_database_includes_all_migrations(migrations: bytes) -> None:
+    """Includes other packages: otherwise a new migration of a package would not rebuild the template database."""
     for migration in MigrationLoader(None).disk_migrations.values():
         assert Path(getfile(type(migration))).read_bytes() in migrations, str(migration)
 
 
-def test_answers_that_lose_data_are_warned_of() -> None:
-    """Where `makemigrations` cannot ask."""
+def test_destructive_answers_print_warnings() -> None:
+    """For `makemigrations` without a terminal."""
     said: list[str] = []
     questioner = Questioner(log=said.append)
     plum, damson = ModelState("plums", "Plum", []), ModelState("plums", "Damson", [])
@@ -67,7 +67,7 @@ def test_answers_that_lose_data_are_warned_of() -> None:
 
 
 @pytest.mark.slow
-async def test_every_migration_can_be_taken_back(db_session: BaseDatabaseWrapper) -> None:
+async def test_every_migration_is_reversible(db_session: BaseDatabaseWrapper) -> None:
     before = await tables(db_session)
     own = [config for config in apps.get_app_configs() if config.name.startswith("app.")]
     for config in own:

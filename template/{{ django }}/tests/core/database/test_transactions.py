@@ -1,4 +1,4 @@
-"""A route that writes says that it is one transaction; a GET handler writes nothing."""
+"""Writing routes declare their transaction; GET handlers cannot write."""
 
 import inspect
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def declares_its_transaction(view: View | None) -> bool:
 
 
 def complaint(view: View) -> str:
-    """Name the file, and the line to add."""
+    """Return a failure message with the file and the line to add."""
     code = inspect.unwrap(view).__code__
     path = Path(code.co_filename).relative_to(Path(__file__).parents[3])
     return f"{path}, above `def {code.co_name}`: add `@transaction.atomic` (from django.db import transaction)"
@@ -53,7 +53,7 @@ def test_every_writing_route_declares_its_transaction() -> None:
     assert [complaint(view) for view in writing if not declares_its_transaction(view)] == []
 
 
-def test_a_route_without_a_transaction_is_named() -> None:
+def test_route_without_transaction_is_named() -> None:
     def plain() -> None: ...
 
     assert not declares_its_transaction(plain)
@@ -85,7 +85,7 @@ WRITES: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
-async def test_a_write_of_a_get_handler_is_refused(
+async def test_write_in_get_handler_is_refused(
     db_session: BaseDatabaseWrapper, user_factory: UserFactory, write: Callable[[], Any]
 ) -> None:
     await user_factory(name="Grace")
@@ -110,7 +110,7 @@ async def test_a_write_of_a_get_handler_is_refused(
         "SHOW work_mem",
     ],
 )
-async def test_a_get_handler_reads(db_session: BaseDatabaseWrapper, statement: str) -> None:
+async def test_get_handler_may_read(db_session: BaseDatabaseWrapper, statement: str) -> None:
     @sync_to_async
     @read_only
     def read() -> None:
@@ -120,7 +120,7 @@ async def test_a_get_handler_reads(db_session: BaseDatabaseWrapper, statement: s
     await read()
 
 
-async def test_a_get_request_that_writes_stores_nothing(
+async def test_get_request_that_writes_is_500(
     async_client: httpx2.AsyncClient, user_factory: UserFactory, sign_in: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = await user_factory(name="Grace")

@@ -1,4 +1,4 @@
-"""How the parts are wired together."""
+"""The application: slices, start, readiness, proxies and shutdown."""
 
 import io
 import os
@@ -44,10 +44,10 @@ def probe(request): ...
 """
 
 
-def test_a_slice_is_served_by_being_there(newcomer: Path) -> None:
+def test_new_slice_is_served(newcomer: Path) -> None:
     (newcomer / "routes.py").write_text(ROUTES.format(path="/probe", auth=""))
     [operation] = all_routes().path_operations["/api/v1/probe"].operations
-    assert operation.auth_callbacks, "who has no token is refused"
+    assert operation.auth_callbacks, "the route must require a token"
 
 
 @pytest.mark.parametrize(
@@ -57,14 +57,14 @@ def test_a_slice_is_served_by_being_there(newcomer: Path) -> None:
         ("/probe", ", auth=None", "/api/v1/probe of its `router` must ask for a token"),
     ],
 )
-def test_a_route_that_does_not_fit_is_named(newcomer: Path, path: str, auth: str, sentence: str) -> None:
+def test_invalid_slice_route_is_named(newcomer: Path, path: str, auth: str, sentence: str) -> None:
     (newcomer / "routes.py").write_text(ROUTES.format(path=path, auth=auth))
     with pytest.raises(SliceError) as refused:
         all_routes()
     assert str(refused.value) == f"The slice 'newcomer' does not load: {sentence}"
 
 
-def test_the_service_starts_although_the_database_is_down(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_service_starts_while_database_is_down(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable() -> None:
         raise OSError("no answer")
 
@@ -73,13 +73,13 @@ def test_the_service_starts_although_the_database_is_down(settings: Settings, mo
     nowhere = settings.model_copy(update={"allowed_hosts": (), "environment": "production"})
     with override_settings(CORE_SETTINGS=nowhere), capture_logs() as lines:
         application.start()
-    hosts, unavailable = lines[-2:]  # before them, where so much is logged, that it starts
+    hosts, unavailable = lines[-2:]  # earlier lines report the start
     assert hosts["event"].startswith("ALLOWED_HOSTS is empty")
     assert unavailable["event"] == "database unavailable"
 
 
 def planted(get_response: View) -> View:
-    """A middleware that raises on request."""
+    """A middleware that raises an error if a header asks for one."""
 
     def surround(request: HttpRequest) -> HttpResponseBase:
         if request.headers.get("X-Fail") == "defect":
@@ -92,7 +92,7 @@ def planted(get_response: View) -> View:
 
 
 @pytest.mark.parametrize(("fails", "status"), [("defect", 500), ("problem", 403)])
-async def test_error_of_a_middleware_is_a_problem_with_all_headers(
+async def test_middleware_error_is_problem_with_headers(
     make_client: MakeClient, monkeypatch: pytest.MonkeyPatch, fails: str, status: int
 ) -> None:
     reported: list[BaseException] = []
@@ -107,12 +107,12 @@ async def test_error_of_a_middleware_is_a_problem_with_all_headers(
     assert [type(error) for error in reported] == ([RuntimeError] if fails == "defect" else [])
 
 
-def test_other_servers_find_the_application(database_url: str) -> None:
+def test_wsgi_module_has_the_application(database_url: str) -> None:
     assert isinstance(import_module("app.wsgi").application, Application)
 
 
 @pytest.mark.slow
-async def test_a_dependency_that_hangs_is_not_waited_for(
+async def test_readiness_check_has_a_time_limit(
     async_client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "CHECK_TIMEOUT_SECONDS", 0.05)
@@ -123,7 +123,7 @@ async def test_a_dependency_that_hangs_is_not_waited_for(
     assert time.monotonic() - started < 0.9
 
 
-async def test_readiness_ends_before_the_service(app: Application, async_client: httpx2.AsyncClient) -> None:
+async def test_draining_service_is_not_ready(app: Application, async_client: httpx2.AsyncClient) -> None:
     app.state.draining.set()
     assert_problem(await async_client.get("/health/ready"), 503)
 
@@ -135,39 +135,39 @@ async def test_readiness_ends_before_the_service(app: Application, async_client:
         ("10.0.0.0/8", "10.0.0.1", "203.0.113.7, 10.0.0.2", "203.0.113.7"),
         ("10.0.0.1", "10.0.0.1", "198.51.100.1, 203.0.113.7", "203.0.113.7"),
         ("10.0.0.1", "203.0.113.7", "198.51.100.1", "203.0.113.7"),
-        ("10.0.0.1", "nobody", "198.51.100.1", "nobody"),
+        ("10.0.0.1", "unknown", "198.51.100.1", "unknown"),
         ("*", "10.0.0.1", "203.0.113.7, 10.0.0.2", "203.0.113.7"),
     ],
 )
-def test_only_trusted_proxies_are_believed(trusted: str, address: str, forwarded: str, caller: str) -> None:
+def test_only_trusted_proxies_set_client_address(trusted: str, address: str, forwarded: str, caller: str) -> None:
     meta = {"REMOTE_ADDR": address, "HTTP_X_FORWARDED_FOR": forwarded, "HTTP_X_FORWARDED_PROTO": "https"}
     Proxies([trusted]).apply(meta)
     assert meta["REMOTE_ADDR"] == caller
     assert ("wsgi.url_scheme" in meta) is (caller != address)
 
 
-async def test_a_trusted_proxy_forwards_the_caller(make_client: MakeClient) -> None:
-    body = {"name": "Ada", "email": "nobody", "password": "engine no. 1"}
+async def test_trusted_proxy_sets_rate_limit_address(make_client: MakeClient) -> None:
+    body = {"name": "Ada", "email": "invalid", "password": "engine no. 1"}
     async with make_client(trusted_proxies="127.0.0.1", registration_rate="1/minute") as client:
         for address, status in (("203.0.113.7", 422), ("203.0.113.7", 429), ("203.0.113.8", 422)):
             response = await client.post("/api/v1/users", json=body, headers={"X-Forwarded-For": address})
             assert_problem(response, status)
 
 
-def test_the_load_balancer_is_told_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[tuple[int, int]] = []
-    monkeypatch.setattr("os.kill", lambda *arguments: told.append(arguments))
+def test_first_signal_starts_the_drain(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr("os.kill", lambda *arguments: sent.append(arguments))
     watcher = server.GentleServer("app.core.http.application", drain_seconds=300, interface=Interfaces.WSGI)
     watcher.wrks = [SimpleNamespace(is_alive=lambda: True, inner=SimpleNamespace(pid=7))]
     watcher.signal_handler_interrupt()
-    assert told == [(7, signal.SIGUSR1)]
+    assert sent == [(7, signal.SIGUSR1)]
     assert not watcher.interrupt_signal
     watcher.signal_handler_interrupt()
-    assert watcher.interrupt_signal, "who asks again is not made to wait"
-    assert len(told) == 1, "a second signal so close to the one that ends it could be slept through"
+    assert watcher.interrupt_signal, "a second signal must end the drain"
+    assert len(sent) == 1, "the worker could miss a second signal so shortly before SIGTERM"
 
 
-def test_the_drain_ends_by_itself() -> None:
+def test_drain_ends_after_drain_seconds() -> None:
     watcher = server.GentleServer("app.core.http.application", drain_seconds=0.01, interface=Interfaces.WSGI)
     watcher.wrks = []
     watcher.signal_handler_interrupt()
@@ -177,15 +177,15 @@ def test_the_drain_ends_by_itself() -> None:
     assert watcher.interrupt_signal
 
 
-def test_the_serving_process_has_the_application(
+def test_worker_process_loads_the_application(
     database_url: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     awaited: list[set[int]] = []
-    told = threading.Event()
+    signalled = threading.Event()
 
     def sigwait(signals: set[int]) -> None:
         awaited.append(signals)
-        told.wait()
+        signalled.wait()
 
     monkeypatch.setattr("signal.sigwait", sigwait)
     monkeypatch.setattr(server, "start", lambda: None)
@@ -201,18 +201,18 @@ def test_the_serving_process_has_the_application(
     frozen: list[bool] = []
     monkeypatch.setattr("gc.freeze", lambda: frozen.append(True))
     answer = server.load()(path, lambda *start: answered.extend(start))
-    assert answer == [b'{"status":"ok","checks":[]}'], "a list, which granian sends at once"
+    assert answer == [b'{"status":"ok","checks":[]}'], "granian sends a list in one piece"
     assert frozen
     assert answered[0] == "200 OK"
-    assert ("Server", "") in answered[1], "granian would say its name"
+    assert ("Server", "") in answered[1], "granian would otherwise send its name"
     [state] = states
     assert not state.draining.is_set()
-    told.set()
+    signalled.set()
     assert state.draining.wait(timeout=30)
     assert awaited == [{signal.SIGUSR1}]
 
 
-def test_a_slice_with_a_mistake_ends_in_its_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slice_error_ends_the_worker_process(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> None:
         raise SliceError("The slice 'notes' does not load")
 
@@ -222,7 +222,9 @@ def test_a_slice_with_a_mistake_ends_in_its_sentence(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(("command", "reload"), [("serve", False), ("dev", True)])
-def test_both_ways_to_serve(database_url: str, monkeypatch: pytest.MonkeyPatch, command: str, *, reload: bool) -> None:
+def test_only_dev_command_reloads(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, command: str, *, reload: bool
+) -> None:
     served: list[Any] = []
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("SECRET_KEY", "Zm9yIHRoZSB0ZXN0cywgYW5kIG9ubHkgZm9yIHRoZW0")
@@ -235,13 +237,13 @@ def test_both_ways_to_serve(database_url: str, monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.slow
-def test_migrating_twice_changes_nothing(committed_database: str) -> None:
+def test_second_migrate_changes_nothing(committed_database: str) -> None:
     command_line.main(["migrate"])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["serve", "migrate", "dev"])
-def test_a_mistake_in_the_settings_is_one_sentence(command: str) -> None:
+def test_settings_error_is_one_sentence(command: str) -> None:
     environment = os.environ | {"DATABASE_URL": "postgresql://u:hunter2@h/d?patience=10"}
     ended = subprocess.run(
         [sys.executable, "-m", "app", command], env=environment, capture_output=True, text=True, check=False

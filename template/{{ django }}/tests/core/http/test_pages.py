@@ -1,4 +1,4 @@
-"""Pages beside the API, as any project of Django has them. This module is also their URLs."""
+"""Pages beside the API. This module is also their URLconf."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,7 +75,7 @@ async def test_page_has_session_user_and_messages(async_client: httpx2.AsyncClie
     assert (await async_client.get("/pages/visits/")).text == "Root 2 ['Welcome']"
 
 
-async def test_form_needs_its_token(async_client: httpx2.AsyncClient) -> None:
+async def test_form_without_csrf_token_is_403(async_client: httpx2.AsyncClient) -> None:
     assert_problem(await async_client.post("/pages/form/", data={"text": "x"}), 403)
     token = (await async_client.get("/pages/form/")).text
     sent = await async_client.post("/pages/form/", data={"text": "x", "csrfmiddlewaretoken": token})
@@ -83,15 +83,15 @@ async def test_form_needs_its_token(async_client: httpx2.AsyncClient) -> None:
 
 
 class TestHeaders:
-    async def test_page_may_load_what_the_service_serves(self, async_client: httpx2.AsyncClient) -> None:
+    async def test_page_policy_allows_local_files(self, async_client: httpx2.AsyncClient) -> None:
         headers = (await async_client.get("/pages/form/")).headers
         assert "script-src 'self'; style-src 'self';" in headers["content-security-policy"]
-        assert headers["referrer-policy"] == "same-origin", "or Django refuses its forms"
+        assert headers["referrer-policy"] == "same-origin", "Django needs the Referer of forms"
         assert headers["x-frame-options"] == "DENY"
         headers = (await async_client.get("/pages/json/")).headers
         assert headers["content-security-policy"].startswith("default-src 'none'; base-uri")
 
-    async def test_view_has_a_policy_of_its_own(self, async_client: httpx2.AsyncClient) -> None:
+    async def test_view_may_set_its_own_policy(self, async_client: httpx2.AsyncClient) -> None:
         headers = (await async_client.get("/pages/policy/")).headers
         assert headers.get_list("content-security-policy") == ["default-src 'self'"]
 
@@ -122,7 +122,7 @@ class TestErrors:
         assert_problem(await async_client.get(f"/pages/failing/{status}/"), int(status))
 
     @pytest.mark.parametrize("status", ["400", "403", "403_csrf", "404", "500"])
-    async def test_template_of_the_service_replaces_it(
+    async def test_error_template_replaces_problem_document(
         self, async_client: httpx2.AsyncClient, tmp_path: Path, status: str
     ) -> None:
         (tmp_path / f"{status}.html").write_text("Sorry: {" + "{ problem.detail }" + "}")
@@ -144,7 +144,7 @@ class TestUser:
         logged_in(request)
         assert await sync_to_async(lambda: request.user == user)()
 
-    async def test_request_of_the_api_without_a_token_is_anonymous(self, make_client: MakeClient) -> None:
+    async def test_api_request_without_token_is_anonymous(self, make_client: MakeClient) -> None:
         with override_settings(MIDDLEWARE=[*django_settings.MIDDLEWARE, f"{__name__}.remembering"]):
             client = make_client()
         async with client:
@@ -156,7 +156,7 @@ remembered: list[Any] = []
 
 
 def remembering(get_response: View) -> View:
-    """A middleware of an application that knows only `request.user`."""
+    """A middleware that reads only `request.user`."""
 
     def surround(request: HttpRequest) -> HttpResponseBase:
         remembered.append(request.user)
@@ -165,7 +165,7 @@ def remembering(get_response: View) -> View:
     return surround
 
 
-def test_client_of_django() -> None:
+def test_django_test_client_gets_a_page() -> None:
     assert Client().get("/pages/form/").status_code == 200
 
 
@@ -191,12 +191,12 @@ class TestAdmin:
         ("pages", "environment", "url"),
         [([], "development", "/docs"), ([], "production", None), (["home"], "production", "/")],
     )
-    def test_view_site_leads_to_what_there_is(
+    def test_view_site_leads_to_home_page_or_docs(
         self, settings: Any, monkeypatch: pytest.MonkeyPatch, pages: list[str], environment: str, url: str | None
     ) -> None:
         monkeypatch.setattr(admin.site, "site_url", "/")
         home = [path("", form, name=name) for name in pages]
         monkeypatch.setattr(f"{__name__}.urlpatterns", [*core_urls.urlpatterns, *home])
-        with override_settings(ROOT_URLCONF=__name__):  # forgets the URLs that it found before
+        with override_settings(ROOT_URLCONF=__name__):  # clears the URL cache
             vars(application)["_set_view_site"](settings.model_copy(update={"environment": environment}))
         assert admin.site.site_url == url

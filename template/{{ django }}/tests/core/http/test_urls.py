@@ -1,5 +1,3 @@
-"""Links to the service's own routes."""
-
 from typing import Any
 
 import pytest
@@ -15,10 +13,10 @@ from django.urls import NoReverseMatch, reverse
         ({"query": {}, "fragment": "results"}, "/api/v1/users/7#results"),
     ],
 )
-def test_reverse(options: dict[str, Any], url: str) -> None:
+def test_reverse_with_query_and_fragment(options: dict[str, Any], url: str) -> None:
     assert reverse("api:get_user", kwargs={"user_id": 7}, **options) == url
 
 
-def test_reverse_of_an_unknown_route() -> None:
+def test_reverse_of_unknown_route_raises() -> None:
     with pytest.raises(NoReverseMatch):
         reverse("api:nothing")

@@ -1,5 +1,3 @@
-"""What the database refuses of orders, whichever code writes to it."""
-
 from collections.abc import Callable
 from typing import Any
 
@@ -28,7 +26,7 @@ async def keys(user_factory: UserFactory) -> dict[str, int]:
 
 
 def in_savepoint(function: Callable[[], Any]) -> None:
-    """Call `function`; every constraint is checked at its end, also those that wait for the commit."""
+    """Call `function`, then check every constraint, including deferred constraints."""
     with transaction.atomic():
         function()
         connection.check_constraints()
@@ -48,7 +46,7 @@ def in_savepoint(function: Callable[[], Any]) -> None:
         (OrderItem, {"unit_price": 0}, "ck_order_items_unit_price_is_positive"),
     ],
 )
-async def test_the_database_refuses(
+async def test_constraint_refuses_invalid_row(
     keys: dict[str, int], model: type[Model], changes: dict[str, Any], constraint: str
 ) -> None:
     defaults: dict[type[Model], dict[str, Any]] = {
@@ -60,7 +58,7 @@ async def test_the_database_refuses(
         await sync_to_async(in_savepoint)(lambda: row.save(force_insert=True))
 
 
-async def test_lines_go_with_their_order_and_products_stay_while_ordered(keys: dict[str, int]) -> None:
+async def test_delete_cascades_to_lines_not_products(keys: dict[str, int]) -> None:
     @sync_to_async
     def delete() -> int:
         with pytest.raises(ProtectedError):
@@ -71,5 +69,5 @@ async def test_lines_go_with_their_order_and_products_stay_while_ordered(keys: d
     assert await delete() == 0
 
 
-def test_a_line_is_known_by_its_order_and_product() -> None:
+def test_line_key_is_order_and_product() -> None:
     assert [field.attname for field in OrderItem._meta.pk_fields] == ["order_id", "product_id"]

@@ -1,5 +1,3 @@
-"""Users with orders in the admin."""
-
 import httpx2
 
 from app.core import User

@@ -1,5 +1,3 @@
-"""What the database refuses of the payment provider's events, whichever code writes to it."""
-
 from typing import Any
 
 import pytest
@@ -19,7 +17,7 @@ async def order_id(user_factory: UserFactory) -> int:
 
 
 def store(**fields: Any) -> None:
-    """Store an event; every constraint is checked, also those that wait for the commit."""
+    """Store an event, then check every constraint, including deferred constraints."""
     with transaction.atomic():
         Event(**fields).save(force_insert=True)
         connection.check_constraints()
@@ -36,6 +34,6 @@ def store(**fields: Any) -> None:
         ({"message": ""}, "ck_payment_events_message_length"),
     ],
 )
-async def test_the_database_refuses(order_id: int, changes: dict[str, Any], constraint: str) -> None:
+async def test_constraint_refuses_invalid_row(order_id: int, changes: dict[str, Any], constraint: str) -> None:
     with pytest.raises(IntegrityError, match=f'"{constraint}"'):
         await sync_to_async(store)(**{"id": "evt_2", "order_id": order_id, "status": "ok"} | changes)

@@ -1,5 +1,3 @@
-"""The catalogue in the admin."""
-
 from decimal import Decimal
 
 import httpx2
@@ -10,10 +8,10 @@ from app.products.models import Product
 from tests.core.accounts.browser import log_in, submit
 
 OPENED = {"initial-stock": "5"}
-"""What was in stock when the form was opened: the page sends it along."""
+"""The stock when the form was opened, which the page sends as a hidden field."""
 
 
-async def test_an_administrator_changes_a_price(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
+async def test_admin_changes_a_price(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
     await user_factory(email="root@example.com", is_superuser=True, is_staff=True)
     product = await Product.objects.acreate(name="Teapot", price=Decimal("19.90"), stock=5)
     await log_in(async_client, "root@example.com")
@@ -24,7 +22,7 @@ async def test_an_administrator_changes_a_price(async_client: httpx2.AsyncClient
 
 
 @pytest.mark.parametrize(("typed", "left"), [("5", 2), ("15", 12), ("1", 0)])
-async def test_what_is_sold_while_the_form_is_open_stays_sold(
+async def test_open_form_keeps_concurrent_sales(
     async_client: httpx2.AsyncClient, user_factory: UserFactory, typed: str, left: int
 ) -> None:
     await user_factory(email="root@example.com", is_superuser=True, is_staff=True)
@@ -37,7 +35,7 @@ async def test_what_is_sold_while_the_form_is_open_stays_sold(
     assert (product.name, product.stock) == ("Kettle", left)
 
 
-async def test_an_administrator_adds_a_product(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
+async def test_admin_adds_a_product(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
     await user_factory(email="root@example.com", is_superuser=True, is_staff=True)
     await log_in(async_client, "root@example.com")
     await submit(async_client, "/admin/products/product/add/", name="Teapot", price="19.90", stock="5", **OPENED)

@@ -1,5 +1,3 @@
-"""What the database refuses of orders, whichever code writes to it."""
-
 from typing import Any
 
 import pytest
@@ -38,7 +36,7 @@ async def keys(db_session: AsyncSession, user_factory: UserFactory) -> dict[str,
         (OrderItem, {"unit_price": 0}, "ck_order_items_unit_price_is_positive"),
     ],
 )
-async def test_the_database_refuses(
+async def test_constraint_refuses_invalid_row(
     db_session: AsyncSession, keys: dict[str, int], model: type[Base], changes: dict[str, Any], constraint: str
 ) -> None:
     defaults: dict[type[Base], dict[str, Any]] = {
@@ -50,9 +48,7 @@ async def test_the_database_refuses(
         await db_session.flush()
 
 
-async def test_lines_go_with_their_order_and_products_stay_while_ordered(
-    db_session: AsyncSession, keys: dict[str, int]
-) -> None:
+async def test_delete_cascades_to_lines_not_products(db_session: AsyncSession, keys: dict[str, int]) -> None:
     with pytest.raises(IntegrityError, match='"fk_order_items_product_id"'):
         async with db_session.begin_nested():
             await db_session.execute(text("DELETE FROM products"))
@@ -60,5 +56,5 @@ async def test_lines_go_with_their_order_and_products_stay_while_ordered(
     assert await db_session.scalar(text("SELECT count(*) FROM order_items")) == 0
 
 
-def test_a_line_is_known_by_its_order_and_product() -> None:
+def test_line_key_is_order_and_product() -> None:
     assert [column.name for column in inspect(OrderItem).primary_key] == ["order_id", "product_id"]

@@ -1,4 +1,4 @@
-"""Orders of other days."""
+"""Dates of orders: filter, sort order and time of payment."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -29,7 +29,7 @@ def order_of(user_id: int, created_at: datetime) -> Order:
         (datetime.fromisoformat("2026-02-01T00:30:00+01:00"), True),
     ],
 )
-async def test_a_day_is_all_of_it_in_utc(
+async def test_date_filter_is_a_whole_utc_day(
     async_client: httpx2.AsyncClient,
     db_session: AsyncSession,
     user_factory: UserFactory,
@@ -46,7 +46,7 @@ async def test_a_day_is_all_of_it_in_utc(
     assert page["total"] == len(page["items"]) == found
 
 
-async def test_the_newest_is_first_whatever_its_key(
+async def test_orders_are_sorted_by_time_not_id(
     async_client: httpx2.AsyncClient, db_session: AsyncSession, user_factory: UserFactory, sign_in: SignIn
 ) -> None:
     user = await user_factory()
@@ -57,7 +57,7 @@ async def test_the_newest_is_first_whatever_its_key(
     assert [order["id"] for order in page["items"]] == [new.id, old.id]
 
 
-async def test_what_is_paid_was_paid_then(db_session: WriteSession, user_factory: UserFactory) -> None:
+async def test_paid_at_is_not_overwritten(db_session: WriteSession, user_factory: UserFactory) -> None:
     order = order_of((await user_factory()).id, MIDNIGHT)
     order.paid_at = MIDNIGHT
     db_session.add(order)

@@ -1,5 +1,3 @@
-"""What the database refuses of the payment provider's events, whichever code writes to it."""
-
 from typing import Any
 
 import pytest
@@ -32,7 +30,7 @@ async def order_id(db_session: AsyncSession, user_factory: UserFactory) -> int:
         ({"message": ""}, "ck_payment_events_message_length"),
     ],
 )
-async def test_the_database_refuses(
+async def test_constraint_refuses_invalid_row(
     db_session: AsyncSession, order_id: int, changes: dict[str, Any], constraint: str
 ) -> None:
     db_session.add(Event(**{"id": "evt_2", "order_id": order_id, "status": "ok"} | changes))

@@ -1,5 +1,3 @@
-"""What the database refuses of products, whichever code writes to it."""
-
 from typing import Any
 
 import pytest
@@ -19,7 +17,9 @@ from app.products.models import Product
         ({"stock": -1}, "ck_products_stock_is_not_negative"),
     ],
 )
-async def test_the_database_refuses(db_session: AsyncSession, changes: dict[str, Any], constraint: str) -> None:
+async def test_constraint_refuses_invalid_row(
+    db_session: AsyncSession, changes: dict[str, Any], constraint: str
+) -> None:
     db_session.add(Product(**{"name": "Cup", "price": 1, "stock": 1} | changes))
     with pytest.raises(IntegrityError, match=f'"{constraint}"'):
         await db_session.flush()

@@ -1,11 +1,9 @@
-"""Fixtures of the tests of accounts."""
-
 import pytest
 
 
 @pytest.fixture
 def listener_example() -> str:
-    """The lines of `listeners.py` that a failure proposes to a slice."""
+    """Lines of a `listeners.py` that a failure message proposes."""
     return """from app.core import User, WriteSession, erased, exporting
 
 

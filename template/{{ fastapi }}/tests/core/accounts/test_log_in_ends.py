@@ -1,4 +1,4 @@
-"""When a log-in ends."""
+"""The end of sessions: expiry, deleted users, changed accounts and token reuse."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -20,7 +20,7 @@ from app.core.security.tokens import LocalTokens
 from app.core.testing import PASSWORD, Rows, UserFactory, assert_problem
 
 
-async def test_a_log_in_ends_however_often_it_is_refreshed(
+async def test_refresh_does_not_extend_the_session(
     async_client: httpx2.AsyncClient, db_session: AsyncSession, user_factory: UserFactory
 ) -> None:
     await user_factory(email="ada@example.com")
@@ -34,7 +34,7 @@ async def test_a_log_in_ends_however_often_it_is_refreshed(
     assert len(set(ends)) == 1
 
 
-async def test_with_a_user_its_log_ins_end(
+async def test_deleting_a_user_ends_sessions(
     async_client: httpx2.AsyncClient, db_session: AsyncSession, user_factory: UserFactory
 ) -> None:
     user = await user_factory(email="ada@example.com")
@@ -51,7 +51,7 @@ async def test_with_a_user_its_log_ins_end(
 
 
 @pytest.mark.parametrize("change", ["is_active = false", "password = 'another'"])
-async def test_account_that_changes_during_the_log_in_gets_no_token(
+async def test_account_change_during_log_in_gives_no_token(
     db_session: WriteSession, user_factory: UserFactory, settings: Settings, rows: Rows, change: str
 ) -> None:
     user_id = (await user_factory()).id

@@ -1,4 +1,4 @@
-"""Users in the database, from the inside."""
+"""The repository of users, and the columns of stored users."""
 
 from contextlib import aclosing
 
@@ -13,7 +13,7 @@ from app.core.database.sessions import WriteSession
 from app.core.testing import PASSWORD, UserFactory
 
 
-def test_it_is_a_repository(db_session: WriteSession) -> None:
+def test_user_repository_is_a_repository(db_session: WriteSession) -> None:
     repository: Repository[User] = UserRepository(db_session)
     assert isinstance(repository, Repository)
     assert not isinstance(object(), Repository)
@@ -32,7 +32,7 @@ async def test_get_create_update_delete(db_session: WriteSession) -> None:
     assert await users.get(created.id) is None
 
 
-async def test_stream_reads_as_it_goes(db_session: AsyncSession, user_factory: UserFactory) -> None:
+async def test_stream_uses_a_server_side_cursor(db_session: AsyncSession, user_factory: UserFactory) -> None:
     for number in range(3):
         await user_factory(name=f"User {number}")
     async with aclosing(UserRepository(db_session).stream()) as users:
@@ -42,10 +42,10 @@ async def test_stream_reads_as_it_goes(db_session: AsyncSession, user_factory: U
         assert [user.name async for user in users] == ["User 1", "User 2"]
 
 
-async def test_an_object_outlives_its_commit(db_session: AsyncSession, user_factory: UserFactory) -> None:
+async def test_object_is_usable_after_commit(db_session: AsyncSession, user_factory: UserFactory) -> None:
     user = await user_factory(name="Ada")
     await db_session.close()
-    assert user.name == "Ada"  # a DetachedInstanceError, were objects expired by the commit
+    assert user.name == "Ada"  # a DetachedInstanceError, if the commit expired objects
 
 
 async def test_password_is_stored_as_argon2id(async_client: httpx2.AsyncClient, db_session: AsyncSession) -> None:

@@ -1,4 +1,4 @@
-"""What `poe revision` finds and warns of, beyond Alembic's autogenerate."""
+"""Changes and warnings of `poe revision` that Alembic's autogenerate does not have."""
 
 from typing import Any
 
@@ -23,13 +23,13 @@ from app.core.database.review import review
 
 
 class Migrator:
-    """Writes and applies migrations of one table, as `poe revision` and `poe migrate` do."""
+    """Write and apply migrations of one table, as `poe revision` and `poe migrate` do."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self.connection = connection
 
     def migrate(self, *columns: Any) -> tuple[str, str]:
-        """Bring the table to these columns and constraints; returns the code, and the code that takes it back."""
+        """Migrate the table to these columns and constraints; return the code of upgrade and downgrade."""
         metadata = sa.MetaData(naming_convention=Base.metadata.naming_convention)
         sa.Table("plums", metadata, *columns)
         options = {
@@ -52,7 +52,7 @@ class Migrator:
         exec(code, {"op": Operations(MigrationContext.configure(self.connection)), "sa": sa})
 
     def refuses(self, **values: object) -> bool:
-        """Whether a CHECK constraint refuses this row; it is not kept."""
+        """Whether a CHECK constraint refuses this row. The row is rolled back."""
         table = sa.table("plums", *map(sa.column, values))
         savepoint = self.connection.begin_nested()
         try:
@@ -101,7 +101,7 @@ async def test_changed_check_constraints_are_dropped_and_created(connection: Asy
 
 @pytest.mark.slow
 @pytest.mark.parametrize("array", [False, True])
-async def test_enum_is_created_extended_and_taken_back(connection: AsyncConnection, *, array: bool) -> None:
+async def test_enum_is_created_extended_and_dropped(connection: AsyncConnection, *, array: bool) -> None:
     def change(sync: sa.Connection) -> None:
         code = Migrator(sync)
 
@@ -127,7 +127,7 @@ async def test_enum_is_created_extended_and_taken_back(connection: AsyncConnecti
     await connection.run_sync(change)
 
 
-def test_lost_values_and_refused_rows_are_warned_of() -> None:
+def test_destructive_changes_print_warnings() -> None:
     def column(name: str, **options: Any) -> sa.Column[str]:
         return sa.Column(name, sa.Text, **options)
 

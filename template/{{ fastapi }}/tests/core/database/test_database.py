@@ -1,4 +1,4 @@
-"""The unit of work of a request, and what becomes of it when the database fails."""
+"""The transaction of a request, and errors of the database."""
 
 import asyncio
 import threading
@@ -28,7 +28,7 @@ ADA = {"name": "Ada", "email": "ada@example.com", "password": "engine no. 1"}
 
 @pytest.fixture
 def probe(settings: Settings, app: FastAPI) -> FastAPI:
-    """An application with routes that go wrong, on the test's connection."""
+    """An application with failing routes, on the test's connection."""
     probe = create_app(settings)
     state_of(probe).database = state_of(app).database
 
@@ -53,9 +53,7 @@ class Users[Session: ReadSession](BaseRepository[User, Session]):
     model = User
 
 
-async def test_null_for_a_column_that_needs_a_value_is_unprocessable(
-    db_session: WriteSession, user_factory: UserFactory
-) -> None:
+async def test_null_for_required_column_is_unprocessable(db_session: WriteSession, user_factory: UserFactory) -> None:
     user = await user_factory()
     with pytest.raises(Unprocessable) as refused:
         await Users(db_session).update(user, {"name": None, "email": None})
@@ -67,7 +65,7 @@ async def users_named(session: AsyncSession, name: str) -> int:
     return await session.scalar(select(func.count()).select_from(User).where(User.name == name)) or 0
 
 
-async def test_an_error_undoes_everything_and_tells_nothing(probe: FastAPI, db_session: AsyncSession) -> None:
+async def test_error_rolls_back_and_hides_details(probe: FastAPI, db_session: AsyncSession) -> None:
     async with client_of(probe) as client:
         response = await client.post("/fail-after-write")
     assert_problem(response, 500)
@@ -77,8 +75,8 @@ async def test_an_error_undoes_everything_and_tells_nothing(probe: FastAPI, db_s
 
 
 @pytest.mark.slow
-async def test_a_commit_that_fails_is_never_a_success(committing_app: FastAPI) -> None:
-    # A constraint that is only checked at the commit, after the handler has returned.
+async def test_failed_commit_is_500(committing_app: FastAPI) -> None:
+    # A deferred constraint fails at the commit, after the handler has returned.
     deferred = "ALTER TABLE users ADD CONSTRAINT probe UNIQUE (name) DEFERRABLE INITIALLY DEFERRED"
     async with state_of(committing_app).database.sessions.begin() as session:
         await session.execute(text(deferred))
@@ -91,14 +89,12 @@ async def test_a_commit_that_fails_is_never_a_success(committing_app: FastAPI) -
             await session.execute(text("ALTER TABLE users DROP CONSTRAINT probe"))
 
 
-async def test_what_a_request_committed_is_there_for_the_next(
-    async_client: httpx2.AsyncClient, db_session: AsyncSession
-) -> None:
+async def test_request_commits_its_transaction(async_client: httpx2.AsyncClient, db_session: AsyncSession) -> None:
     assert (await async_client.post("/api/v1/users", json=ADA)).status_code == 201
     assert await users_named(db_session, "Ada") == 1
 
 
-async def test_a_refused_request_leaves_the_session_good(
+async def test_refused_request_keeps_session_usable(
     async_client: httpx2.AsyncClient, user_factory: UserFactory, db_session: AsyncSession
 ) -> None:
     await user_factory(email="ada@example.com")
@@ -107,7 +103,7 @@ async def test_a_refused_request_leaves_the_session_good(
 
 
 @pytest.mark.slow
-async def test_each_request_has_a_session_of_its_own(committing_app: FastAPI) -> None:
+async def test_each_request_has_its_own_session(committing_app: FastAPI) -> None:
     async with client_of(committing_app) as client:
         bodies = [ADA | {"email": f"{number}@example.com"} for number in range(8)]
         responses = await asyncio.gather(*(client.post("/api/v1/users", json=body) for body in bodies))
@@ -116,14 +112,14 @@ async def test_each_request_has_a_session_of_its_own(committing_app: FastAPI) ->
 
 
 @pytest.mark.slow
-async def test_one_address_registered_twice_at_once(committing_app: FastAPI) -> None:
+async def test_concurrent_registration_creates_one_user(committing_app: FastAPI) -> None:
     async with client_of(committing_app) as client:
         responses = await asyncio.gather(*(client.post("/api/v1/users", json=ADA) for _ in range(4)))
     assert sorted(response.status_code for response in responses) == [201, 409, 409, 409]
 
 
-async def test_a_database_that_does_not_answer_is_a_503(probe: FastAPI, settings: Settings, admin: Headers) -> None:
-    gone = settings.model_copy(update={"database_url": "postgresql://nobody@127.0.0.1:9/nothing"})
+async def test_unreachable_database_is_503(probe: FastAPI, settings: Settings, admin: Headers) -> None:
+    gone = settings.model_copy(update={"database_url": "postgresql://unknown@127.0.0.1:9/nothing"})
     state_of(probe).database = Database.connect(gone)
     async with client_of(probe) as client:
         response = await client.get("/api/v1/users/1", headers=admin)
@@ -135,7 +131,7 @@ async def test_a_database_that_does_not_answer_is_a_503(probe: FastAPI, settings
 
 
 @pytest.mark.slow
-async def test_a_connection_that_the_server_has_ended_is_not_used(settings: Settings) -> None:
+async def test_closed_connection_is_replaced(settings: Settings) -> None:
     database, other = Database.connect(settings), Database.connect(settings)
     await database.check()
     async with other.read_sessions() as session:
@@ -148,7 +144,7 @@ async def test_a_connection_that_the_server_has_ended_is_not_used(settings: Sett
     await other.close()
 
 
-async def test_an_error_of_the_database_names_nobody(settings: Settings) -> None:
+async def test_database_error_has_no_parameter_values(settings: Settings) -> None:
     database = Database.connect(settings)
     with pytest.raises(IntegrityError) as failed:
         async with database.sessions.begin() as session:
@@ -159,7 +155,7 @@ async def test_an_error_of_the_database_names_nobody(settings: Settings) -> None
 
 
 @pytest.mark.slow
-async def test_a_statement_has_a_time_limit(probe: FastAPI, settings: Settings) -> None:
+async def test_slow_statement_is_503(probe: FastAPI, settings: Settings) -> None:
     state_of(probe).database = Database.connect(settings.model_copy(update={"database_timeout_seconds": 0.1}))
     async with client_of(probe) as client:
         assert_problem(await client.get("/slow"), 503)
@@ -167,7 +163,7 @@ async def test_a_statement_has_a_time_limit(probe: FastAPI, settings: Settings) 
 
 
 @pytest.mark.slow
-async def test_waiting_for_a_connection_has_a_time_limit(probe: FastAPI, settings: Settings) -> None:
+async def test_exhausted_pool_is_503(probe: FastAPI, settings: Settings) -> None:
     few = settings.model_copy(update={"database_pool_size": 1, "database_timeout_seconds": 0.2})
     state_of(probe).database = Database.connect(few)
     async with client_of(probe) as client, asyncio.timeout(5):
@@ -176,14 +172,14 @@ async def test_waiting_for_a_connection_has_a_time_limit(probe: FastAPI, setting
     await state_of(probe).database.close()
 
 
-async def test_the_url_may_hold_what_libpq_knows(settings: Settings) -> None:
+async def test_libpq_url_parameters_are_supported(settings: Settings) -> None:
     url = urlsplit(str(settings.database_url))
     query = f"{url.query}&sslmode=prefer&application_name=tests&options=-c%20work_mem%3D8MB".removeprefix("&")
     database = Database.connect(settings.model_copy(update={"database_url": url._replace(query=query).geturl()}))
     async with database.read_sessions() as session:
         names = ("application_name", "work_mem", "statement_timeout", "idle_in_transaction_session_timeout")
-        told = [await session.scalar(select(func.current_setting(name))) for name in names]
-    assert told == ["tests", "8MB", "10s", "10s"]
+        found = [await session.scalar(select(func.current_setting(name))) for name in names]
+    assert found == ["tests", "8MB", "10s", "10s"]
     await database.close()
 
 
@@ -194,7 +190,7 @@ async def test_breakpoint_in_a_transaction_has_no_time_limit(settings: Settings)
     await database.close()
 
 
-def test_what_asyncpg_does_not_know_is_refused() -> None:
+def test_unsupported_url_parameters_are_refused() -> None:
     url = "postgresql://u@h/d?sslmode=require&channel_binding=require&connect_timeout=10"
     with pytest.raises(ConfigError) as refused:
         Database.connect(Settings(database_url=url))
@@ -203,10 +199,8 @@ def test_what_asyncpg_does_not_know_is_refused() -> None:
 
 
 @pytest.mark.parametrize("place", ["nowhere.invalid", "%2Fno%2Fsuch%2Ffolder"])
-async def test_a_server_that_is_not_found_is_a_503(
-    probe: FastAPI, settings: Settings, admin: Headers, place: str
-) -> None:
-    url = f"postgresql://nobody@{place}/nothing"
+async def test_unknown_database_host_is_503(probe: FastAPI, settings: Settings, admin: Headers, place: str) -> None:
+    url = f"postgresql://unknown@{place}/nothing"
     state_of(probe).database = Database.connect(settings.model_copy(update={"database_url": url}))
     async with client_of(probe) as client:
         assert_problem(await client.get("/api/v1/users/1", headers=admin), 503)
@@ -221,7 +215,7 @@ async def test_a_server_that_is_not_found_is_a_503(
         (asyncpg.InvalidPasswordError("password authentication failed"), 500),
     ],
 )
-async def test_refused_connection_is_503_when_it_may_succeed_later(
+async def test_temporary_connection_error_is_503(
     probe: FastAPI, settings: Settings, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
 ) -> None:
     async def refuse(*_: Any, **__: Any) -> None:
@@ -261,7 +255,7 @@ LOG_IN = {"url": "/api/v1/auth/token", "data": {"username": ADA["email"], "passw
         ({"url": "/api/v1/users", "json": ADA}, "app.core.accounts.service.hash_password"),
     ],
 )
-async def test_who_waits_for_a_hash_leaves_connections_to_others(
+async def test_password_hashing_holds_no_connection(
     committing_app: FastAPI, settings: Settings, monkeypatch: pytest.MonkeyPatch, sent: dict[str, Any], waits: str
 ) -> None:
     hashing, go_on = threading.Event(), threading.Event()

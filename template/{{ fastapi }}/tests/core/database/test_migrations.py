@@ -1,4 +1,4 @@
-"""The migrations make exactly the tables that the models describe, and can be taken back."""
+"""Migrations match the models and are reversible."""
 
 import re
 import subprocess
@@ -30,11 +30,11 @@ from app.core.testing import Execute
 ON_EMPTY_TABLES = re.compile(
     r"ALTER TABLE \S+ ADD COLUMN (?!.* (DEFAULT|GENERATED) ).* NOT NULL", re.IGNORECASE | re.DOTALL
 )
-"""A column that is NOT NULL and has no value for the rows that exist."""
+"""A new NOT NULL column without a value for existing rows."""
 
 
 async def run(connection: AsyncConnection, command: Callable[..., object], *arguments: str) -> None:
-    """Run an Alembic command on the test's connection, whose transaction takes it back afterwards."""
+    """Run an Alembic command on the test's connection, whose transaction is rolled back after the test."""
 
     def call(sync_connection: Any) -> None:
         config = alembic_config()
@@ -49,7 +49,7 @@ async def tables(connection: AsyncConnection) -> set[str]:
 
 
 async def test_models_and_migrations_agree(connection: AsyncConnection) -> None:
-    from alembic import command  # here, because the import takes half a second
+    from alembic import command  # not at collection: the import takes 0.5 s
 
     await run(connection, command.check)
 
@@ -66,7 +66,7 @@ async def test_changed_check_constraint_is_found(connection: AsyncConnection) ->
 
 
 @pytest.mark.slow
-async def test_every_migration_can_be_taken_back(connection: AsyncConnection, statements: list[str]) -> None:
+async def test_every_migration_is_reversible(connection: AsyncConnection, statements: list[str]) -> None:
     from alembic import command
 
     before = await tables(connection)
@@ -82,8 +82,8 @@ async def test_every_migration_can_be_taken_back(connection: AsyncConnection, st
     await run(connection, command.check)
 
 
-async def test_heads_that_need_one_another_are_recorded(connection: AsyncConnection) -> None:
-    """A downgrade leaves such heads: of a slice's migration, all that it depended on."""
+async def test_dependent_heads_are_recorded(connection: AsyncConnection) -> None:
+    """A downgrade of a slice's migration leaves the migrations that it depended on as heads."""
     script = ScriptDirectory.from_config(alembic_config())
     known = find_migrations(script)
     await connection.execute(text("DELETE FROM core_revisions"))
@@ -91,8 +91,8 @@ async def test_heads_that_need_one_another_are_recorded(connection: AsyncConnect
     assert set(await connection.scalars(text("SELECT revision FROM core_revisions"))) == known.keys()
 
 
-async def test_a_release_waits_for_its_own_migrations_only(connection: AsyncConnection) -> None:
-    """It knows nothing of a newer release's migrations, and starts on its database after a rollback."""
+async def test_release_ignores_newer_migrations(connection: AsyncConnection) -> None:
+    """After a rollback, an older release must start on the database of the newer release."""
     known = find_migrations(ScriptDirectory.from_config(alembic_config()))
     assert await connection.run_sync(missing_migrations) == []
     await connection.execute(text("INSERT INTO core_revisions VALUES ('core_accounts_newer', 'core_accounts')"))
@@ -116,8 +116,8 @@ def test_older_code_does_not_migrate_a_newer_database(database_url: str, sql: Ex
     assert sql("SELECT version_num FROM alembic_version ORDER BY 1") == stamps
 
 
-async def test_stamps_of_deleted_slices_give_way_to_what_they_absorbed(connection: AsyncConnection) -> None:
-    """The head of a slice that depends on core's migration is stamped in place of it."""
+async def test_stamps_of_deleted_slices_are_replaced(connection: AsyncConnection) -> None:
+    """Alembic stamps only the head of a slice that depends on core's migration, not core's migration itself."""
     script = ScriptDirectory.from_config(alembic_config())
 
     def restamped(sync_connection: Connection) -> tuple[list[str], set[str]]:
@@ -147,7 +147,7 @@ async def test_stamps_of_deleted_slices_give_way_to_what_they_absorbed(connectio
         ("merge heads", 'poe revision "what changed"'),
     ],
 )
-def test_alembic_names_the_command_that_knows_the_slices(database_url: str, arguments: str, command: str) -> None:
+def test_alembic_command_names_poe_command(database_url: str, arguments: str, command: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "alembic", *arguments.split()],
         cwd=Path(__file__).parents[3],
@@ -181,7 +181,7 @@ async def test_last_migration_of_a_slice_is_found(connection: AsyncConnection) -
     assert len(needed) < len(set(known.values()))
 
 
-async def test_migration_that_cannot_be_taken_back_is_named(connection: AsyncConnection) -> None:
+async def test_impossible_rollback_is_explained(connection: AsyncConnection) -> None:
     label = find_migrations(ScriptDirectory.from_config(alembic_config())).popitem()[1]
     await run(connection, downgrade, "base")
     with pytest.raises(CommandError, match=f"the slice '{label}' has no applied migration"):

@@ -1,4 +1,4 @@
-"""`on_commit`, in transactions of the test's own."""
+"""`on_commit` in transactions, savepoints and rollbacks."""
 
 import pytest
 
@@ -8,7 +8,6 @@ from app.core.database.sessions import WriteSession
 
 @pytest.fixture
 def called() -> list[str]:
-    """The names of the functions that were called."""
     return []
 
 
@@ -23,7 +22,7 @@ async def test_functions_are_called_once_after_the_commit(db_session: WriteSessi
     assert called == ["first", "second"]
 
 
-async def test_functions_are_forgotten_after_a_rollback(db_session: WriteSession, called: list[str]) -> None:
+async def test_rollback_discards_functions(db_session: WriteSession, called: list[str]) -> None:
     async with db_session.begin() as transaction:
         on_commit(db_session, lambda: called.append("never"))
         await transaction.rollback()
@@ -32,7 +31,7 @@ async def test_functions_are_forgotten_after_a_rollback(db_session: WriteSession
     assert called == ["later"]
 
 
-async def test_functions_of_a_closed_session_are_forgotten(db_session: WriteSession, called: list[str]) -> None:
+async def test_closed_session_discards_functions(db_session: WriteSession, called: list[str]) -> None:
     await db_session.begin()
     on_commit(db_session, lambda: called.append("never"))
     await db_session.close()

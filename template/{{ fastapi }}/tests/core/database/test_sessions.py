@@ -1,4 +1,4 @@
-"""A read session does not write: the type checker says so, and so does the session."""
+"""A read session refuses writes, in the type checker and at run time."""
 
 import subprocess
 import sys
@@ -57,7 +57,7 @@ WRITES: dict[str, Callable[[AsyncSession], Awaitable[Any]]] = {
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 @pytest.mark.parametrize("kind", ["read_sessions", "streaming_sessions"])
-async def test_a_write_of_a_read_session_is_refused(
+async def test_write_in_read_session_is_refused(
     app: FastAPI, user_factory: UserFactory, db_session: AsyncSession, kind: str, write: Any
 ) -> None:
     await user_factory(name="Grace")
@@ -69,15 +69,13 @@ async def test_a_write_of_a_read_session_is_refused(
 
 
 @pytest.mark.parametrize("write", ["add", "delete"])
-async def test_an_object_is_refused_before_it_is_lost(app: FastAPI, write: str) -> None:
+async def test_read_session_refuses_add_and_delete(app: FastAPI, write: str) -> None:
     async with state_of(app).database.read_sessions() as session:
         with pytest.raises(ReadOnlyError):
             await getattr(session, write)(User(**USER))
 
 
-async def test_an_endpoint_that_only_reads_stores_nothing(
-    settings: Settings, app: FastAPI, db_session: AsyncSession
-) -> None:
+async def test_write_in_read_only_endpoint_is_500(settings: Settings, app: FastAPI, db_session: AsyncSession) -> None:
     probe = create_app(settings)
     state_of(probe).database = state_of(app).database
 
@@ -92,7 +90,7 @@ async def test_an_endpoint_that_only_reads_stores_nothing(
     assert await db_session.scalar(select(func.count()).select_from(User)) == 0
 
 
-async def test_a_read_session_reads(settings: Settings) -> None:
+async def test_read_session_may_read(settings: Settings) -> None:
     database = Database.connect(settings)
     four = select(func.length("four"))
     async with database.read_sessions() as session:
@@ -103,7 +101,7 @@ async def test_a_read_session_reads(settings: Settings) -> None:
     await database.close()
 
 
-async def test_a_stream_cannot_write_in_the_database_either(settings: Settings) -> None:
+async def test_streaming_transaction_is_read_only(settings: Settings) -> None:
     database = Database.connect(settings)
     async with database.streaming_sessions() as session:
         assert await session.scalar(select(func.current_setting("transaction_read_only"))) == "on"
@@ -148,7 +146,7 @@ BAD = [
 
 
 @pytest.mark.slow
-def test_the_type_checker_refuses_each_write_and_nothing_else(tmp_path: Path) -> None:
+def test_mypy_refuses_writes_in_read_session(tmp_path: Path) -> None:
     code = GOOD + "".join(f"    {line}\n" for line in BAD)
     planted = tmp_path / "planted.py"
     planted.write_text(code)

@@ -1,4 +1,4 @@
-"""How the parts are wired together."""
+"""The application: slices, start, readiness, proxies and shutdown."""
 
 import asyncio
 import signal
@@ -31,7 +31,7 @@ async def probe() -> None: ...
 """
 
 
-async def test_a_slice_is_served_by_being_there(newcomer: Path, settings: Settings) -> None:
+async def test_new_slice_is_served(newcomer: Path, settings: Settings) -> None:
     (newcomer / "routes.py").write_text(ROUTES.format(path="/probe"))
     async with httpx2.AsyncClient(
         transport=httpx2.ASGITransport(create_app(settings)), base_url="http://test"
@@ -39,7 +39,7 @@ async def test_a_slice_is_served_by_being_there(newcomer: Path, settings: Settin
         assert_problem(await client.get("/api/v1/probe"), 401)
 
 
-def test_the_drain_ends_by_itself(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drain_ends_after_drain_seconds(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[Any] = []
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("DRAIN_SECONDS", "0.01")
@@ -56,24 +56,24 @@ def test_the_drain_ends_by_itself(database_url: str, monkeypatch: pytest.MonkeyP
     assert server.should_exit
 
 
-def test_a_route_belongs_to_one_slice(newcomer: Path, settings: Settings) -> None:
+def test_duplicate_route_is_named(newcomer: Path, settings: Settings) -> None:
     (newcomer / "routes.py").write_text(ROUTES.format(path="/users/me"))
     with pytest.raises(SliceError) as refused:
         create_app(settings)
     assert str(refused.value) == "The slice 'newcomer' does not load: GET /api/v1/users/me is a route of 'core'"
 
 
-async def test_the_service_starts_and_ends_with_its_connections(app: FastAPI, settings: Settings) -> None:
+async def test_lifespan_connects_to_the_database(app: FastAPI, settings: Settings) -> None:
     state_of(app).database = Database.connect(settings)
     async with app.router.lifespan_context(app):
         await state_of(app).database.check()
 
 
-async def test_the_service_starts_although_the_database_is_down(
+async def test_service_starts_while_database_is_down(
     app: FastAPI, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.core.retries.random.uniform", lambda *_: 0)
-    gone = settings.model_copy(update={"database_url": "postgresql://nobody@127.0.0.1:9/nothing"})
+    gone = settings.model_copy(update={"database_url": "postgresql://unknown@127.0.0.1:9/nothing"})
     state_of(app).database = Database.connect(gone)
     client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test")
     with capture_logs() as lines:
@@ -83,7 +83,7 @@ async def test_the_service_starts_although_the_database_is_down(
 
 
 @pytest.mark.slow
-async def test_a_dependency_that_hangs_is_not_waited_for(
+async def test_readiness_check_has_a_time_limit(
     app: FastAPI, async_client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "CHECK_TIMEOUT_SECONDS", 0.05)

@@ -1,4 +1,4 @@
-"""FastAPI's HTTPException does what it does elsewhere, as a problem document."""
+"""HTTPException keeps its status, headers and detail, as a problem document."""
 
 from collections.abc import AsyncIterator
 
@@ -47,10 +47,10 @@ async def test_redirect_keeps_its_location(client: httpx2.AsyncClient) -> None:
     assert (response.status_code, response.headers["location"]) == (307, "/elsewhere")
 
 
-async def test_status_without_a_body_has_none(client: httpx2.AsyncClient) -> None:
+async def test_304_has_no_body(client: httpx2.AsyncClient) -> None:
     response = await client.get("/raise/unchanged")
     assert (response.status_code, response.headers["etag"], response.content) == (304, '"7"', b"")
 
 
-async def test_unknown_status_without_detail(client: httpx2.AsyncClient) -> None:
+async def test_unknown_status_has_a_default_detail(client: httpx2.AsyncClient) -> None:
     assert assert_problem(await client.get("/raise/plain"), 499)["detail"] == "Client Error."

@@ -1,4 +1,4 @@
-"""The middleware and handlers of the user stand inside core's."""
+"""Middleware and exception handlers of the user run inside those of core."""
 
 from collections.abc import Awaitable, Callable
 
@@ -20,7 +20,7 @@ Next = Callable[[Request], Awaitable[Response]]
 
 @pytest.fixture
 def planted(settings: Settings) -> FastAPI:
-    """An application with a middleware that raises on request, and adds a header otherwise."""
+    """An application with a middleware that adds a header, or raises an error if a header asks for one."""
     planted = create_app(settings.model_copy(update={"allowed_origins": (ORIGIN,)}))
 
     @planted.middleware("http")
@@ -42,14 +42,14 @@ async def get(app: FastAPI, path: str, **headers: str) -> httpx2.Response:
         return await client.get(path, headers=headers)
 
 
-async def test_middleware_of_the_user_adds_a_header(planted: FastAPI) -> None:
+async def test_user_middleware_adds_a_header(planted: FastAPI) -> None:
     response = await get(planted, "/health/live")
     assert response.headers["x-planted"] == "7"
     assert response.headers["x-frame-options"] == "DENY"
 
 
 @pytest.mark.parametrize(("fails", "status"), [("defect", 500), ("problem", 403)])
-async def test_error_of_a_middleware_is_a_problem_with_all_headers(
+async def test_middleware_error_is_problem_with_headers(
     planted: FastAPI, monkeypatch: pytest.MonkeyPatch, fails: str, status: int
 ) -> None:
     reported: list[BaseException] = []
@@ -63,7 +63,7 @@ async def test_error_of_a_middleware_is_a_problem_with_all_headers(
 
 
 @pytest.mark.parametrize("asynchronous", [True, False])
-async def test_handler_of_the_user_answers_defects(
+async def test_user_handler_answers_unexpected_errors(
     planted: FastAPI, monkeypatch: pytest.MonkeyPatch, *, asynchronous: bool
 ) -> None:
     reported: list[BaseException] = []

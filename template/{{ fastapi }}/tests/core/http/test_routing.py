@@ -1,4 +1,4 @@
-"""Routes of slices do what they do elsewhere in FastAPI."""
+"""Routes of slices support FastAPI's features."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -102,7 +102,7 @@ def client_of(app: FastAPI) -> httpx2.AsyncClient:
 
 
 @pytest.mark.parametrize("path", ["/newcomer", "/newcomer/direct"])
-async def test_error_that_a_route_class_answers_rolls_back(planted: FastAPI, rows: Rows, path: str) -> None:
+async def test_error_caught_by_route_class_rolls_back(planted: FastAPI, rows: Rows, path: str) -> None:
     statement = "SELECT count(*) AS half FROM users WHERE name = 'Half'"
     async with client_of(planted) as client:
         failed = await client.post(path, params={"fails": True})
@@ -112,13 +112,13 @@ async def test_error_that_a_route_class_answers_rolls_back(planted: FastAPI, row
     assert await rows(statement) == [{"half": 1}]
 
 
-async def test_model_of_query_parameters_stands_beside_a_page(planted: FastAPI) -> None:
+async def test_query_model_works_with_pagination(planted: FastAPI) -> None:
     async with client_of(planted) as client:
         response = await client.get("/newcomer?q=a&tags=b&tags=c&page=2&size=5")
     assert response.json() == ["a", "b", "c", 2, 5]
 
 
-def test_model_that_refuses_other_parameters_is_named(newcomer: Path, settings: Settings) -> None:
+def test_strict_query_model_is_named(newcomer: Path, settings: Settings) -> None:
     (newcomer / "routes.py").write_text(ROUTES.replace("BASE", "BaseSchema"))
     with pytest.raises(SliceError) as refused:
         create_app(settings)
@@ -128,7 +128,9 @@ def test_model_that_refuses_other_parameters_is_named(newcomer: Path, settings: 
     )
 
 
-async def test_optional_user(planted: FastAPI, user_factory: UserFactory, sign_in: SignIn) -> None:
+async def test_optional_user_accepts_missing_token(
+    planted: FastAPI, user_factory: UserFactory, sign_in: SignIn
+) -> None:
     user = await user_factory()
     async with client_of(planted) as client:
         assert (await client.get("/newcomer/greeting")).json() == "stranger"
@@ -142,7 +144,7 @@ async def test_optional_user(planted: FastAPI, user_factory: UserFactory, sign_i
 
 
 def body_of(path: str, length: int) -> tuple[bytes, Headers]:
-    """An upload of a file for `large`, and other bytes for the other routes, with its Content-Type."""
+    """Return a body and its Content-Type: a file upload for `large`, plain bytes for other routes."""
     content = b"x" * length
     if not path.endswith("large"):
         return content, {"Content-Type": "application/json"}
@@ -152,8 +154,8 @@ def body_of(path: str, length: int) -> tuple[bytes, Headers]:
 
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("middleware", [False, True])
-async def test_route_has_a_body_limit_of_its_own(planted: FastAPI, *, chunked: bool, middleware: bool) -> None:
-    if middleware:  # Starlette's, which wraps errors of the body in a group
+async def test_route_has_its_own_body_limit(planted: FastAPI, *, chunked: bool, middleware: bool) -> None:
+    if middleware:  # Starlette's middleware wraps errors of the body in an ExceptionGroup
 
         @planted.middleware("http")
         async def surround(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:

@@ -1,4 +1,4 @@
-"""What the server itself holds."""
+"""The server: limits, event streams and proxies."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ from app.main import create_app
 
 
 class Transport(asyncio.Transport):
-    """A connection that remembers what was answered."""
+    """A transport that records the response."""
 
     def __init__(self) -> None:
         super().__init__({"peername": ("203.0.113.7", 1), "sockname": ("127.0.0.1", 8000)})
@@ -40,7 +40,7 @@ class Transport(asyncio.Transport):
 
 @pytest.fixture
 async def opened() -> tuple[BoundedProtocol, Transport]:
-    """A connection to an application that is not asked."""
+    """A connection to an application that never responds."""
 
     async def nothing(scope: Any, receive: Any, send: Any) -> None: ...
 
@@ -54,7 +54,7 @@ async def opened() -> tuple[BoundedProtocol, Transport]:
 
 
 @pytest.mark.parametrize("start", [b"GET /", b"GET / HTTP/1.1\r\nX-Long: "], ids=["path", "header"])
-async def test_a_head_without_an_end_is_refused(opened: tuple[BoundedProtocol, Transport], start: bytes) -> None:
+async def test_endless_request_head_is_400(opened: tuple[BoundedProtocol, Transport], start: bytes) -> None:
     protocol, transport = opened
     protocol.data_received(start)
     for _ in range(HEAD_BYTES // 8192):
@@ -64,7 +64,7 @@ async def test_a_head_without_an_end_is_refused(opened: tuple[BoundedProtocol, T
     assert transport.answered.startswith(b"HTTP/1.1 400 ")
 
 
-async def test_a_long_body_is_none_of_its_business(
+async def test_head_limit_ignores_the_body(
     opened: tuple[BoundedProtocol, Transport], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     protocol, transport = opened
@@ -76,7 +76,7 @@ async def test_a_long_body_is_none_of_its_business(
 
 
 @pytest.mark.parametrize(("stream", "closed"), [(True, True), (False, False)])
-async def test_shutdown_ends_a_stream_of_events(
+async def test_shutdown_ends_an_event_stream(
     opened: tuple[BoundedProtocol, Transport], monkeypatch: pytest.MonkeyPatch, *, stream: bool, closed: bool
 ) -> None:
     protocol, transport = opened
@@ -88,7 +88,7 @@ async def test_shutdown_ends_a_stream_of_events(
     assert transport.closed is closed
 
 
-async def test_response_of_events_is_a_stream(settings: Settings) -> None:
+async def test_event_stream_response_is_marked(settings: Settings) -> None:
     streams: list[bool] = []
     app = create_app(settings)
 
@@ -114,10 +114,10 @@ async def test_response_of_events_is_a_stream(settings: Settings) -> None:
     ],
     ids=["no proxy", "another peer", "a trusted proxy"],
 )
-async def test_only_a_trusted_proxy_forwards_an_address(
+async def test_only_trusted_proxies_set_client_address(
     database_url: str, monkeypatch: pytest.MonkeyPatch, trusted: str, peer: str, statuses: list[int]
 ) -> None:
-    """Through what `serve` gives to the server: each forwarded address has a try of its own, where it counts."""
+    """Call the application of `serve`: each forwarded address of a trusted proxy has its own rate limit."""
     served: list[uvicorn.Server] = []
     monkeypatch.setattr("uvicorn.Server.run", lambda self, **_: served.append(self))
     monkeypatch.setattr("gc.freeze", lambda: None)

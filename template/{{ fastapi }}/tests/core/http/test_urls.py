@@ -1,5 +1,3 @@
-"""Links to the service's own routes."""
-
 from typing import Any
 
 import pytest
@@ -23,10 +21,10 @@ def request_of(application: FastAPI) -> Request:
         ({"query": {}, "fragment": "a b#c"}, "/api/v1/users/7#a%20b%23c"),
     ],
 )
-def test_reverse(request_of: Request, options: dict[str, Any], url: str) -> None:
+def test_reverse_with_query_and_fragment(request_of: Request, options: dict[str, Any], url: str) -> None:
     assert reverse(request_of, "get_user", user_id=7, **options) == url
 
 
-def test_reverse_of_an_unknown_route(request_of: Request) -> None:
+def test_reverse_of_unknown_route_raises(request_of: Request) -> None:
     with pytest.raises(NoMatchFound):
         reverse(request_of, "nothing")

@@ -1,4 +1,4 @@
-"""WebSockets of slices: who may connect, and what an error becomes."""
+"""WebSockets of slices: access and errors."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -38,7 +38,7 @@ async def open_to_all(socket: WebSocket, how: str) -> None:
         raise HTTPException(403, "Not you.")
     await socket.accept()
     if how == "closed":
-        raise NotFound("No such room." + "x" * 200)
+        raise NotFound("No such channel." + "x" * 200)
     if how == "defect":
         raise RuntimeError("secret of the server")
     await socket.send_text(await socket.receive_text())
@@ -59,7 +59,7 @@ def planted(newcomer: Path, settings: Settings, app: FastAPI) -> FastAPI:
 
 @pytest.fixture
 def connect(planted: FastAPI) -> Connect:
-    """Connects, says something and leaves; returns what the application sent."""
+    """Connect, send a text and disconnect; return the messages of the application."""
 
     async def connect(path: str, *, host: str = "test", **headers: str) -> list[dict[str, Any]]:
         received: list[dict[str, Any]] = [
@@ -96,7 +96,7 @@ async def test_public_websocket_is_served_and_logged(connect: Connect, monkeypat
     assert lines == [("WEBSOCKET", "/api/v1/newcomer/echo", "/api/v1/newcomer/{how}", 101)]
 
 
-async def test_websocket_of_a_user(connect: Connect, user_factory: UserFactory, sign_in: SignIn) -> None:
+async def test_websocket_knows_its_user(connect: Connect, user_factory: UserFactory, sign_in: SignIn) -> None:
     user = await user_factory(name="Ada")
     _accepted, text, *_ = await connect(f"users/{user.id}", **sign_in(user))
     assert text["text"] == f"{user.id} Ada"
@@ -109,7 +109,7 @@ async def test_websocket_without_a_token_is_401(connect: Connect, token: str | N
     assert b"about:blank" in body["body"]
 
 
-async def test_problem_before_the_connection_is_a_response(
+async def test_problem_before_accept_is_a_response(
     connect: Connect, user_factory: UserFactory, sign_in: SignIn
 ) -> None:
     headers = sign_in(await user_factory())
@@ -121,14 +121,14 @@ async def test_problem_before_the_connection_is_a_response(
     assert (await connect("refused"))[0]["status"] == 403
 
 
-async def test_problem_after_the_connection_closes_it_with_the_detail(connect: Connect) -> None:
+async def test_problem_after_accept_closes_with_detail(connect: Connect) -> None:
     _accepted, closed = await connect("closed")
     assert (closed["type"], closed["code"]) == ("websocket.close", 1008)
-    assert closed["reason"].startswith("No such room.")
+    assert closed["reason"].startswith("No such channel.")
     assert len(closed["reason"].encode()) == 123
 
 
-async def test_defect_closes_the_connection_and_is_reported(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unexpected_error_closes_websocket_with_1011(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     reported: list[BaseException] = []
     monkeypatch.setattr(telemetry, "report", reported.append)
     _accepted, closed = await connect("defect")
@@ -136,6 +136,6 @@ async def test_defect_closes_the_connection_and_is_reported(connect: Connect, mo
     assert [str(error) for error in reported] == ["secret of the server"]
 
 
-async def test_only_known_hosts_may_connect(connect: Connect) -> None:
+async def test_unknown_host_is_400(connect: Connect) -> None:
     started, _body = await connect("echo", host="evil.example")
     assert started["status"] == 400

@@ -1,4 +1,4 @@
-"""The queue and its workers, on a database where everything commits."""
+"""Fixtures of the job queue, on a database with real commits."""
 
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from logging import INFO
@@ -24,7 +24,7 @@ type Sql = Callable[..., list[dict[str, Any]]]
 
 @pytest.fixture
 def sql(committed_database: str) -> Iterator[Sql]:
-    """Runs SQL on the database whose queue is empty."""
+    """Run SQL on the database. The queue is empty before and after the test."""
     with psycopg.connect(committed_database, autocommit=True, row_factory=dict_row) as connection:
 
         def sql(statement: LiteralString, *arguments: Any) -> list[dict[str, Any]]:
@@ -41,7 +41,7 @@ def sql(committed_database: str) -> Iterator[Sql]:
 
 @pytest.fixture
 def waiting(sql: Sql) -> Callable[[], list[str]]:
-    """The tests' own tasks that wait in the queue."""
+    """Return the task names of waiting jobs of the tests."""
 
     def waiting() -> list[str]:
         rows = sql("SELECT task_name FROM procrastinate_jobs WHERE status = 'todo' AND task_name ~ '^tests'")
@@ -52,7 +52,7 @@ def waiting(sql: Sql) -> Callable[[], list[str]]:
 
 @pytest.fixture
 def do_all_jobs(sql: Sql) -> Iterator[DoAllJobs]:
-    """Works until no job is due; returns what was logged about jobs."""
+    """Run workers until no job is due; return the log lines of jobs."""
     before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(INFO))
 
@@ -63,7 +63,7 @@ def do_all_jobs(sql: Sql) -> Iterator[DoAllJobs]:
                 "SELECT 1 FROM procrastinate_jobs WHERE status = 'todo' AND coalesce(scheduled_at, now()) <= now()"
             ):
                 rounds += 1
-                assert rounds <= 10, "a job that is due is not begun"
+                assert rounds <= 10, "a due job is not started"
                 await work(Settings(environment="test", worker_concurrency=concurrency), wait=False)
         return [line for line in lines if "job_id" in line]
 

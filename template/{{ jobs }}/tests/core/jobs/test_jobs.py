@@ -1,4 +1,4 @@
-"""The queue and its workers, with tasks of the tests' own."""
+"""The job queue, its workers and its commands."""
 
 import asyncio
 import json
@@ -43,33 +43,31 @@ import_all("jobs")
 
 @queue.task(name="tests.note")
 async def note(text: str) -> None:
-    """A task that succeeds."""
     done.append(text)
 
 
 @queue.task(name="tests.note_in_a_thread")
 def note_in_a_thread(text: str) -> None:
-    """A task that blocks, which a worker therefore does in a thread."""
+    """A blocking task, which a worker runs in a thread."""
     done.append(text)
 
 
 @queue.task(name="tests.fail", retry=1)
 async def fail() -> None:
-    """A task that never succeeds."""
     done.append("tried")
-    raise ConnectionError("nobody answers")
+    raise ConnectionError("no answer")
 
 
 @queue.task(name="tests.fail_while_another_waits", retry=1, queueing_lock="only-one")
 async def fail_while_another_waits() -> None:
-    """A task that fails when another of its kind has been enqueued."""
+    """A task that enqueues a job with its queueing lock, then fails."""
     await note.configure(queueing_lock="only-one").defer_async(text="the other")
-    raise ConnectionError("nobody answers")
+    raise ConnectionError("no answer")
 
 
 @queue.task(name="tests.meet")
 def meet() -> None:
-    """A task that blocks until so many run at the same time."""
+    """A task that blocks until all parties of `gate` run concurrently."""
     gate.wait(10)
     done.append("met")
 
@@ -79,13 +77,12 @@ gate = threading.Barrier(40)
 
 @queue.task(name="tests.fail_for_good", retry=BACKOFF)
 async def fail_for_good() -> None:
-    """A task that knows that it would never succeed."""
-    raise PermanentError("nobody there")
+    raise PermanentError("no such recipient")
 
 
-@queue.task(name="tests.wait_for_ever")
-async def wait_for_ever() -> None:
-    """A task that ends when it is told to."""
+@queue.task(name="tests.wait_until_cancelled")
+async def wait_until_cancelled() -> None:
+    """A task that runs until it is cancelled."""
     done.append("begun")
     try:
         await asyncio.Event().wait()
@@ -94,7 +91,7 @@ async def wait_for_ever() -> None:
 
 
 def command(arguments: list[str]) -> None:
-    """Run `python -m app jobs …`; not by `main`, which handles signals and so runs in the main thread only."""
+    """Run `python -m app jobs …`, but not by `main`: signal handlers need the main thread."""
     parser = ArgumentParser()
     commands.add(parser.add_subparsers())
     options = parser.parse_args(["jobs", *arguments])
@@ -106,7 +103,7 @@ def _forget_what_was_done() -> None:
     done.clear()
 
 
-async def test_a_request_that_is_rolled_back_enqueues_nothing(
+async def test_rolled_back_request_enqueues_nothing(
     committing_async_client: httpx2.AsyncClient,
     on_registration: Callable[..., None],
     sql: Sql,
@@ -128,7 +125,7 @@ async def test_a_request_that_is_rolled_back_enqueues_nothing(
     assert waiting() == ["tests.note"]
 
 
-async def test_the_log_of_a_job_has_the_id_of_the_request(
+async def test_job_log_has_request_id(
     committing_async_client: httpx2.AsyncClient, on_registration: Callable[..., None], sql: Sql, do_all_jobs: DoAllJobs
 ) -> None:
     on_registration(note, text="registered")
@@ -138,8 +135,8 @@ async def test_the_log_of_a_job_has_the_id_of_the_request(
     assert job["request_id"] == "the-request-17"
 
 
-def test_a_job_knows_the_span_that_enqueued_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "opentelemetry.sdk", ModuleType("opentelemetry.sdk"))  # as where traces are on
+def test_job_has_trace_context_of_its_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk", ModuleType("opentelemetry.sdk"))  # as if traces were enabled
     span = SpanContext(int(TRACE, 16), int(PARENT, 16), is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
     with use_span(NonRecordingSpan(span)):
         [job] = json.loads(written(note, {"text": "traced"}))
@@ -147,28 +144,26 @@ def test_a_job_knows_the_span_that_enqueued_it(monkeypatch: pytest.MonkeyPatch) 
     assert job["args"][ORIGIN]["traceparent"] == f"00-{TRACE}-{PARENT}-01"
 
 
-async def test_jobs_are_done_in_their_order(enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs) -> None:
+async def test_jobs_run_by_priority_and_order(enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs) -> None:
     await enqueue((note, {"text": "one"}), (note.configure(priority=5), {"text": "urgent"}), (note, {"text": "two"}))
     await do_all_jobs(concurrency=1)
     assert done == ["urgent", "one", "two"]
 
 
-async def test_a_task_that_blocks_is_done_in_a_thread(enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs) -> None:
+async def test_blocking_task_runs_in_a_thread(enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs) -> None:
     await enqueue((note_in_a_thread, {"text": "blocked"}))
     await do_all_jobs()
     assert done == ["blocked"]
 
 
-async def test_a_job_for_later_waits(
-    enqueue: Enqueue, waiting: Callable[[], list[str]], do_all_jobs: DoAllJobs
-) -> None:
+async def test_scheduled_job_waits(enqueue: Enqueue, waiting: Callable[[], list[str]], do_all_jobs: DoAllJobs) -> None:
     await enqueue((note.configure(schedule_in={"hours": 1}), {"text": "later"}))
     await do_all_jobs()
     assert waiting() == ["tests.note"]
     assert done == []
 
 
-async def test_a_unique_job_waits_only_once(
+async def test_second_unique_job_is_refused(
     enqueue: Enqueue, waiting: Callable[[], list[str]], do_all_jobs: DoAllJobs
 ) -> None:
     unique = note.configure(queueing_lock="only-one")
@@ -182,38 +177,30 @@ async def test_a_unique_job_waits_only_once(
     assert done == ["first", "third"]
 
 
-async def test_a_job_that_fails_is_tried_again_and_then_given_up(
-    enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs
-) -> None:
+async def test_failed_job_is_retried_then_given_up(enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs) -> None:
     [identity] = await enqueue((fail, {}))
     lines = [line for line in await do_all_jobs() if line["task"] == "tests.fail"]
     assert [line["attempt"] for line in lines if line["event"] == "job failed"] == [1, 2]
-    assert lines[0]["error"] == "ConnectionError: nobody answers"
+    assert lines[0]["error"] == "ConnectionError: no answer"
     assert done == ["tried", "tried"]
     assert sql("SELECT status::text FROM procrastinate_jobs WHERE id = %s", identity) == [{"status": "failed"}]
 
 
-async def test_a_job_that_would_fail_again_is_given_up_at_once(
-    enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs
-) -> None:
+async def test_permanent_error_is_not_retried(enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs) -> None:
     [identity] = await enqueue((fail_for_good, {}))
     await do_all_jobs()
     assert sql("SELECT status::text FROM procrastinate_jobs WHERE id = %s", identity) == [{"status": "failed"}]
 
 
-async def test_a_job_that_fails_while_another_waits_in_its_place_is_given_up(
-    enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs
-) -> None:
+async def test_failed_job_is_superseded_by_waiting_job(enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs) -> None:
     [identity] = await enqueue((fail_while_another_waits, {}))
-    lines = await do_all_jobs(concurrency=1)  # so that the other waits until this one has failed
+    lines = await do_all_jobs(concurrency=1)  # so that the other job waits until this job has failed
     assert sql("SELECT status::text FROM procrastinate_jobs WHERE id = %s", identity) == [{"status": "failed"}]
     assert [line["job_id"] for line in lines if line["event"] == "job superseded"] == [identity]
     assert done == ["the other"]
 
 
-async def test_a_stalled_job_whose_place_is_taken_holds_up_no_other(
-    enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs
-) -> None:
+async def test_superseded_stalled_job_blocks_no_other(enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs) -> None:
     unique = note.configure(queueing_lock="only-one", lock="one-at-a-time")
     stalled = await enqueue((unique, {"text": "stalled"}), (note, {"text": "stalled too"}))
     sql("UPDATE procrastinate_jobs SET status = 'doing'")
@@ -227,7 +214,7 @@ async def test_a_stalled_job_whose_place_is_taken_holds_up_no_other(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("attempts", "status"), [(0, "succeeded"), (MAX_ATTEMPTS, "failed")])
-async def test_a_job_of_a_worker_that_is_no_more_is_rescued(
+async def test_job_of_dead_worker_is_rescued(
     enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs, attempts: int, status: str
 ) -> None:
     [identity] = await enqueue((note, {"text": "begun"}))
@@ -243,7 +230,7 @@ async def test_a_job_of_a_worker_that_is_no_more_is_rescued(
     assert sql("SELECT status::text FROM procrastinate_jobs WHERE id = %s", identity) == [{"status": status}]
 
 
-async def test_a_job_that_was_rescued_meanwhile_is_left_to_who_has_it(
+async def test_job_of_new_worker_is_not_rescued(
     enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [identity] = await enqueue((note, {"text": "begun"}))
@@ -264,7 +251,7 @@ async def test_a_job_that_was_rescued_meanwhile_is_left_to_who_has_it(
 
 
 @pytest.mark.parametrize("method", ["retry_job", "finish_job"])
-async def test_of_two_rescues_at_once_the_slower_goes_on(
+async def test_concurrent_rescue_is_ignored(
     enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     [identity] = await enqueue((note, {"text": "begun"}))
@@ -284,7 +271,7 @@ async def test_of_two_rescues_at_once_the_slower_goes_on(
     assert not [line for line in lines if line["event"] == "job rescued"]
 
 
-async def test_old_jobs_are_forgotten(enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs) -> None:
+async def test_old_jobs_are_deleted(enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs) -> None:
     identities = await enqueue((note, {"text": "old"}), (fail, {}), (note, {"text": "new"}))
     await do_all_jobs()
     sql("UPDATE procrastinate_events SET at = at - interval '15 days' WHERE job_id = ANY(%s)", identities[:2])
@@ -294,9 +281,7 @@ async def test_old_jobs_are_forgotten(enqueue: Enqueue, sql: Sql, do_all_jobs: D
     assert left == identities[2:]
 
 
-async def test_as_many_run_at_a_time_as_the_setting_says_in_threads_too(
-    enqueue: Enqueue, do_all_jobs: DoAllJobs
-) -> None:
+async def test_worker_concurrency_applies_to_threads(enqueue: Enqueue, do_all_jobs: DoAllJobs) -> None:
     await enqueue(*[(meet, {})] * gate.parties)
     await do_all_jobs(concurrency=gate.parties)
     assert done == ["met"] * gate.parties
@@ -314,13 +299,13 @@ async def test_expired_refresh_tokens_are_deleted(enqueue: Enqueue, sql: Sql, do
     assert sql("SELECT left(digest, 1) AS day FROM refresh_tokens") == [{"day": "9"}]
 
 
-def test_periodic_jobs_of_core_are_due_at_their_time() -> None:
+def test_periodic_jobs_of_core_are_scheduled() -> None:
     periodic = queue.periodic_registry.periodic_tasks.values()
     due = {task.task.name: task.croniter.get_next(ret_type=float, start_time=0) for task in periodic}
     assert due.items() >= ({"jobs.retry_stalled": 60, "jobs.delete_old": 13_380} | NIGHTLY).items()
 
 
-async def test_the_operator_cancels_and_retries(
+async def test_command_cancels_and_retries_jobs(
     enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cancelled, failed = await enqueue((note.configure(schedule_in={"hours": 1}), {"text": "never"}), (fail, {}))
@@ -336,14 +321,14 @@ async def test_the_operator_cancels_and_retries(
     assert listed == [[str(failed), "todo", "tests.fail"]]
 
 
-async def test_what_is_not_shown_is_not_fetched(
+async def test_job_list_fetches_only_shown_jobs(
     enqueue: Enqueue,
     sql: Sql,
     do_all_jobs: DoAllJobs,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Of jobs that succeeded, there are those of 14 days."""
+    """Succeeded jobs are kept for 14 days, so there are many."""
     fetch, fetched = PsycopgConnector.execute_query_all_async, list[Any]()
 
     async def execute_query_all_async(*arguments: Any, **options: Any) -> list[dict[str, Any]]:
@@ -360,9 +345,7 @@ async def test_what_is_not_shown_is_not_fetched(
     assert len(capsys.readouterr().out.splitlines()) == 1
 
 
-async def test_a_job_is_not_retried_while_another_waits_in_its_place(
-    enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs
-) -> None:
+async def test_retry_beside_waiting_unique_job_is_refused(enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs) -> None:
     unique = fail.configure(queueing_lock="only-one")
     [failed] = await enqueue((unique, {}))
     await do_all_jobs()
@@ -372,8 +355,8 @@ async def test_a_job_is_not_retried_while_another_waits_in_its_place(
 
 
 @pytest.mark.slow
-async def test_a_job_that_runs_is_stopped_and_its_worker_goes_on(enqueue: Enqueue, sql: Sql) -> None:
-    [identity] = await enqueue((wait_for_ever, {}))
+async def test_cancel_stops_a_running_job(enqueue: Enqueue, sql: Sql) -> None:
+    [identity] = await enqueue((wait_until_cancelled, {}))
     working = asyncio.create_task(work(Settings(environment="test")))
 
     async def reach(identity: int, status: str) -> None:
@@ -402,22 +385,20 @@ async def test_a_job_that_runs_is_stopped_and_its_worker_goes_on(enqueue: Enqueu
         (["jobs", "retry", "4711"], "There is no job 4711 that failed."),
     ],
 )
-def test_an_unknown_job_is_said_in_one_sentence(sql: Sql, arguments: list[str], sentence: str) -> None:
+def test_unknown_job_is_one_sentence(sql: Sql, arguments: list[str], sentence: str) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert str(ended.value) == sentence
 
 
-def test_a_worker_refuses_what_its_jobs_could_not_work_with(
-    committed_database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MAIL_FROM", "nobody")
+def test_worker_refuses_unusable_settings(committed_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAIL_FROM", "invalid")
     with pytest.raises(SystemExit, match=r"^MAIL_FROM is not usable"):
         main(["worker"])
 
 
 @pytest.mark.slow
-async def test_a_worker_process_reports_its_jobs_and_stops_at_sigterm(
+async def test_worker_reports_jobs_and_stops_at_sigterm(
     enqueue: Enqueue, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     origin = {"request_id": "the-request-17", "traceparent": f"00-{TRACE}-{PARENT}-01"}
@@ -464,7 +445,7 @@ async def test_a_worker_process_reports_its_jobs_and_stops_at_sigterm(
     )
 
 
-async def test_a_database_that_is_gone_leaves_nothing_behind_at_each_try(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_reconnecting_worker_leaks_no_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     tasks: list[int] = []
 
     async def gone_three_times(*_: Any, **__: Any) -> None:
@@ -478,10 +459,8 @@ async def test_a_database_that_is_gone_leaves_nothing_behind_at_each_try(monkeyp
     assert tasks == [tasks[0]] * 4
 
 
-async def test_a_job_whose_end_could_not_be_told_is_done_again(
-    enqueue: Enqueue, sql: Sql, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The database is gone for just that moment: the worker that is known to live must not keep the job."""
+async def test_job_with_unrecorded_end_runs_again(enqueue: Enqueue, sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database fails only when the worker records the end: a live worker must not keep the job."""
     finish, gone = JobManager.finish_job, [True]
 
     async def finish_job(*arguments: Any, **options: Any) -> None:

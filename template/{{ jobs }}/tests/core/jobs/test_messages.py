@@ -1,5 +1,3 @@
-"""Messages that wait in the queue."""
-
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -21,7 +19,6 @@ import_all("jobs")
 
 @pytest.fixture
 def inbox(serve_mail: Serve, monkeypatch: pytest.MonkeyPatch) -> Inbox:
-    """The inbox of the server that messages are sent to."""
     inbox, address = serve_mail()
     settings = Settings.model_validate({"environment": "test", "smtp_url": f"smtp://{address}"})
     monkeypatch.setattr("app.core.outbox.jobs.get_settings", lambda: settings)
@@ -30,7 +27,7 @@ def inbox(serve_mail: Serve, monkeypatch: pytest.MonkeyPatch) -> Inbox:
 
 @pytest.fixture
 def outgoing(sql: Sql) -> Callable[[], list[Any]]:
-    """The keys of the messages that wait, and of their jobs."""
+    """Return the waiting messages. Each message must have a waiting job."""
 
     def outgoing() -> list[Any]:
         messages = sql("SELECT id FROM outgoing_messages")
@@ -51,7 +48,7 @@ async def test_message_is_sent_by_a_worker_and_deleted(
     assert [str(message["To"]) for message in inbox.messages] == ["Ada <ada@example.com>"]
     assert outgoing() == []
     stored = sql("SELECT args::text FROM procrastinate_jobs WHERE task_name = 'outbox.send'")
-    assert "example.com" not in str(stored), "arguments of jobs are logged, and stay for days"
+    assert "example.com" not in str(stored), "arguments of jobs are logged, and are stored for days"
 
 
 async def test_rolled_back_message_is_not_stored(
@@ -89,9 +86,7 @@ async def test_message_is_deleted_after_the_last_attempt(
     assert sql("SELECT status::text FROM procrastinate_jobs WHERE task_name = 'outbox.send'") == [{"status": "failed"}]
 
 
-async def test_message_that_was_sent_is_not_sent_again(
-    inbox: Inbox, enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs
-) -> None:
+async def test_sent_message_is_not_sent_again(inbox: Inbox, enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs) -> None:
     await enqueue((queue.tasks["outbox.send"], {"message_id": 4711}))
     await do_all_jobs()
     assert inbox.messages == []

@@ -1,4 +1,4 @@
-"""Jobs of transactions that really commit, as workers see them."""
+"""Fixtures that enqueue jobs in committed transactions."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -15,12 +15,12 @@ NIGHTLY = {
     "accounts.delete_expired_sessions": 11_820,
     "outbox.delete_abandoned": 12_420,
 }
-"""Jobs that run at night, and the second of the day."""
+"""Nightly jobs, and the second of the day when each is due."""
 
 
 @pytest.fixture
 async def enqueue(committed_database: str) -> AsyncIterator[Callable[..., Awaitable[list[int]]]]:
-    """Enqueues jobs in one transaction that is committed: `await enqueue((task, {"name": "Ada"}), …)`."""
+    """Enqueue jobs in one committed transaction: `await enqueue((task, {"name": "Ada"}), …)`."""
 
     @sync_to_async
     def enqueue(*jobs: tuple[Any, dict[str, Any]]) -> list[int]:
@@ -33,7 +33,7 @@ async def enqueue(committed_database: str) -> AsyncIterator[Callable[..., Awaita
 
 @pytest.fixture
 def on_registration() -> Iterator[Callable[..., None]]:
-    """Enqueues a job at each registration: `on_registration(task, name="Ada")`."""
+    """Enqueue a job at each registration: `on_registration(task, name="Ada")`."""
     found: list[Any] = []
 
     def listen(**_: Any) -> None:

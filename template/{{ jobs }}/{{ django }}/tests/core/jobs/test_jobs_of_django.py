@@ -1,5 +1,3 @@
-"""The jobs that only Django has."""
-
 from datetime import timedelta
 
 from asgiref.sync import sync_to_async

@@ -1,4 +1,4 @@
-"""Jobs of transactions that really commit, as workers see them."""
+"""Fixtures that enqueue jobs in committed transactions."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -13,12 +13,12 @@ from app.core.http.state import state_of
 from app.core.jobs import enqueue as enqueue_in
 
 NIGHTLY = {"accounts.delete_expired_tokens": 11_820, "outbox.delete_abandoned": 12_420}
-"""Jobs that run at night, and the second of the day."""
+"""Nightly jobs, and the second of the day when each is due."""
 
 
 @pytest.fixture
 def enqueue(committing_app: FastAPI) -> Callable[..., Awaitable[list[int]]]:
-    """Enqueues jobs in one transaction that is committed: `await enqueue((task, {"name": "Ada"}), …)`."""
+    """Enqueue jobs in one committed transaction: `await enqueue((task, {"name": "Ada"}), …)`."""
     database = state_of(committing_app).database
 
     async def enqueue(*jobs: tuple[Any, dict[str, Any]]) -> list[int]:
@@ -30,7 +30,7 @@ def enqueue(committing_app: FastAPI) -> Callable[..., Awaitable[list[int]]]:
 
 @pytest.fixture
 def on_registration() -> Iterator[Callable[..., None]]:
-    """Enqueues a job at each registration: `on_registration(task, name="Ada")`."""
+    """Enqueue a job at each registration: `on_registration(task, name="Ada")`."""
     found: list[Any] = []
 
     async def listen(session: WriteSession, user: User) -> None:

@@ -1,4 +1,4 @@
-"""Orders at the same time, over connections of their own."""
+"""Concurrent orders, each on its own connection."""
 
 import time
 from collections import Counter
@@ -30,7 +30,9 @@ def products(committing_client: httpx2.Client) -> list[int]:
     return [Product.objects.create(name=f"Product {n}", price=Decimal(1), stock=10).id for n in range(5)]
 
 
-def at_once(client: httpx2.Client, headers: Headers, *orders: Lines, key: str | None = None) -> list[httpx2.Response]:
+def post_concurrently(
+    client: httpx2.Client, headers: Headers, *orders: Lines, key: str | None = None
+) -> list[httpx2.Response]:
     def place(order: Lines) -> httpx2.Response:
         body = {"lines": [{"product_id": product_id, "quantity": quantity} for product_id, quantity in order]}
         return client.post("/api/v1/orders", json=body, headers=headers | ({"Idempotency-Key": key} if key else {}))
@@ -43,26 +45,26 @@ def statuses(responses: Iterable[httpx2.Response]) -> Any:
     return Counter(response.status_code for response in responses)
 
 
-def test_no_piece_is_sold_twice(committing_client: httpx2.Client, user: Headers, products: list[int]) -> None:
-    responses = at_once(committing_client, user, *[[(products[0], 3)]] * 8)
+def test_concurrent_orders_do_not_oversell(
+    committing_client: httpx2.Client, user: Headers, products: list[int]
+) -> None:
+    responses = post_concurrently(committing_client, user, *[[(products[0], 3)]] * 8)
     assert statuses(responses) == {201: 3, 409: 5}
     assert Product.objects.get(id=products[0]).stock == 1
 
 
-def test_orders_of_the_same_products_never_block_each_other_for_good(
+def test_concurrent_orders_do_not_deadlock(
     committing_client: httpx2.Client, user: Headers, products: list[int]
 ) -> None:
     lines = [(product_id, 1) for product_id in products]
-    responses = at_once(committing_client, user, *(lines if n % 2 else lines[::-1] for n in range(10)))
+    responses = post_concurrently(committing_client, user, *(lines if n % 2 else lines[::-1] for n in range(10)))
     assert statuses(responses) == {201: 10}
     assert set(Product.objects.values_list("stock", flat=True)) == {0}
 
 
-def test_products_are_taken_in_the_order_of_their_keys(
-    committing_client: httpx2.Client, user: Headers, products: list[int]
-) -> None:
+def test_products_are_locked_in_key_order(committing_client: httpx2.Client, user: Headers, products: list[int]) -> None:
     first, *others = products
-    # Puts it behind the others, where a statement that reads the table as it lies comes last.
+    # Moves the first product to the end of the table: a scan in physical order would lock it last.
     moved = Product.objects.get(id=first)
     moved.delete()
     Product.objects.create(id=first, name=moved.name, price=moved.price, stock=moved.stock)
@@ -72,36 +74,38 @@ def test_products_are_taken_in_the_order_of_their_keys(
             Product.objects.select_for_update().get(id=first)
             order = thread.submit(committing_client.post, "/api/v1/orders", json=body, headers=user)
             wait_for_a_lock()
-            # While the first is not free, no other is taken.
+            # While the first product is locked, the order must not lock the others.
             free = Product.objects.filter(id__in=others).select_for_update(nowait=True)
             assert {product.id for product in free} == set(others)
         assert order.result().status_code == 201
 
 
 def wait_for_a_lock() -> None:
-    """Until somebody waits for one, which has to be within ten seconds."""
+    """Wait until a transaction waits for a lock; fail after 60 seconds."""
     deadline = time.monotonic() + 60
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     while time.monotonic() < deadline:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_stat_clear_snapshot()")  # a transaction sees what it saw at its first look
+            cursor.execute("SELECT pg_stat_clear_snapshot()")  # a transaction caches the statistics
             cursor.execute(waiting)
             if cursor.fetchone() != (0,):
                 return
         time.sleep(0.01)
-    pytest.fail("nobody waits")
+    pytest.fail("no transaction waits for a lock")
 
 
-def test_the_same_request_at_once_orders_once(
+def test_concurrent_repeats_place_one_order(
     committing_client: httpx2.Client, user: Headers, products: list[int]
 ) -> None:
-    responses = at_once(committing_client, user, *[[(products[0], 2)]] * 6, key="k")
+    responses = post_concurrently(committing_client, user, *[[(products[0], 2)]] * 6, key="k")
     assert statuses(responses) == {201: 6}
     assert len({response.json()["id"] for response in responses}) == 1
     assert Product.objects.get(id=products[0]).stock == 8
 
 
-def test_one_key_for_two_orders_at_once(committing_client: httpx2.Client, user: Headers, products: list[int]) -> None:
-    responses = at_once(committing_client, user, *([(product_id, 1)] for product_id in products), key="k")
+def test_concurrent_idempotency_key_reuse_is_422(
+    committing_client: httpx2.Client, user: Headers, products: list[int]
+) -> None:
+    responses = post_concurrently(committing_client, user, *([(product_id, 1)] for product_id in products), key="k")
     assert statuses(responses) == {201: 1, 422: 4}
     assert sum(Product.objects.values_list("stock", flat=True)) == 49

@@ -1,4 +1,4 @@
-"""Orders at the same time, over connections of their own."""
+"""Concurrent orders, each on its own connection."""
 
 import asyncio
 from collections import Counter
@@ -34,13 +34,15 @@ async def products(committing_app: FastAPI) -> list[int]:
     return [product.id for product in products]
 
 
-async def test_no_piece_is_sold_twice(async_client: httpx2.AsyncClient, user: Headers, products: list[int]) -> None:
+async def test_concurrent_orders_do_not_oversell(
+    async_client: httpx2.AsyncClient, user: Headers, products: list[int]
+) -> None:
     responses = await asyncio.gather(*(place_order(async_client, user, (products[0], 3)) for _ in range(8)))
     assert Counter(response.status_code for response in responses) == {201: 3, 409: 5}
     assert await stock_of(async_client, products[0]) == 1
 
 
-async def test_orders_of_the_same_products_never_block_each_other_for_good(
+async def test_concurrent_orders_do_not_deadlock(
     async_client: httpx2.AsyncClient, user: Headers, products: list[int]
 ) -> None:
     lines = [(product_id, 1) for product_id in products]
@@ -51,13 +53,13 @@ async def test_orders_of_the_same_products_never_block_each_other_for_good(
     assert [await stock_of(async_client, product_id) for product_id in products] == [0] * 5
 
 
-async def test_products_are_taken_in_the_order_of_their_keys(
+async def test_products_are_locked_in_key_order(
     committing_app: FastAPI, async_client: httpx2.AsyncClient, user: Headers, products: list[int]
 ) -> None:
     database: Database = state_of(committing_app).database
     first, *others = products
     async with database.sessions.begin() as session:
-        # Puts it behind the others, where a statement that reads the table as it lies comes last.
+        # Moves the first product to the end of the table: a scan in physical order would lock it last.
         await session.execute(update(Product).where(Product.id == first).values(stock=11))
     activity = table("pg_stat_activity", column("wait_event_type", Text))
     waiting = select(func.count(), func.pg_sleep(0.01)).where(activity.c.wait_event_type == "Lock")
@@ -66,13 +68,13 @@ async def test_products_are_taken_in_the_order_of_their_keys(
         order = asyncio.create_task(place_order(async_client, user, *((key, 1) for key in reversed(products))))
         while not await observer.scalar(waiting):
             pass
-        # While the first is not free, no other is taken.
+        # While the first product is locked, the order must not lock the others.
         free = await session.scalars(select(Product.id).where(Product.id.in_(others)).with_for_update(nowait=True))
         assert set(free) == set(others)
     assert (await order).status_code == 201
 
 
-async def test_the_same_request_at_once_orders_once(
+async def test_concurrent_repeats_place_one_order(
     async_client: httpx2.AsyncClient, user: Headers, products: list[int]
 ) -> None:
     responses = await asyncio.gather(*(place_order(async_client, user, (products[0], 2), key="k") for _ in range(6)))
@@ -81,7 +83,7 @@ async def test_the_same_request_at_once_orders_once(
     assert await stock_of(async_client, products[0]) == 8
 
 
-async def test_one_key_for_two_orders_at_once(
+async def test_concurrent_idempotency_key_reuse_is_422(
     async_client: httpx2.AsyncClient, user: Headers, products: list[int]
 ) -> None:
     responses = await asyncio.gather(
