@@ -62,8 +62,8 @@ def test_roles_are_given_and_taken(user: Command, newcomer: Path) -> None:
     (newcomer / "roles.py").write_text('ROLES = {"editor": ("notes:write",), "author": ()}\n')
     declared_roles.cache_clear()
     user(ADA, "--role", "editor", entered="correct horse\n")
-    assert user(ADA, "--role", "author", "--role", "editor") == f"{ADA} is no admin. Roles: author, editor.\n"
-    assert user(ADA, "--remove-role", "editor", "--remove-role", "unknown") == f"{ADA} is no admin. Roles: author.\n"
+    assert user(ADA, "--role", "author", "--role", "editor") == f"{ADA} is not an admin. Roles: author, editor.\n"
+    assert user(ADA, "--remove-role", "editor", "--remove-role", "unknown") == f"{ADA} is not an admin. Roles: author.\n"
     assert "editor" in user.fails(ADA, "--role", "edtor")
     declared_roles.cache_clear()
 

@@ -1,4 +1,4 @@
-"""The command of users: `python -m app user EMAIL`."""
+"""The command `python -m app user EMAIL`: create, change, export and list users."""
 
 import argparse
 import getpass
@@ -10,14 +10,13 @@ if TYPE_CHECKING:
     from app.core.accounts.schemas import AccountExport
 
 MAX_ID = 2**63 - 1
-"""The largest key that PostgreSQL compares; no user has it."""
+"""Upper limit of an id on the command line: PostgreSQL refuses to compare `bigint` with a larger number."""
 
 ALONE = ("set_password", "deactivate", "activate", "erase", "export", "list")
-"""Options that go with no other one."""
+"""Options that cannot be combined with another option."""
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to those of `python -m app`."""
     user = commands.add_parser(
         "user", help="create a user, or change one; a password is asked for, or read from standard input"
     )
@@ -35,7 +34,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def run(options: argparse.Namespace) -> None:
-    """Create, change, export or list users. ConfigError when the options are wrong, or there is no such user."""
+    """Create, change, export or list users. ConfigError for invalid options or an unknown user."""
     from app.core.accounts import operations
     from app.core.accounts.schemas import Address, UserCreate
     from app.core.config import ConfigError
@@ -63,7 +62,7 @@ def run(options: argparse.Namespace) -> None:
         print(f"{options.user} is {action}d.")
     elif options.admin or options.role or options.remove_role:
         changed = operations.change(user_id, admin=options.admin, add=options.role, remove=options.remove_role)
-        kind = "an admin" if changed.is_admin else "no admin"
+        kind = "an admin" if changed.is_admin else "not an admin"
         print(f"{options.user} is {kind}. Roles: {', '.join(changed.roles) or 'none'}.")
     else:
         print(f"{options.user} exists already.")

@@ -1,4 +1,4 @@
-"""The port that the service listens on."""
+"""Check of the address and port that the service listens on."""
 
 import os
 import socket
@@ -7,9 +7,10 @@ from app.core.config import ConfigError, Settings
 
 
 def require_port(settings: Settings) -> str:
-    """Return the address to type into a browser. ConfigError when the service cannot listen there.
+    """Return the URL of the service for a browser. ConfigError when the service cannot listen on HOST and PORT.
 
-    The servers say so too, but only after their start, with a stack trace or beside a second server on the same port.
+    The servers report this error too late: after their start, with a stack trace. Or they share the port with another
+    server without an error.
     """
     host, port = settings.host, settings.port
     try:
