@@ -1,4 +1,4 @@
-"""The OpenAPI document: FastAPI's, with the answers that every operation has in common."""
+"""The OpenAPI document: FastAPI's, with the common responses of all operations."""
 
 from http import HTTPStatus
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 from app.core.problems import MEDIA_TYPE, Problem
 
 OPTIONAL = "optionalToken"
-"""The security scheme of a route that answers callers without a token as well."""
+"""Security scheme of a route with an optional token."""
 
 REFERENCE = "#/components/schemas/{model}"
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that answers these statuses with a problem document."""
+    """Return the `responses` of a route whose errors have these statuses."""
     schema = {"$ref": REFERENCE.format(model=Problem.__name__)}
     return {
         status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
@@ -21,7 +21,7 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def completed(document: dict[str, Any]) -> dict[str, Any]:
-    """Add to FastAPI's document the responses that core gives for every route."""
+    """Add core's common responses to FastAPI's document."""
     models = document.setdefault("components", {}).setdefault("schemas", {})
     problem = Problem.model_json_schema(ref_template=REFERENCE)
     models |= problem.pop("$defs") | {Problem.__name__: problem}
@@ -36,7 +36,7 @@ def completed(document: dict[str, Any]) -> dict[str, Any]:
 
 def _complete(operation: dict[str, Any]) -> None:
     if {OPTIONAL: []} in operation.get("security", ()):
-        operation["security"] = [{}, {"token": []}]  # either: an empty requirement makes the other optional
+        operation["security"] = [{}, {"token": []}]  # the empty requirement makes the token optional
     responses = operation["responses"]
     common = [400, 500]
     if "security" in operation:
