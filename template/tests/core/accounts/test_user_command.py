@@ -63,7 +63,9 @@ def test_roles_are_given_and_taken(user: Command, newcomer: Path) -> None:
     declared_roles.cache_clear()
     user(ADA, "--role", "editor", entered="correct horse\n")
     assert user(ADA, "--role", "author", "--role", "editor") == f"{ADA} is not an admin. Roles: author, editor.\n"
-    assert user(ADA, "--remove-role", "editor", "--remove-role", "unknown") == f"{ADA} is not an admin. Roles: author.\n"
+    assert (
+        user(ADA, "--remove-role", "editor", "--remove-role", "unknown") == f"{ADA} is not an admin. Roles: author.\n"
+    )
     assert "editor" in user.fails(ADA, "--role", "edtor")
     declared_roles.cache_clear()
 
