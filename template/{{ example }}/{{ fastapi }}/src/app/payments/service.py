@@ -1,4 +1,4 @@
-"""What comes of the payment provider's events."""
+"""The payment service."""
 
 from dataclasses import dataclass
 
@@ -11,15 +11,14 @@ from app.payments.schemas import PaymentEvent
 
 @dataclass
 class PaymentService:
-    """Payments, within the transaction of `session`."""
+    """Handles payment events, within the transaction of `session`."""
 
     session: WriteSession
 
     async def receive(self, event: PaymentEvent) -> str:
-        """Store the event, mark its order paid if it says so, and tell what was understood.
+        """Store an event and return its meaning. Mark the order as paid after a success.
 
-        Delivered again, or replayed by somebody who overheard it, it has no further effect. Unprocessable when there is
-        no such order.
+        A repeated or replayed event has no further effect. Unprocessable for an unknown order.
         """
         orders = OrderRepository(self.session)
         if not await orders.get(event.order_id):
