@@ -42,7 +42,7 @@ class Slice(NamedTuple):
             raise SliceError(f"The slice '{self.name}' does not load: {_where(error)}") from error
 
     def attribute[T](self, module: str, name: str, kind: type[T], *, required: bool = False) -> T | None:
-        """Return `name` of a module of the slice, or None. SliceError for another type than `kind`, or if required."""
+        """Return `name` of a module of the slice, or None. SliceError for a wrong type, or a missing required name."""
         if (found := self.module(module)) is None:
             return None
         value = getattr(found, name, None)

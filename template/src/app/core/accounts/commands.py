@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from app.core.accounts.schemas import AccountExport
 
 MAX_ID = 2**63 - 1
-"""Upper limit of an id on the command line: PostgreSQL refuses to compare `bigint` with a larger number."""
+"""Largest `bigint` of PostgreSQL. Replaces a larger id on the command line, which the driver would refuse."""
 
 ALONE = ("set_password", "deactivate", "activate", "erase", "export", "list")
 """Options that cannot be combined with another option."""
@@ -18,15 +18,15 @@ ALONE = ("set_password", "deactivate", "activate", "erase", "export", "list")
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     user = commands.add_parser(
-        "user", help="create a user, or change one; a password is asked for, or read from standard input"
+        "user", help="create or change a user; asks for a password, or reads it from standard input"
     )
     user.add_argument("user", nargs="?", metavar="EMAIL", help="the address, or the id of an existing user")
     user.add_argument("--admin", action="store_true", help="make the user an admin")
     user.add_argument("--role", action="append", default=[], metavar="ROLE", help="give the user a role")
-    user.add_argument("--remove-role", action="append", default=[], metavar="ROLE", help="take a role from the user")
+    user.add_argument("--remove-role", action="append", default=[], metavar="ROLE", help="remove a role of the user")
     user.add_argument("--password", action="store_true", dest="set_password", help="set a new password, end sessions")
-    user.add_argument("--deactivate", action="store_true", help="forbid to log in, end sessions")
-    user.add_argument("--activate", action="store_true", help="allow to log in again")
+    user.add_argument("--deactivate", action="store_true", help="forbid the user to log in, end sessions")
+    user.add_argument("--activate", action="store_true", help="allow the user to log in again")
     user.add_argument("--erase", action="store_true", help="delete the personal data for good")
     user.add_argument("--export", action="store_true", help="print all data of the user as JSON")
     user.add_argument("--list", action="store_true", help="print all users: id, address, name, state, roles")

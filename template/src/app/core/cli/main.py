@@ -56,14 +56,14 @@ def _parser() -> argparse.ArgumentParser:
     from app.core.cli import operations
     from app.core.slices import find_rooms
 
-    parser = argparse.ArgumentParser(prog="app", description="Run and look after the service.")
+    parser = argparse.ArgumentParser(prog="app", description="Run and maintain the service.")
     parser.set_defaults(needs_database=True)
     added = parser.add_subparsers(required=True, metavar="command")
     added.add_parser("dev", help="serve with reload, on migrated tables").set_defaults(run=lambda _: operations.dev())
-    added.add_parser("serve", help="serve, as production does").set_defaults(run=lambda _: operations.serve())
+    added.add_parser("serve", help="serve as in production").set_defaults(run=lambda _: operations.serve())
     added.add_parser("migrate", help="apply all missing migrations").set_defaults(run=lambda _: operations.migrate())
     waiting = added.add_parser("wait", help="wait until another process has migrated the tables")
-    waiting.add_argument("--seconds", type=float, default=300, help="how long at most (default: %(default)s)")
+    waiting.add_argument("--seconds", type=float, default=300, help="time limit (default: %(default)s)")
     waiting.set_defaults(run=wait)
     healthy = added.add_parser("health", help="check the health of the running service")
     healthy.add_argument("probe", nargs="?", choices=["live", "ready"], default="live")

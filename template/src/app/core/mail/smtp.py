@@ -64,7 +64,7 @@ def deliver(message: EmailMessage, settings: Settings) -> None:
             if server.has_extn("starttls"):
                 server.starttls(context=context)
             elif settings.production:
-                raise UnsafeServerError(f"{url.hostname} offers no TLS.")
+                raise UnsafeServerError(f"{url.hostname} does not offer TLS.")
         if url.username:
             server.login(unquote(url.username), unquote(url.password or ""))
         try:

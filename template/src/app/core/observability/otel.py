@@ -96,7 +96,7 @@ class Statement:
 
 @contextmanager
 def observed(call: OutgoingCall, method: str, url: str) -> Iterator[None]:
-    """Trace and measure a request to another service. The recorded URL has no user, password and query."""
+    """Trace and measure a request to another service. User, password and query are removed from the recorded URL."""
     parts = urlsplit(url)
     attributes: dict[str, str | int] = {"http.request.method": method, "server.address": parts.hostname or ""}
     attributes["server.port"] = parts.port or (443 if parts.scheme == "https" else 80)

@@ -108,7 +108,7 @@ class IssuerKeys:
         return {key.key_id: key for key in published if key.key_id and key.public_key_use in {"sig", None}}
 
     def _get(self, url: str) -> dict[str, Any]:
-        """Return a JSON object. UnusableError for another response, one above MAX_BYTES, or one after TIMEOUT."""
+        """Return a JSON object. UnusableError for any other response, above MAX_BYTES, or after TIMEOUT."""
         if urlsplit(url).scheme not in self._schemes:
             raise UnusableError
         deadline = time.monotonic() + self.TIMEOUT

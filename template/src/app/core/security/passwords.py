@@ -33,7 +33,7 @@ Password = Annotated[
     Secret[Annotated[str, StringConstraints(strip_whitespace=False, min_length=1, max_length=128)]],
     WithJsonSchema({"type": "string", "format": "password", "minLength": 1, "maxLength": 128, "writeOnly": True}),
 ]
-"""A password, with leading and trailing blanks. `repr` hides the value, so that it is not logged."""
+"""A password. Leading and trailing blanks are kept. `repr` hides the value, so that passwords are not logged."""
 
 NewPassword = Annotated[
     Secret[

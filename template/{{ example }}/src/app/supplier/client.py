@@ -61,7 +61,7 @@ async def _fetch_pages(url: httpx2.URL) -> list[OfferedPage]:
     limits = httpx2.Limits(max_connections=MAX_CONCURRENT_PAGES)
     try:
         unopened = httpx2.AsyncClient(headers=headers, limits=limits, timeout=PAGE_SECONDS, verify=_trusted())
-    except (ImportError, ValueError) as error:  # HTTP_PROXY needs a package that is not installed, or is not valid
+    except (ImportError, ValueError) as error:  # HTTP_PROXY is not valid, or needs a missing package
         log.warning("proxy of the environment is not usable", error=str(error))
         raise Unavailable("The supplier cannot be reached.") from error
     async with unopened as client:

@@ -77,13 +77,15 @@ def _declared(part: Slice) -> Pipeline | None:
 
 def _parser(name: str, pipeline: Pipeline) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"app pipeline {name}", description=pipeline.description)
-    parser.add_argument("NAME", nargs="?", help="of the pipeline; not needed when there is only one")
+    parser.add_argument("NAME", nargs="?", help="name of the pipeline; optional if there is only one")
     parser.add_argument("--output", type=Path, default=HOME / name / "output", help="default: %(default)s")
-    parser.add_argument("--engine", choices=ENGINES, default="polars", help="what computes (default: %(default)s)")
-    parser.add_argument("--day", type=_day, action="append", help="only this one, like 2026-01-31; repeat for more")
-    parser.add_argument("--again", action="store_true", help="also the days that are done")
+    parser.add_argument(
+        "--engine", choices=ENGINES, default="polars", help="engine of the computation (default: %(default)s)"
+    )
+    parser.add_argument("--day", type=_day, action="append", help="only this day, such as 2026-01-31; may be repeated")
+    parser.add_argument("--again", action="store_true", help="include finished days")
     parser.add_argument("--dry-run", action="store_true", help="read and check everything, write nothing")
-    parser.add_argument("--files-only", action="store_true", help="leave the table as it is")
+    parser.add_argument("--files-only", action="store_true", help="do not change the table")
     parser.add_argument(
         "--allowed", type=_share, default=0.05, help="share of rows that may be rejected (default: %(default)s)"
     )

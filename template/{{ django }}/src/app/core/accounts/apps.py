@@ -16,4 +16,4 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         import_all("listeners")
-        declared_roles()  # reports a mistake at start
+        declared_roles()  # reports invalid roles at the start

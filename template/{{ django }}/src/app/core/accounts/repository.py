@@ -64,7 +64,7 @@ class RefreshTokenRepository(BaseRepository[RefreshToken]):
     model = RefreshToken
 
     def use(self, digest: str) -> RefreshToken | None:
-        """Mark the token as used and return it; None unless it is unused and has not expired.
+        """Mark a token as used and return it. None for a used, expired or unknown token.
 
         One statement marks the token, so that only one of two concurrent requests succeeds.
         """

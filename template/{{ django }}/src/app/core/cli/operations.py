@@ -138,10 +138,10 @@ def rollback(label: str) -> None:
     from app.core.database.migrations import last_migration, run_migrate
 
     set_up()
-    with _failing_with("Nothing was taken back"), _one_at_a_time():
+    with _failing_with("Nothing was reverted"), _one_at_a_time():
         last, before = last_migration(label)
         run_migrate(label, before, verbosity=0)
-    print(f"Took {label}.{last} back.")
+    print(f"Reverted {label}.{last}.")
 
 
 def set_up() -> None:

@@ -141,6 +141,6 @@ def last_migration(label: str) -> tuple[str, str]:
     nodes = loader.graph.node_map
     last = max(migration for migration in own if own.isdisjoint(nodes[migration].children))
     if others := sorted(".".join(child.key) for child in nodes[last].children if child.key in applied):
-        raise CommandError(f"{', '.join(others)} of another slice depends on {'.'.join(last)}: take that back first")
+        raise CommandError(f"{', '.join(others)} of another slice depends on {'.'.join(last)}: revert that first")
     before = [parent.key[1] for parent in nodes[last].parents if parent.key[0] == label]
     return last[1], before[0] if before else "zero"

@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 
 
 class Order(Model):
-    """An order. The idempotency key of the request is stored, if it had one."""
+    """An order, with the idempotency key of its request, if any."""
 
     user = ForeignKey(settings.AUTH_USER_MODEL, on_delete=PROTECT, related_name="+", db_index=False)
     idempotency_key = TextField(null=True)

@@ -1,5 +1,3 @@
-"""The order service."""
-
 from app.core import Unauthorized, Unprocessable
 from app.orders.models import Order
 from app.orders.repository import OrderRepository

@@ -1,5 +1,3 @@
-"""The payment service."""
-
 from app.core import FieldError, Unprocessable
 from app.orders import OrderRepository
 from app.payments.events import process_response

@@ -1,5 +1,3 @@
-"""The product service."""
-
 from collections.abc import Mapping
 from decimal import Decimal
 

@@ -22,7 +22,7 @@ from app.core import Base
 
 
 class Order(Base):
-    """An order. The idempotency key of the request is stored, if it had one."""
+    """An order, with the idempotency key of its request, if any."""
 
     __tablename__ = "orders"
 

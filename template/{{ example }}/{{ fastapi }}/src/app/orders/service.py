@@ -1,5 +1,3 @@
-"""The order service."""
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,5 +1,3 @@
-"""The payment service."""
-
 from dataclasses import dataclass
 
 from app.core import FieldError, Unprocessable, WriteSession

@@ -1,5 +1,3 @@
-"""The product service."""
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal

@@ -174,10 +174,10 @@ def rollback(label: str) -> None:
     """Revert the last applied migration of a slice."""
     from app.core.database.migrations import alembic_config, downgrade, last_migration
 
-    with _failing_with("Nothing was taken back"):
+    with _failing_with("Nothing was reverted"):
         last, before = asyncio.run(_ask(lambda connection: last_migration(connection, label)))
         downgrade(alembic_config(), before)
-    print(f"Took {last} back.")
+    print(f"Reverted {last}.")
 
 
 async def _ask[T](question: "Callable[[Connection], T]") -> T:

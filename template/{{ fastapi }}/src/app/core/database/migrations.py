@@ -81,7 +81,7 @@ def restamp(connection: Connection, script: ScriptDirectory) -> list[str]:
     stamps = set(connection.scalars(select(STAMPS.c.version_num)))
     left = known.keys() & applied.keys()
     heads = left - needed_by(left, script)
-    if stamps == heads or not stamps <= applied.keys():  # the second: heads were set by hand, and Alembic checks them
+    if stamps == heads or not stamps <= applied.keys():  # the second case: heads set by hand, which Alembic checks
         return []
     connection.execute(delete(STAMPS))
     if heads:
@@ -156,7 +156,7 @@ def last_migration(connection: Connection, label: str) -> tuple[str, str]:
     last = max(own - needed_by(own, script))
     others = sorted(other for other in known.keys() & applied.keys() - own if last in needed_by([other], script))
     if others:
-        raise CommandError(f"{', '.join(others)} of another slice depends on {last}: take that back first")
+        raise CommandError(f"{', '.join(others)} of another slice depends on {last}: revert that first")
     before = to_tuple(script.get_revision(last).down_revision, default=("base",))
     return last, f"{label}@{before[0]}"
 

@@ -49,7 +49,7 @@ async def ready(state: CurrentState) -> Health:
         check = asyncio.ensure_future(checks[name]())
         try:
             async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
-                await asyncio.shield(check)  # cancelling a connection may exceed the time limit
+                await asyncio.shield(check)  # without `shield`, the cancellation could exceed the time limit
         except Exception as error:
             check.cancel()
             log.warning("not ready", dependency=name, error=type(error).__name__)

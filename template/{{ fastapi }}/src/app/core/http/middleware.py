@@ -42,9 +42,9 @@ class ProblemResponse(JSONResponse):
 
 def route_path(scope: Scope) -> str | None:
     """Return the path template of the matched route, such as `/api/v1/users/{user_id}`, or None."""
-    # Only FastAPI's context of an included router has the prefixes of the path; the route itself does not.
+    # Only FastAPI's context of an included router has the prefixes of the path: in `starlette_route` for a WebSocket.
     included = scope.get("fastapi", {}).get("effective_route_context")
-    route = getattr(included, "starlette_route", None) or included or scope.get("route")  # the first: WebSocket
+    route = getattr(included, "starlette_route", None) or included or scope.get("route")
     path: str | None = getattr(route, "path", None)
     return path
 
