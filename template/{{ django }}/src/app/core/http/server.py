@@ -69,11 +69,11 @@ class GentleServer(Server):  # type: ignore[misc, valid-type]
     def __init__(self, target: str, *, drain_seconds: float, **options: Any) -> None:
         super().__init__(target, **options)
         self.drain_seconds = drain_seconds
-        self.stopping = False
+        self.has_stop_signal = False
 
     def signal_handler_interrupt(self, *_: Any) -> None:
         """Granian's handler of SIGTERM and SIGINT, in the parent of the serving process."""
-        again, self.stopping = self.stopping, True
+        again, self.has_stop_signal = self.has_stop_signal, True
         if again or not self.drain_seconds:
             super().signal_handler_interrupt()
             return
