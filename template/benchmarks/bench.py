@@ -1,9 +1,9 @@
 """Measure the speed of the service on this machine: `poe bench`.
 
-First the cost of each way to work concurrently (docs/concurrency.md). Then the service: one process, started as in
-production, on the embedded PostgreSQL. The client is Python too and uses a large part of the machine, so the results
-are lower bounds. Compare them only on the same machine and day. For absolute numbers, use a load generator such as wrk
-with `poe serve`.
+First measures each kind of concurrency (docs/concurrency.md), then the service: one process, started as in production,
+on the embedded PostgreSQL. The client is written in Python and uses a large part of the CPU, so the results are lower
+bounds. Compare results only from the same machine and day. For absolute numbers, use `poe serve` and a load generator
+such as wrk.
 """
 
 import argparse
@@ -43,11 +43,11 @@ class Load(NamedTuple):
 
 @contextmanager
 def database() -> Iterator[dict[str, str]]:
-    """Yield the environment of a service with new tables and one admin."""
+    """Yield environment variables for a service with a new database and one admin."""
     url = start(DATABASE)
     drop = f'DROP DATABASE "{DATABASE}" WITH (FORCE);'
     sql(drop, f'CREATE DATABASE "{DATABASE}"')
-    # As in production, except for secrets, because a slice may require its own.
+    # Not "production", because slices may require secrets there. Otherwise the settings are the same.
     environment = os.environ | {"DATABASE_URL": url, "ENVIRONMENT": "test"}
     try:
         app(environment, "migrate")
@@ -69,7 +69,7 @@ def app(environment: dict[str, str], *arguments: str, given: str = "") -> None:
 
 @contextmanager
 def serving(environment: dict[str, str]) -> Iterator[tuple[httpx2.Client, int, float]]:
-    """Start the service. Yield a client, the process id, and the seconds from the start to the first 200."""
+    """Start the service. Yield a client, the process id, and the seconds until the first 200."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
@@ -107,7 +107,7 @@ def memory(pid: int) -> float:
 
 
 async def load(client: httpx2.Client, path: str, token: str, connections: int, seconds: float) -> Load:
-    """Request `path` over concurrent connections; each waits for a response before the next request."""
+    """Request `path` over concurrent connections. Each connection waits for a response before its next request."""
     asked = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
     times: list[float] = []
     end = time.perf_counter() + seconds
@@ -132,7 +132,7 @@ async def load(client: httpx2.Client, path: str, token: str, connections: int, s
 
 
 def export(client: httpx2.Client, pid: int, token: str) -> tuple[float, float, float]:
-    """Export all users. Return seconds to the first byte, users per second, and the growth of the service in MiB."""
+    """Export all users. Return the seconds to the first byte, the users per second, and the memory growth in MiB."""
     before = peak = memory(pid)
     lines = 0
     first = 0.0
@@ -148,7 +148,7 @@ def export(client: httpx2.Client, pid: int, token: str) -> tuple[float, float, f
 
 
 def collatz(number: int) -> int:
-    """Return the steps to 1: work that keeps a core busy."""
+    """Return the number of Collatz steps to 1, as CPU-bound work."""
     steps = 0
     while number > 1:
         number = 3 * number + 1 if number % 2 else number // 2
@@ -161,7 +161,7 @@ def longest(start: int) -> int:
 
 
 async def hand_off(function: Callable[[int], Awaitable[object]], calls: int) -> float:
-    """Return the microseconds of an empty call."""
+    """Return the microseconds per call of a function that does nothing."""
     started = time.perf_counter()
     await bounded_map(function, range(calls), limit=8)
     return (time.perf_counter() - started) / calls * 1_000_000
@@ -172,7 +172,7 @@ async def thread(number: int) -> int:
 
 
 def gains() -> tuple[float, float]:
-    """Return the speed of threads and of `parallel_map`, relative to one core."""
+    """Return the speed-up of threads and of `parallel_map`, relative to one core."""
     parts = range(1, 400_000, 20_000)
     times = []
     results = []

@@ -42,7 +42,7 @@ def test_checks_that_change_are_found(code: Copy, sql: Execute) -> None:
     sql("INSERT INTO plums (price) VALUES (0)")
     refused = code.run("app", "rollback", "plums", fails=True)
     assert refused == (
-        'Nothing was taken back: check constraint "positive" of relation "plums" is violated by some row (in the'
+        'Nothing was reverted: check constraint "positive" of relation "plums" is violated by some row (in the'
         " migration plums.0002_change, which changed nothing; statement:"
         ' ALTER TABLE "plums" ADD CONSTRAINT "positive" CHECK ("price" > 0)) (see docs/troubleshooting.md).\n'
     )

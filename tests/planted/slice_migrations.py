@@ -44,12 +44,12 @@ def test_revision_and_rollback_of_one_slice(code: Copy, sql: Execute) -> None:
     assert rollback("plums").endswith("0002_keep_notes_and_more back.")
     assert sql("SELECT count(*) FROM plums JOIN stones ON plums_id = plums.id") == [1]
     refused = rollback("plums", fails=True)
-    assert refused.startswith("Nothing was taken back: stones")
-    assert refused.endswith("0001_begin: take that back first")
+    assert refused.startswith("Nothing was reverted: stones")
+    assert refused.endswith("0001_begin: revert that first")
     assert rollback("stones").endswith("0001_begin back.")
     assert rollback("plums").endswith("0001_begin back.")
-    assert rollback("plums", fails=True) == "Nothing was taken back: the slice 'plums' has no applied migration"
-    assert rollback("pears", fails=True).startswith("Nothing was taken back: no slice 'pears' has migrations, only ")
+    assert rollback("plums", fails=True) == "Nothing was reverted: the slice 'plums' has no applied migration"
+    assert rollback("pears", fails=True).startswith("Nothing was reverted: no slice 'pears' has migrations, only ")
     assert sql("SELECT count(*) FROM users") == [1]
     code.run("app", "migrate")
     assert sql("SELECT count(*) FROM plums WHERE note IS NULL") == [0]
@@ -92,5 +92,5 @@ def test_older_code_waits_for_nothing_on_a_newer_database(code: Copy, sql: Execu
     code.write_slice("plums")
     code.run("app", "wait", "--seconds", "0")
     refused = code.run("app", "rollback", "plums", fails=True)
-    assert refused.startswith("Nothing was taken back: this code is older, and does not have plums")
+    assert refused.startswith("Nothing was reverted: this code is older, and does not have plums")
     assert sql("SELECT count(*) FROM plums WHERE note IS NULL") == [1]

@@ -172,14 +172,15 @@ def test_taken_port_is_one_sentence(database_url: str, command: str) -> None:
         taken.listen()
         port = str(taken.getsockname()[1])
         ended = run_service(command, PORT=port)
-    assert ended == (1, "", f"HOST=127.0.0.1 PORT={port} cannot be listened on: Address already in use. Set others.\n")
+    sentence = f"Cannot listen on HOST=127.0.0.1 PORT={port}: Address already in use. Set another HOST or PORT.\n"
+    assert ended == (1, "", sentence)
 
 
 @pytest.mark.slow
 def test_invalid_host_is_one_sentence(database_url: str) -> None:
     code, out, err = run_service("serve", HOST="no such host")
     assert (code, out, len(err.splitlines())) == (1, "", 1)
-    assert err.startswith("HOST=no such host PORT=8000 cannot be listened on: ")
+    assert err.startswith("Cannot listen on HOST=no such host PORT=8000: ")
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Doing several things at once, but never without a bound."""
+"""Concurrent calls with a limit."""
 
 import asyncio
 from collections import deque
@@ -15,10 +15,10 @@ async def bounded_map[T, R](
     seconds: float | None = None,
     total_seconds: float | None = None,
 ) -> list[R]:
-    """`function` of every item, in order, at most `limit` at a time.
+    """Call `function` with every item, at most `limit` concurrently, and return the results in the order of the items.
 
-    The first error cancels the rest and arrives in an ExceptionGroup. With `seconds`, each single call may take that
-    long, and with `total_seconds` all of them together: a call that takes longer is a TimeoutError.
+    The first error cancels all other calls, and is raised in an ExceptionGroup. `seconds` limits the time of each call,
+    `total_seconds` the time of all calls together: a call that takes longer raises TimeoutError.
     """
     call = _bounded(function, limit, seconds, total_seconds)
     async with asyncio.TaskGroup() as group:
@@ -34,7 +34,7 @@ async def bounded_outcomes[T, R](
     seconds: float | None = None,
     total_seconds: float | None = None,
 ) -> list[R | Exception]:
-    """`bounded_map` that goes on after an error, which stands in the list where the result would."""
+    """Like `bounded_map`, but an error does not cancel the other calls: the list holds it in place of a result."""
     call = _bounded(function, limit, seconds, total_seconds)
 
     async def outcome(item: T) -> R | Exception:
@@ -52,9 +52,9 @@ async def bounded_outcomes[T, R](
 async def bounded_stream[T, R](
     function: Callable[[T], Awaitable[R]], items: Iterable[T], *, limit: int, seconds: float | None = None
 ) -> AsyncIterator[AsyncIterator[R]]:
-    """`bounded_map` whose results are taken one by one, for more items than memory holds: `items` may have no end.
+    """Like `bounded_map`, but yield the results one by one: `items` may be larger than memory, or endless.
 
-    At most `limit` results are on their way or wait to be taken. Leaving the block cancels what still runs.
+    At most `limit` results are in progress or not yet read. The end of the block cancels the running calls.
 
         async with bounded_stream(fetch, urls, limit=8) as pages:
             async for page in pages: ...
@@ -71,7 +71,7 @@ async def bounded_stream[T, R](
             yield await first()
 
     async def first() -> R:
-        # Not `await task`: an error would arrive here and from the group as well.
+        # Not `await task`: an error would be raised twice, here and by the group.
         await asyncio.wait([started[0]])
         return started.popleft().result()
 

@@ -1,4 +1,4 @@
-"""Settings, read once from the environment; a service that cannot run safely refuses to start."""
+"""Settings, read once from the environment. The service refuses to start with unsafe settings."""
 
 import os
 import secrets
@@ -14,19 +14,18 @@ from app.core.values import DatabaseUrl, Dsn, HttpUrl, Networks, Rate, RedisUrl,
 
 
 class About(NamedTuple):
-    """The service's names, as `about.toml` holds them."""
+    """The names of the service in `about.toml`."""
 
     name: str
-    """Of the distribution, the image and the database."""
+    """Name of the distribution, the image and the database."""
     title: str
     description: str
 
 
 ABOUT = About(**tomllib.loads((Path(__file__).parent / "about.toml").read_text("utf-8")))
-"""The names of the service, from `about.toml`."""
 
 API_PREFIX = "/api/v1"
-"""All routes of core and of the slices stand below it, but for health and the documents."""
+"""Prefix of all routes of core and of the slices, except health checks and documentation."""
 
 MINIMUM_SECRET_BYTES = 32
 ADVICE = "Make one with: openssl rand -base64 48"
@@ -34,11 +33,11 @@ PLACEHOLDERS = ("change", "placeholder", "example", "secret", "password", "insec
 
 
 class ConfigError(Exception):
-    """The environment does not hold what the service needs; the message says what to set."""
+    """A setting is missing or invalid; the message says what to set."""
 
 
 class Environment(BaseSettings):
-    """Base of every settings class: core's below, and that of a slice in its `settings.py`."""
+    """Base class of all settings: those of core, and those of a slice in its `settings.py`."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
@@ -48,9 +47,9 @@ class Environment(BaseSettings):
 
     @classmethod
     def load(cls) -> Self:
-        """The settings of this process. ConfigError, in one sentence a variable, when they do not hold together.
+        """Return the settings of this process. ConfigError, with one sentence for each invalid variable.
 
-        Development also reads `.env`; production reads the environment and nothing else.
+        Development also reads `.env`; tests and production read only the environment.
         """
         development = os.environ.get("ENVIRONMENT") in {None, "", "development"}
         try:
@@ -66,7 +65,7 @@ class Environment(BaseSettings):
 
     @classmethod
     def current(cls) -> Self:
-        """Return the settings of this process, read once. A slice uses its settings through this."""
+        """Return the settings of this process, which are read once. A slice reads its settings through this method."""
         settings: Self = _current(cls)
         return settings
 
@@ -79,7 +78,7 @@ class Environment(BaseSettings):
         return self.environment == "development"
 
     def _require_secret(self, name: str) -> None:
-        """ValueError when the production secret `name` is missing, a placeholder or too short."""
+        """Raise ValueError when the secret `name` is missing, a placeholder or too short."""
         value: SecretStr = getattr(self, name)
         text = value.get_secret_value()
         variable = name.upper()
@@ -97,7 +96,7 @@ def _current[E: Environment](kind: type[E]) -> E:
 
 
 class Settings(Environment):
-    """Core's settings. Each field is a variable of the same name in upper case."""
+    """Settings of core. Each field reads the variable of the same name in upper case."""
 
     debug: bool = Field(default=False, description="echo SQL statements; refused in production")
     host: str = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0 in a container")
@@ -116,19 +115,19 @@ class Settings(Environment):
     )
     secret_key: SecretStr = Field(
         default_factory=lambda: SecretStr(secrets.token_urlsafe(48)),
-        description="signs tokens; at least 32 random bytes; required in production, made for the run elsewhere",
+        description="signs tokens; at least 32 random bytes; required in production, random elsewhere",
     )
     allowed_hosts: Words = Field(
-        default=(), description="names that the service is called by, comma-separated; empty means none"
+        default=(), description="host names that the service answers to, comma-separated; empty means none"
     )
     allowed_origins: Words = Field(
         default=(), description="origins of browser applications, comma-separated; empty means none"
     )
     trusted_proxies: Networks = Field(
-        default=(), description="addresses whose X-Forwarded-* is believed, comma-separated; empty means none"
+        default=(), description="proxies whose X-Forwarded-* headers are trusted, comma-separated; empty means none"
     )
     jwt_issuer: str | None = Field(
-        default=None, description="accept this identity provider's tokens; local passwords are off then"
+        default=None, description="accept tokens of this identity provider; turns local passwords off"
     )
     jwt_audience: str | None = Field(default=None, description="the audience that tokens must name")
     token_scheme: str = Field(
@@ -138,13 +137,15 @@ class Settings(Environment):
         description="scheme of the Authorization header that carries a token, such as Token; Bearer always works too",
     )
     access_token_minutes: int = Field(default=15, ge=1, le=1440, description="lifetime of an access token")
-    refresh_token_days: int = Field(default=14, ge=1, le=365, description="lifetime of a log-in: of its refresh tokens")
+    refresh_token_days: int = Field(
+        default=14, ge=1, le=365, description="lifetime of a session: of its refresh tokens"
+    )
     login_rate: Rate = Field(default="10/minute", description="log-ins that one address may try for one account")
     login_address_rate: Rate = Field(
         default="100/minute", description="log-ins that one address may try for all accounts together"
     )
     registration: Literal["open", "closed"] = Field(
-        default="open", description="`open` or `closed`: whether strangers may register at `POST /users`"
+        default="open", description="`open` or `closed`: whether anyone may register at `POST /users`"
     )
     registration_rate: Rate = Field(default="30/minute", description="registrations from one address")
     redis_url: RedisUrl | None = Field(
@@ -184,7 +185,7 @@ class Settings(Environment):
 
     @model_validator(mode="after")
     def _issuer_is_usable(self) -> Self:
-        # Without an audience, a token that the issuer made for any other service would be good here.
+        # Without an audience, a token that the issuer made for another service would be accepted.
         if self.jwt_issuer and not self.jwt_audience:
             raise ValueError("JWT_AUDIENCE is required with JWT_ISSUER: the audience that tokens for this service name")
         schemes = ("https://",) if self.production else ("https://", "http://")
@@ -194,7 +195,7 @@ class Settings(Environment):
 
     @property
     def hosts(self) -> frozenset[str]:
-        """Host names that are answered; outside production also those of this machine and of test clients."""
+        """Accepted host names; outside production also those of this machine and of test clients."""
         local = () if self.production else ("localhost", "127.0.0.1", "[::1]", "test", "testserver")
         return frozenset(host.lower() for host in (*self.allowed_hosts, *local))
 
@@ -204,7 +205,7 @@ class Settings(Environment):
 
     @property
     def idle_in_transaction_seconds(self) -> float:
-        """The longest pause between two statements of a transaction; 0, in development, is no limit: a breakpoint."""
+        """Maximum pause between two statements of a transaction. No limit (0) in development, for breakpoints."""
         return 0 if self.development else self.database_timeout_seconds
 
 

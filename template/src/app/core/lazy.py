@@ -1,4 +1,4 @@
-"""Names of a package that are imported on first use."""
+"""Lazy imports of the names of a package."""
 
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
@@ -6,10 +6,9 @@ from typing import Any
 
 
 def lazily(package: str, modules: Mapping[str, Iterable[str]]) -> Callable[[str], Any]:
-    """Return the `__getattr__` of `package`; `modules` maps a module of the package to the names that it provides.
+    """Return a `__getattr__` for `package` that imports names on first use. `modules` maps modules to their names.
 
-    A framework may import every slice before one may define its models, and a command line that only prints its help
-    should not import a web framework.
+    Reasons: Django imports every slice before models may be defined, and `--help` should not import a web framework.
     """
     module_of = {name: module for module, names in modules.items() for name in names}
 

@@ -1,4 +1,4 @@
-"""Errors as callers see them: problem documents after RFC 9457, never a stack trace, SQL or a path of the server."""
+"""Errors as problem documents (RFC 9457). They never contain a stack trace, SQL or a path of the server."""
 
 from collections.abc import Container, Iterable, Mapping
 from http import HTTPStatus
@@ -12,26 +12,26 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class FieldError(BaseModel):
-    """One thing that is wrong with a request."""
+    """One error in a request."""
 
     pointer: str = Field(description="JSON pointer to the value, below `/body`, `/query`, `/path` or `/header`")
     message: str
 
 
 class Problem(BaseModel):
-    """What every error answers (RFC 9457)."""
+    """The body of every error response (RFC 9457)."""
 
-    type: str = Field(description="names the kind of problem; `about:blank` when the status says it all")
+    type: str = Field(description="URI of the kind of problem; `about:blank` for a kind that only the status defines")
     title: str
     status: int
     detail: str
     instance: str = Field(description="path of the request")
-    errors: list[FieldError] | None = Field(default=None, description="with 422: each thing that is wrong")
-    data: JsonValue = Field(default=None, description="details for programs; their form depends on the route")
+    errors: list[FieldError] | None = Field(default=None, description="with 422: all errors in the request")
+    data: JsonValue = Field(default=None, description="details for programs; the structure depends on the route")
 
 
 class ProblemError(Exception):
-    """An error with an answer of its own. Services raise one of the kinds below, or a subclass of it."""
+    """An error with a problem document as response. Services raise a subclass: one of those below, or their own."""
 
     status: int = HTTPStatus.INTERNAL_SERVER_ERROR
     type: str = "about:blank"
@@ -88,7 +88,7 @@ class UnsupportedMediaType(ProblemError):
 
 
 class Unprocessable(ProblemError):
-    """A request that cannot be used; `errors` says where."""
+    """A request with invalid values, which `errors` lists."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     detail = "The request is not valid."
@@ -101,7 +101,7 @@ class Unprocessable(ProblemError):
 
     @classmethod
     def from_pydantic(cls, errors: Iterable[Mapping[str, Any]]) -> Self:
-        """From what Pydantic's `errors()` lists, leaving out the input: it may be a password."""
+        """Make the error from the list of Pydantic's `errors()`, without the input, which may be a password."""
         return cls(*map(_field_error, errors))
 
 
@@ -117,7 +117,7 @@ class Unavailable(ProblemError):
 
 
 class ServerError(ProblemError):
-    detail = "The service failed; the request's id leads to what happened."
+    detail = "Internal error. Quote the X-Request-ID of this response when you report it."
 
 
 PROBLEMS: Mapping[int, type[ProblemError]] = MappingProxyType(
@@ -136,14 +136,14 @@ PROBLEMS: Mapping[int, type[ProblemError]] = MappingProxyType(
         503: Unavailable,
     }
 )
-"""The problem for each status that a web framework raises by itself. Problems of slices stay out of it."""
+"""The problem for each status that a web framework raises. Problems of slices do not belong here."""
 
 
 def problem_for(status: int, detail: Any = None, headers: Mapping[str, str] | None = None) -> ProblemError:
-    """Return the problem for an error that the framework itself raises.
+    """Return the problem for an error that the web framework raises.
 
-    The framework's own phrase for the status ("Not Found") gives way to the sentence of this service. A detail that is
-    not text becomes the member `data`: RFC 9457 has only text as `detail`.
+    The sentence of this service replaces the default phrase of the status ("Not Found"). A detail that is not text
+    becomes the member `data`: RFC 9457 allows only text as `detail`.
     """
     text = detail if isinstance(detail, str) and detail != _phrase(status) else None
     kind = PROBLEMS.get(status)
@@ -155,7 +155,7 @@ def problem_for(status: int, detail: Any = None, headers: Mapping[str, str] | No
 
 
 def require_values(data: Mapping[str, Any], names: Container[str]) -> None:
-    """Raise Unprocessable with the fields of a body that are null, of those with these names."""
+    """Raise Unprocessable with each field of `names` that is null in a body."""
     nulls = [name for name, value in data.items() if value is None and name in names]
     if nulls:
         raise Unprocessable(
@@ -164,7 +164,7 @@ def require_values(data: Mapping[str, Any], names: Container[str]) -> None:
 
 
 def document(error: ProblemError, instance: str) -> dict[str, Any]:
-    """The problem document of `error`, as it stands in the response to a request for the path `instance`."""
+    """Return the problem document of `error` for a request to the path `instance`."""
     return Problem(
         type=error.type,
         title=_phrase(error.status),
@@ -177,7 +177,7 @@ def document(error: ProblemError, instance: str) -> dict[str, Any]:
 
 
 def _phrase(status: int) -> str:
-    """The phrase of RFC 9110; for a status that it does not know, that of the class (section 15)."""
+    """Return the phrase of a status (RFC 9110, section 15), or the phrase of its class for an unknown status."""
     if status in HTTPStatus:
         return HTTPStatus(status).phrase
     return "Client Error" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "Server Error"
@@ -189,11 +189,11 @@ def _sentence(status: int) -> str:
 
 
 def _field_error(error: Mapping[str, Any]) -> FieldError:
-    # Where JSON cannot be read at all, Pydantic gives an offset, which is no part of a JSON pointer.
+    # For invalid JSON, Pydantic adds an offset to the location. JSON pointers have no offsets.
     location = error["loc"][:1] if error["type"] == "json_invalid" else error["loc"]
     return FieldError(pointer=_pointer(location), message=error["msg"].removeprefix("Value error, "))
 
 
 def _pointer(location: Iterable[str | int]) -> str:
-    """A JSON pointer (RFC 6901)."""
+    """Return a JSON pointer (RFC 6901)."""
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in location)

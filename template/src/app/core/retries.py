@@ -1,4 +1,4 @@
-"""Trying again what may work the next time."""
+"""Retries of async functions."""
 
 import asyncio
 import random
@@ -7,7 +7,7 @@ from functools import wraps
 
 
 class PermanentError(Exception):
-    """Raised by a task where no further attempt would help."""
+    """Raised by a task when a retry cannot succeed."""
 
 
 def retry[**P, R](
@@ -19,8 +19,8 @@ def retry[**P, R](
 ) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]:
     """Call an async function up to `times` times while it raises `on`; the last error is re-raised.
 
-    The wait before attempt n is random between 0 and `delay` * 2**(n-2) seconds, at most `max_delay`: callers that
-    failed together do not come back together ("full jitter", AWS Architecture Blog, 2015).
+    The wait before attempt n is random between 0 and `delay` * 2**(n-2) seconds, at most `max_delay`. This spreads the
+    retries of callers that failed together ("full jitter", AWS Architecture Blog, 2015).
     """
     if times < 1:
         raise ValueError("times must be at least 1")
@@ -33,7 +33,7 @@ def retry[**P, R](
                     return await function(*args, **kwargs)
                 except on:
                     limit = min(max_delay, delay * 2 ** (attempt - 1))
-                    await asyncio.sleep(random.uniform(0, limit))  # noqa: S311 -- spreads load, guards nothing
+                    await asyncio.sleep(random.uniform(0, limit))  # noqa: S311 -- spreads load, not for security
             return await function(*args, **kwargs)
 
         return wrapper

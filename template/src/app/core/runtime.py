@@ -1,6 +1,6 @@
-"""The Python that the service runs on; `python -m app.core.runtime` says which.
+"""The Python interpreter of the service. `python -m app.core.runtime` describes it.
 
-A Python that is too old must be able to read this file, or it could not say so: nothing here is newer than 3.8.
+This file uses only the syntax of Python 3.8, because an interpreter that is too old must be able to report that.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ R = TypeVar("R")
 
 
 class PythonTooOldError(Exception):
-    """The interpreter is older than what the code is written for; the message says which is needed."""
+    """The interpreter is too old; the message says which version is required."""
 
 
 class Runtime(NamedTuple):
-    """What kind of interpreter this is."""
+    """Properties of the Python interpreter."""
 
     version: str
     gil: bool
-    """False only on a free-threaded build (PEP 703) that runs without the lock."""
+    """False only on a free-threaded build (PEP 703) that runs without the GIL."""
     jit: bool
     """True when the just-in-time compiler (PEP 744) is built in and PYTHON_JIT=1 turned it on."""
     cores: int
-    """That this process may use."""
+    """Number of CPU cores that this process may use."""
 
 
 def current() -> Runtime:
-    """The running interpreter."""
+    """Return the properties of the running interpreter."""
     return Runtime(
         version=".".join(map(str, sys.version_info[:3])),
         gil=_gil_enabled(),
@@ -49,7 +49,7 @@ def current() -> Runtime:
 
 
 def check_version(version: tuple[int, ...] | None = None) -> None:
-    """PythonTooOldError when `version`, or what runs this, is older than what the code is written for."""
+    """Raise PythonTooOldError when `version`, by default that of the running interpreter, is below MINIMUM."""
     version = version or sys.version_info[:2]
     if version < MINIMUM:
         need, have = (".".join(map(str, v)) for v in (MINIMUM, version))
@@ -57,10 +57,10 @@ def check_version(version: tuple[int, ...] | None = None) -> None:
 
 
 def parallel_map(function: Callable[[T], R], items: Iterable[T], *, workers: int | None = None) -> list[R]:
-    """`function` of every item, in order, on as many cores as there are (or `workers`).
+    """Call `function` with every item, in parallel on all cores (or `workers`). Return the results in order.
 
-    For work that keeps a core busy. Without the GIL threads do it; with it, processes, so `function` and the items
-    must be picklable there.
+    For CPU-bound work. Uses threads without the GIL, and processes with the GIL. For processes, `function`, items and
+    results must be picklable.
     """
     count = workers or current().cores
     pool: Executor = ProcessPoolExecutor(count) if _gil_enabled() else ThreadPoolExecutor(count)
@@ -69,11 +69,11 @@ def parallel_map(function: Callable[[T], R], items: Iterable[T], *, workers: int
 
 
 def _gil_enabled() -> bool:
-    return sys._is_gil_enabled()  # noqa: SLF001 -- documented, in spite of its name
+    return sys._is_gil_enabled()  # noqa: SLF001 -- documented, despite its name
 
 
 def _jit_enabled() -> bool:
-    # Python 3.14 can tell; 3.13 can only say what it was built and started with.
+    # Python 3.14 reports the state of the JIT; 3.13 only its build and environment.
     if (jit := getattr(sys, "_jit", None)) is not None:
         return bool(jit.is_enabled())
     built = "_Py_JIT" in (sysconfig.get_config_var("PY_CORE_CFLAGS") or "")
@@ -81,8 +81,8 @@ def _jit_enabled() -> bool:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print what this Python is: a table for people, with `--json` an object for machines."""
-    parser = argparse.ArgumentParser(prog="app.core.runtime", description="Say which Python this is.")
+    """Print the properties of the interpreter: a table, or JSON with `--json`."""
+    parser = argparse.ArgumentParser(prog="app.core.runtime", description="Describe the Python interpreter.")
     parser.add_argument("--json", action="store_true", help="as JSON")
     options = parser.parse_args(arguments)
     try:

@@ -1,4 +1,4 @@
-"""What requests and responses are made of."""
+"""Base classes of schemas."""
 
 from collections.abc import Iterable
 from typing import Any, Self
@@ -10,7 +10,7 @@ from app.core.types import Day
 
 
 class BaseSchema(BaseModel):
-    """The base of every schema: reads ORM objects, strips blanks, refuses unknown fields."""
+    """Base class of all schemas: reads ORM objects, strips white space, refuses unknown fields."""
 
     model_config = ConfigDict(
         from_attributes=True,
@@ -21,13 +21,13 @@ class BaseSchema(BaseModel):
 
 
 class QuerySchema(BaseSchema):
-    """The base of a model of query parameters. It ignores unknown ones: other parameters may read them."""
+    """Base class of query parameters. Unknown parameters are ignored, because other code of the route may read them."""
 
     model_config = ConfigDict(extra="ignore")
 
 
 class Page[T](BaseSchema):
-    """One page of a longer list, with the length of the whole list."""
+    """One page of a list, with the total number of items."""
 
     items: list[T]
     page: int
@@ -36,12 +36,12 @@ class Page[T](BaseSchema):
 
     @classmethod
     def of(cls, rows: Iterable[Any], total: int, paginator: Paginator, **more: Any) -> Self:
-        """Make a page of the rows of a repository; `more` are the fields that a subclass adds."""
+        """Return a page of rows from a repository. `more` has the fields that a subclass adds."""
         return cls(items=list(rows), total=total, page=paginator.page, size=paginator.size, **more)
 
 
 class DateRange(BaseSchema):
-    """Days from `start_date` to `end_date`, both included; ValueError if they are reversed."""
+    """The days from `start_date` to `end_date`, both included. `end_date` must not be before `start_date`."""
 
     start_date: Day
     end_date: Day

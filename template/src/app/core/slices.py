@@ -1,4 +1,4 @@
-"""Finds the slices: each package beside `core` is one, and nothing is registered anywhere."""
+"""Discovery of slices: each package beside `core` is a slice, without registration."""
 
 import traceback
 from collections.abc import Callable, Iterator
@@ -14,28 +14,27 @@ PACKAGE = CORE.parent
 
 
 class SliceError(Exception):
-    """A slice does not load; the message names it, the file and the line."""
+    """A slice does not load; the message names the slice, the file and the line."""
 
 
 class Slice(NamedTuple):
-    """A slice, or a room of core: models, schemas, repository, service, routes, settings, as far as it has them."""
+    """A slice, or a module of core. May have models, schemas, repository, service, routes and settings."""
 
     name: str
-    """Dotted, below `app`: `notes`, `core.accounts`."""
+    """Dotted name below `app`: `notes`, `core.accounts`."""
 
     @property
     def label(self) -> str:
-        """The name as migrations use it: `notes`, `core_accounts`."""
+        """Name for migrations: `notes`, `core_accounts`."""
         return self.name.replace(".", "_")
 
     @property
     def folder(self) -> Path:
-        """The folder of the package."""
         found = find_spec(f"{PACKAGE.name}.{self.name}")
         return Path(found.submodule_search_locations[0]) if found and found.submodule_search_locations else PACKAGE
 
     def module(self, name: str) -> ModuleType | None:
-        """The slice's module of that name, or None when it has none. SliceError when it has one that fails."""
+        """Return the module `name` of the slice, or None if it does not exist. SliceError when its import fails."""
         path = f"{PACKAGE.name}.{self.name}.{name}"
         try:
             return import_module(path) if find_spec(path) else None
@@ -43,7 +42,7 @@ class Slice(NamedTuple):
             raise SliceError(f"The slice '{self.name}' does not load: {_where(error)}") from error
 
     def attribute[T](self, module: str, name: str, kind: type[T], *, required: bool = False) -> T | None:
-        """What the slice's module calls `name`, or None. SliceError when it is no `kind`, or required and missing."""
+        """Return `name` of a module of the slice, or None. SliceError for a wrong type, or a missing required name."""
         if (found := self.module(module)) is None:
             return None
         value = getattr(found, name, None)
@@ -54,7 +53,7 @@ class Slice(NamedTuple):
         )
 
     def routers[T](self, kind: type[T]) -> tuple[T | None, T | None]:
-        """Return `router` and `public` of the slice's routes.py. SliceError when it has such a file and neither."""
+        """Return `router` and `public` of routes.py. SliceError when routes.py defines neither."""
         router, public = (self.attribute("routes", name, kind) for name in ("router", "public"))
         if router is None and public is None and (module := self.module("routes")):
             others = [f"`{name}`" for name, value in vars(module).items() if isinstance(value, kind)]
@@ -67,33 +66,33 @@ class Slice(NamedTuple):
 
 
 def find_slices() -> Iterator[Slice]:
-    """Every slice, by name."""
+    """Yield every slice, sorted by name."""
     for module in iter_modules([str(PACKAGE)]):
         if module.ispkg and module.name != CORE.name:
             yield Slice(module.name)
 
 
 def find_rooms() -> Iterator[Slice]:
-    """Every room of core, by name."""
+    """Yield every module of core, sorted by name."""
     for module in iter_modules([str(CORE)]):
         if module.ispkg:
             yield Slice(f"{CORE.name}.{module.name}")
 
 
 def find_parts() -> Iterator[Slice]:
-    """The rooms of core, then every slice: all that may have models, routes, settings or jobs."""
+    """Yield the modules of core, then the slices: all packages that may have models, routes, settings or jobs."""
     yield from find_rooms()
     yield from find_slices()
 
 
 def owner_of(function: Callable[..., Any]) -> str:
-    """Return the name of the slice, or of the package of core, that defines `function`."""
+    """Return the name of the slice or of the module of core that defines `function`."""
     package, *below = function.__module__.split(".")
     return ".".join(below[: 2 if below[:1] == [CORE.name] else 1]) or package
 
 
 def import_all(name: str) -> None:
-    """Import the module `name` of each room and slice that has one. SliceError when one fails."""
+    """Import the module `name` of each module of core and each slice. SliceError when an import fails."""
     for found in find_parts():
         found.module(name)
 

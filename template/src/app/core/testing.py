@@ -1,4 +1,4 @@
-"""What the fixtures give, and what the tests agree on, whatever framework they test."""
+"""Types and constants of the tests, for both frameworks."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
@@ -10,25 +10,25 @@ from app.core.config import Environment
 from app.core.slices import find_parts
 
 PASSWORD = "correct horse battery staple"
-"""Everybody's, where a test does not choose one."""
+"""Default password of test users."""
 
 Execute = Callable[[str], list[Any]]
-"""Runs a statement on the server, outside of the tests' databases, and returns the first column of what it says."""
+"""Runs a statement on the server, outside of the test databases, and returns the first column of the rows."""
 
 Use = Callable[..., AbstractContextManager[str]]
-"""Points this process at a database, by the parts of its URL that differ from the server's: `use(path="/other")`."""
+"""Sets DATABASE_URL to the server's URL with changed parts: `use(path="/other")`."""
 
 Headers = dict[str, str]
 
 UserFactory = Callable[..., Awaitable[Any]]
-"""Makes a user: `await user_factory(name="Ada")`."""
+"""Creates a user: `await user_factory(name="Ada")`."""
 
 SignIn = Callable[[Any], Headers]
-"""The headers of a request by a user."""
+"""Returns the headers of a request by this user."""
 
 
 class Accounts(Protocol):
-    """The service functions of accounts, each in a transaction of its own."""
+    """Functions of the account service. Each call runs in its own transaction."""
 
     async def deactivate(self, user: Any, /) -> None: ...
     async def activate(self, user: Any, /) -> None: ...
@@ -39,27 +39,27 @@ class Accounts(Protocol):
 
 
 class Listen(Protocol):
-    """Calls a function with the user of each event of this name, as a listener of the slice `of` would be called."""
+    """Calls `function` with the user of each event of this name, as a listener of the slice `of`."""
 
     def __call__(self, event: str, function: Callable[[Any], Any], *, of: str = "newcomer") -> None: ...
 
 
 Rows = Callable[[str], Awaitable[list[dict[str, Any]]]]
-"""Runs a statement on the test's connection, and returns the rows."""
+"""Runs a statement on the connection of the test and returns the rows."""
 
 MakeClient = Callable[..., httpx2.AsyncClient]
-"""A client of an application with other settings: `make_client(environment="production")`."""
+"""Returns a client of an application with changed settings: `make_client(environment="production")`."""
 
 PRODUCTION = {
     "environment": "production",
     "secret_key": "Zm9yIHRoZSB0ZXN0cywgYW5kIG9ubHkgZm9yIHRoZW0",
     "allowed_hosts": "test",
 }
-"""Core's settings that production starts with."""
+"""Minimal settings of core for production."""
 
 
 def production_environment() -> dict[str, str]:
-    """The environment that production starts with: what core and the slices require."""
+    """Return a minimal environment for production: all required settings of core and of the slices."""
     required = dict(PRODUCTION)
     for found in find_parts():
         if settings := found.attribute("settings", "Settings", type(Environment)):
@@ -70,11 +70,11 @@ def production_environment() -> dict[str, str]:
 
 
 IDENTITY_PROVIDER = {"jwt_issuer": "https://id.example", "jwt_audience": "api"}
-"""Settings that leave the accounts to an identity provider."""
+"""Settings for accounts of an identity provider."""
 
 
 def assert_problem(response: httpx2.Response, status: int) -> dict[str, Any]:
-    """The problem document of `response`, which must be one with this status."""
+    """Assert that `response` is a problem document with this status, and return it."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     problem: dict[str, Any] = response.json()
@@ -84,5 +84,5 @@ def assert_problem(response: httpx2.Response, status: int) -> dict[str, Any]:
 
 
 def pointers(response: httpx2.Response) -> set[str]:
-    """What a 422 complains of."""
+    """Assert that `response` is a 422, and return the JSON pointers of its errors."""
     return {error["pointer"] for error in assert_problem(response, 422)["errors"]}

@@ -1,4 +1,4 @@
-"""Types that mean the same in every slice; each refuses what the database would refuse."""
+"""Shared types for all slices. Each type refuses values that the database would refuse."""
 
 import re
 from datetime import UTC, date, datetime
@@ -16,24 +16,24 @@ def validate_positive[N: (int, Decimal)](value: N) -> N:
 
 
 def validate_written_out(value: Any) -> Any:
-    """Return `value`; ValueError for text or numbers that Pydantic would read as seconds since 1970."""
+    """Return `value`. ValueError for numbers and text that Pydantic would read as seconds since 1970."""
     if isinstance(value, date) or (isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value)):
         return value
     raise ValueError("must be a date such as 2026-01-31")
 
 
 def to_cents(value: Decimal) -> Decimal:
-    """The same amount with two decimals, so that every amount in a response has one form."""
+    """Return the amount with two decimals, so that all amounts in responses have the same format."""
     return value.quantize(Decimal("0.01"))
 
 
 def whole(value: Any) -> Any:
-    """Return `value`, and 1 for 1.0: JSON does not tell the two apart, and neither does JSON Schema."""
+    """Return `value`, but 1 for 1.0: JSON and JSON Schema treat both as the same number."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def to_utc(value: datetime) -> datetime:
-    """The same instant in UTC, so that every time in a response has one form."""
+    """Return the time in UTC, so that all times in responses have the same format."""
     return value.astimezone(UTC)
 
 
@@ -43,7 +43,7 @@ PositiveInt = Annotated[
     AfterValidator(validate_positive),
     BeforeValidator(whole),
 ]
-"""A count above zero that fits PostgreSQL's `integer`; neither `true` nor `"1"` is one."""
+"""A number above zero within PostgreSQL's `integer`. `true` and `"1"` are refused."""
 
 Money = Annotated[
     Decimal,
@@ -60,22 +60,22 @@ Money = Annotated[
         mode="validation",
     ),
 ]
-"""An amount above zero in the service's one currency, exact to the cent; in responses a string, such as `"19.90"`."""
+"""An amount above zero with two decimals, in the currency of the service. A string in responses: `"19.90"`."""
 
 PathId = Annotated[int, Field(ge=1, le=2**53 - 1)]
-"""A primary key: above zero, and at most what every reader of JSON keeps exact (RFC 7493, section 2.2)."""
+"""A primary key: above zero, at most 2**53 - 1, which all JSON parsers read exactly (RFC 7493, section 2.2)."""
 
 BodyId = Annotated[int, Field(strict=True, ge=1, le=2**53 - 1), BeforeValidator(whole)]
-"""A key in a JSON body: a number, never a string."""
+"""A primary key in a JSON body: a number, not a string."""
 
 PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
-"""What one line of text looks like: not blank, no control characters (PostgreSQL cannot store NUL)."""
+"""One line of text: not blank, without control characters (PostgreSQL cannot store NUL)."""
 
 ShortText = Annotated[str, StringConstraints(max_length=200, pattern=PRINTABLE)]
-"""One line of text to show to people."""
+"""One line of text, at most 200 characters."""
 
 Day = Annotated[date, BeforeValidator(validate_written_out)]
 """A calendar day, written `2026-01-31`."""
 
 UtcDatetime = Annotated[AwareDatetime, AfterValidator(to_utc)]
-"""An instant. A time without an offset is refused."""
+"""A time, converted to UTC. A time without an offset is refused."""

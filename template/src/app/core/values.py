@@ -1,4 +1,4 @@
-"""The kinds of values that settings have, each checked as it is read."""
+"""Types of settings, with validation."""
 
 import re
 from ipaddress import ip_network
@@ -10,14 +10,14 @@ from pydantic_settings import NoDecode
 
 
 def split_commas(value: Any) -> Any:
-    """`"a, b"` → `("a", "b")`; the empty text is nothing at all."""
+    """Split text at commas: `"a, b"` → `("a", "b")`, `""` → `()`."""
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
 
 
 def validate_postgresql(url: str) -> str:
-    """Return `url`; ValueError when it is not PostgreSQL's."""
+    """Return `url`. ValueError unless it is a valid URL of PostgreSQL."""
     if not url.startswith(("postgresql://", "postgres://")):
         raise ValueError("must start with postgresql://")
     if re.search(r"%(?!0[1-9a-f]|[1-9a-f][0-9a-f])", url, re.IGNORECASE):
@@ -28,28 +28,28 @@ def validate_postgresql(url: str) -> str:
 
 
 def validate_redis(url: str) -> str:
-    """Return `url`; ValueError when it is not Redis's."""
+    """Return `url`. ValueError unless it is a URL of Redis."""
     if not url.startswith(("redis://", "rediss://", "redis+")) or not urlsplit(url).netloc:
         raise ValueError("must be like redis://host:6379")
     return url
 
 
 def validate_http(url: str) -> str:
-    """Return `url`; ValueError when it is not that of a host that speaks HTTP."""
+    """Return `url`. ValueError unless it is an HTTP URL with a host."""
     if not url.startswith(("https://", "http://")) or not urlsplit(url).hostname:
         raise ValueError("must start with https:// or http:// and name a host")
     return url
 
 
 def validate_dsn(dsn: SecretStr) -> SecretStr:
-    """Return `dsn`; ValueError when it does not name a key, a host and a project of Sentry."""
+    """Return `dsn`. ValueError unless it has a key, a host and a project number of Sentry."""
     if not re.fullmatch(r"https?://[^@/\s]+@[^@/\s]+/(\S+/)?\d+", dsn.get_secret_value()):
         raise ValueError("must be like https://key@host/1")
     return dsn
 
 
 def validate_networks(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Return `values`; ValueError when one is neither an address, nor a network, nor `*`."""
+    """Return `values`. ValueError unless each value is an address, a network or `*`."""
     for value in values:
         if value != "*":
             try:
@@ -60,7 +60,7 @@ def validate_networks(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def validate_rate(rate: str) -> str:
-    """Return `rate`; ValueError when it is none."""
+    """Return `rate`. ValueError unless it is a rate such as `10/minute`."""
     if not re.fullmatch(r"[1-9]\d*/(second|minute|hour|day)", rate):
         raise ValueError("must be a rate such as 10/minute")
     return rate

@@ -161,7 +161,7 @@ def test_folder_of_another_user_is_refused(stranger: int, tmp_path: Path, monkey
 
 @pytest.mark.parametrize("name", ['a"; DROP DATABASE b', "", "a b", "A", "a\n"])
 def test_invalid_database_name_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ValueError, match="is no database name"):
+    with pytest.raises(ValueError, match="is not a valid database name"):
         embedded.start(name, tmp_path)
 
 

@@ -189,7 +189,7 @@ def test_untrusted_certificate_is_refused(
 
 def test_production_refuses_a_server_without_tls(serve_mail: Serve) -> None:
     inbox, address = serve_mail()
-    with pytest.raises(UnsafeServerError, match=r"^localhost offers no TLS"):
+    with pytest.raises(UnsafeServerError, match=r"^localhost does not offer TLS"):
         deliver(message(), settings(f"smtp://{address}", "production"))
     assert inbox.messages == []
 

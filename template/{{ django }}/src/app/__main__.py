@@ -1,4 +1,4 @@
-"""How the program is started: `python -m app serve`, `python -m app --help`."""
+"""Entry point of the command line: `python -m app serve`, `python -m app --help`."""
 
 from app.core.cli.main import main
 

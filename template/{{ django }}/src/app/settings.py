@@ -1,4 +1,4 @@
-"""The settings of Django: those of core, then your own. They may add to what core sets, or replace it.
+"""Django's settings: those of core, then your own. Your settings may extend or replace those of core.
 
 For example: `INSTALLED_APPS += ["django_filters"]`, or `SECURE_CSP["script-src"] += ["https://cdn.example.com"]`.
 `DEBUG = CORE_SETTINGS.development` switches Django's debug pages on, also for errors of the API.

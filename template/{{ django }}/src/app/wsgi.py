@@ -1,4 +1,4 @@
-"""The WSGI application, where servers and Django's own commands look for it: `app.wsgi:application`."""
+"""The WSGI application for servers and Django's commands: `app.wsgi:application`."""
 
 from app.core.http.application import create_application, start
 

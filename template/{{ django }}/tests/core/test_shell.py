@@ -62,7 +62,7 @@ def test_unknown_settings_module_is_one_sentence(database_url: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "app", "migrate"], env=environment, capture_output=True, text=True, check=False
     )
-    sentence = "DJANGO_SETTINGS_MODULE=nope is no module: leave it unset for app.settings.\n"
+    sentence = "DJANGO_SETTINGS_MODULE=nope is not a module: unset it to use app.settings.\n"
     assert (done.returncode, done.stdout, done.stderr) == (1, "", sentence)
 
 

@@ -134,7 +134,7 @@ async def test_concurrent_page_requests_are_limited(
     monkeypatch.setattr(over_http, "PAGE_SECONDS", 60)
     monkeypatch.setattr(over_http, "TOTAL_SECONDS", 60)
     supplier.largest_page, supplier.total = 10, 170
-    together = Barrier(over_http.PAGES_AT_ONCE, timeout=20)
+    together = Barrier(over_http.MAX_CONCURRENT_PAGES, timeout=20)
 
     def in_company(handler: Handler) -> None:
         together.wait()
@@ -142,7 +142,7 @@ async def test_concurrent_page_requests_are_limited(
 
     supplier.always = dict.fromkeys(range(2, 18), in_company)
     assert (await ask(async_client, admin)).json() == {"items": supplier.products()}
-    assert supplier.most == over_http.PAGES_AT_ONCE
+    assert supplier.most == over_http.MAX_CONCURRENT_PAGES
 
 
 async def test_trace_context_is_sent(
@@ -248,7 +248,7 @@ async def test_invalid_page_is_502_without_retry(
     supplier.total = 101
     supplier.always[2] = nonsense
     detail = assert_problem(await ask(async_client, admin), 502)["detail"]
-    assert detail == "What the supplier answers cannot be used."
+    assert detail == "The response of the supplier is not valid."
     assert supplier.asked == [1, 2]
 
 
@@ -259,7 +259,7 @@ async def test_first_failure_stops_page_requests(
     supplier.total = 100 * over_http.MAX_PAGES
     supplier.always = dict.fromkeys(range(2, over_http.MAX_PAGES + 1), status(404))
     assert_problem(await ask(async_client, admin), 502)
-    assert len(supplier.asked) <= 1 + over_http.PAGES_AT_ONCE
+    assert len(supplier.asked) <= 1 + over_http.MAX_CONCURRENT_PAGES
 
 
 async def test_too_many_pages_are_502(async_client: httpx2.AsyncClient, admin: Headers, supplier: Supplier) -> None:

@@ -1,4 +1,4 @@
-"""The application: core's, and what is yours around it."""
+"""The application of the project, around the application of core."""
 
 from fastapi import FastAPI
 
@@ -7,5 +7,5 @@ from app.core import create_app as create_core_app
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Return the application. Add your own middleware, mounts and exception handlers to it here."""
+    """Return the application. Add your own middleware, mounts and exception handlers here."""
     return create_core_app(settings)

@@ -1,4 +1,4 @@
-"""The command of users: `python -m app user EMAIL`."""
+"""The command `python -m app user EMAIL`: create, change, export and list users."""
 
 import argparse
 import getpass
@@ -10,24 +10,23 @@ if TYPE_CHECKING:
     from app.core.accounts.schemas import AccountExport
 
 MAX_ID = 2**63 - 1
-"""The largest key that PostgreSQL compares; no user has it."""
+"""Largest `bigint` of PostgreSQL. Replaces a larger id on the command line, which the driver would refuse."""
 
 ALONE = ("set_password", "deactivate", "activate", "erase", "export", "list")
-"""Options that go with no other one."""
+"""Options that cannot be combined with another option."""
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to those of `python -m app`."""
     user = commands.add_parser(
-        "user", help="create a user, or change one; a password is asked for, or read from standard input"
+        "user", help="create or change a user; asks for a password, or reads it from standard input"
     )
     user.add_argument("user", nargs="?", metavar="EMAIL", help="the address, or the id of an existing user")
     user.add_argument("--admin", action=argparse.BooleanOptionalAction, help="make the user an admin, or no longer")
     user.add_argument("--role", action="append", default=[], metavar="ROLE", help="give the user a role")
-    user.add_argument("--remove-role", action="append", default=[], metavar="ROLE", help="take a role from the user")
+    user.add_argument("--remove-role", action="append", default=[], metavar="ROLE", help="remove a role of the user")
     user.add_argument("--password", action="store_true", dest="set_password", help="set a new password, end sessions")
-    user.add_argument("--deactivate", action="store_true", help="forbid to log in, end sessions")
-    user.add_argument("--activate", action="store_true", help="allow to log in again")
+    user.add_argument("--deactivate", action="store_true", help="forbid the user to log in, end sessions")
+    user.add_argument("--activate", action="store_true", help="allow the user to log in again")
     user.add_argument("--erase", action="store_true", help="delete the personal data for good")
     user.add_argument("--export", action="store_true", help="print all data of the user as JSON")
     user.add_argument("--list", action="store_true", help="print all users: id, address, name, state, roles")
@@ -35,7 +34,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def run(options: argparse.Namespace) -> None:
-    """Create, change, export or list users. ConfigError when the options are wrong, or there is no such user."""
+    """Create, change, export or list users. ConfigError for invalid options or an unknown user."""
     from app.core.accounts import operations
     from app.core.accounts.schemas import Address, UserCreate
     from app.core.config import ConfigError

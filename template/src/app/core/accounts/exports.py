@@ -1,4 +1,4 @@
-"""The data that a user may ask for: core's, and that of every slice which listens to `exporting`."""
+"""Export of all data of a user: core's, and that of every slice with a listener to `exporting`."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -8,9 +8,9 @@ from app.core.slices import SliceError, owner_of
 
 
 def assemble(account: AccountExport, answers: Iterable[tuple[Callable[..., Any], Any]]) -> dict[str, Any]:
-    """The export of a user, from core's part and from the listeners with what each returned.
+    """Return the export of a user: core's part, and the answer of each listener under the name of its slice.
 
-    SliceError when a slice has two listeners: one would hide the data of the other.
+    SliceError when a slice has two listeners: the data of one would replace the data of the other.
     """
     exported: dict[str, Any] = {"account": account.model_dump(mode="json")}
     for listener, data in answers:

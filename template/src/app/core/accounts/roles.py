@@ -1,4 +1,4 @@
-"""Roles: a slice declares them in its `roles.py`, with the scopes that each gives to its users.
+"""Roles: a slice declares them in its `roles.py`, with the scopes that each role gives.
 
 ROLES = {"editor": ("notes:write", "notes:delete")}
 """
@@ -22,9 +22,9 @@ _ROLES = TypeAdapter(dict[Role, tuple[Scope, ...]])
 
 @cache
 def declared_roles() -> Mapping[str, frozenset[str]]:
-    """The roles of all slices with their scopes. SliceError when a slice declares something else.
+    """Return the roles of all slices with their scopes. SliceError when ROLES of a slice is invalid.
 
-    The scope of admins cannot be part of a role: only superusers hold it.
+    A role cannot give the scope `admin`: only superusers hold that scope.
     """
     roles: dict[str, frozenset[str]] = {}
     for found in find_slices():
@@ -45,7 +45,7 @@ def declared_roles() -> Mapping[str, frozenset[str]]:
 
 
 def scopes_of(roles: Iterable[str], *, admin: bool) -> frozenset[str]:
-    """The scopes of a user. A role that no slice declares gives none."""
+    """Return the scopes of a user. A role that no slice declares gives no scopes."""
     declared = declared_roles()
     scopes = frozenset[str]().union(*(declared.get(role, ()) for role in roles))
     return scopes | {ADMIN} if admin else scopes

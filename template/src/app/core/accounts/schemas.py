@@ -1,4 +1,4 @@
-"""What callers send and get about users and tokens."""
+"""Schemas of users and tokens."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -23,7 +23,7 @@ Address = Annotated[EmailStr, Field(max_length=254)]
 
 
 class UserCreate(BaseSchema):
-    """Somebody registers."""
+    """Request to register a user."""
 
     name: ShortText
     email: Address
@@ -31,7 +31,7 @@ class UserCreate(BaseSchema):
 
 
 class UserResponse(BaseSchema):
-    """A user, as that user and administrators see it."""
+    """A user, as seen by that user and by admins."""
 
     id: int
     name: str
@@ -41,7 +41,7 @@ class UserResponse(BaseSchema):
 
 
 class AccountExport(UserResponse):
-    """All that core keeps of a user, except the password and the refresh tokens."""
+    """All data of core about a user, except the password and the refresh tokens."""
 
     is_active: bool
     roles: list[str] = Field(validation_alias="role_names")
@@ -51,7 +51,7 @@ class AccountExport(UserResponse):
 
 
 class ProvidedUser(BaseSchema):
-    """The fields of a user of the identity provider: a user is known by issuer and subject, all else may be missing."""
+    """A user of the identity provider. Issuer and subject identify the user; name and address may be missing."""
 
     model_config = ConfigDict(str_strip_whitespace=False)
 
@@ -64,7 +64,7 @@ class ProvidedUser(BaseSchema):
     def of(cls, issuer: str, subject: str, claims: Mapping[str, Any]) -> Self:
         """Read the claims of a token (OpenID Connect Core 1.0, section 5.1).
 
-        An address that the provider has not verified is not kept: somebody else may own it.
+        An address that the provider has not verified is dropped: another person may own it.
         """
         verified = claims.get("email_verified") is True
         return cls(
@@ -76,24 +76,24 @@ class ProvidedUser(BaseSchema):
 
 
 class TokenForm(BaseSchema):
-    """The password form of OAuth 2 (RFC 6749, section 4.3.2). `username` is the e-mail address."""
+    """OAuth 2 password form (RFC 6749, section 4.3.2). `username` is the e-mail address."""
 
     grant_type: Literal["password"] = "password"
     username: str = Field(max_length=254, pattern=PRINTABLE)
     password: Password
-    scope: str = Field(default="", max_length=200, description="not used: a user's scopes are the service's to give")
-    client_id: str = Field(default="", max_length=200, description="not used: there are no clients to tell apart")
-    client_secret: SecretStr = Field(default=SecretStr(""), max_length=200, description="not used, like `client_id`")
+    scope: str = Field(default="", max_length=200, description="ignored: the service decides the scopes of a user")
+    client_id: str = Field(default="", max_length=200, description="ignored: the service does not register clients")
+    client_secret: SecretStr = Field(default=SecretStr(""), max_length=200, description="ignored, like `client_id`")
 
     @field_validator("username")
     @classmethod
     def as_registered(cls, username: str) -> str:
-        """Return the address as `POST /users` stores it, and anything else unchanged: no account has it."""
+        """Return the address as `POST /users` stores it. An invalid address stays unchanged, and matches no account."""
         return _valid(Address, username) or username
 
 
 class RefreshRequest(BaseSchema):
-    """A refresh token, for new tokens."""
+    """Request to exchange a refresh token for new tokens."""
 
     refresh_token: str = Field(min_length=1, max_length=200)
 
@@ -102,9 +102,9 @@ class TokenResponse(BaseSchema):
     """Tokens (RFC 6749, section 5.1)."""
 
     access_token: str
-    token_type: Literal["bearer"] = "bearer"  # noqa: S105 -- a kind, not a token
-    expires_in: int = Field(description="seconds until the access token ends")
-    refresh_token: str = Field(description="good for one use")
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 -- a type, not a token
+    expires_in: int = Field(description="seconds until the access token expires")
+    refresh_token: str = Field(description="valid for one use")
 
 
 def _valid(kind: Any, value: Any) -> str | None:

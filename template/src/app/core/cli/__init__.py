@@ -1,1 +1,1 @@
-"""The command line: `python -m app`, and the tasks of `poe`."""
+"""The command line `python -m app`. The tasks of `poe` call it."""

@@ -15,7 +15,7 @@ EXAMPLE = Path(".env.example")
 
 
 def add_missing(path: Path = EXAMPLE) -> list[str]:
-    """Append the variables that the file does not name yet; returns their names. What the file holds stays as it is."""
+    """Append the variables that are missing in the file, and return their names. Existing lines do not change."""
     text = path.read_text("utf-8").rstrip("\n") + "\n" if path.exists() else ""
     written = set(re.findall(r"^[#\s]*([A-Z0-9_]+)=", text, re.MULTILINE))
     missing = {name: field for name, field in variables() if name not in written}
@@ -26,7 +26,7 @@ def add_missing(path: Path = EXAMPLE) -> list[str]:
 
 
 def variables() -> Iterator[tuple[str, FieldInfo]]:
-    """The variables of core, then those of each room and slice, with the fields that read them."""
+    """Yield the variables of core, then those of each module of core and each slice, with the fields that read them."""
     found = [part.attribute("settings", "Settings", type(Environment)) for part in find_parts()]
     for kind in [Settings, *filter(None, found)]:
         for name, field in kind.model_fields.items():

@@ -1,4 +1,4 @@
-"""The command line: `python -m app serve`, and the other commands that `poe` runs."""
+"""The command line: `python -m app serve` and the other commands."""
 
 import argparse
 import os
@@ -11,14 +11,14 @@ from app.core.runtime import PythonTooOldError, check_version
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run one command. A mistake of the operator ends in one sentence and exit status 1, without a stack trace."""
+    """Run one command. An error of the operator prints one sentence and exits with status 1, without a stack trace."""
     from app.core.cli import operations
     from app.core.config import ConfigError
     from app.core.database.embedded import EmbeddedServerError, ensure_database
     from app.core.http.probe import ProbeError
     from app.core.slices import SliceError
 
-    # The default handler would end the process before the embedded server is told to stop.
+    # The default handler would end the process before `atexit` stops the embedded server.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         check_version()
@@ -48,7 +48,7 @@ def _log_to_stderr() -> None:
 
 @contextmanager
 def _quiet_after_the_reader() -> Iterator[None]:
-    """End without a stack trace when the program that reads the output has ended, as in `… | head -1`."""
+    """Exit without a stack trace when the reader of the output has closed the pipe, as in `… | head -1`."""
     try:
         try:
             yield
@@ -57,39 +57,39 @@ def _quiet_after_the_reader() -> Iterator[None]:
     except BrokenPipeError:
         # https://docs.python.org/3/library/signal.html#note-on-sigpipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + 13)  # as a shell reports SIGPIPE
+        sys.exit(128 + 13)  # the status that a shell reports for SIGPIPE
 
 
 def _parser() -> argparse.ArgumentParser:
     from app.core.cli import operations
     from app.core.slices import find_rooms
 
-    parser = argparse.ArgumentParser(prog="app", description="Run and look after the service.")
+    parser = argparse.ArgumentParser(prog="app", description="Run and maintain the service.")
     parser.set_defaults(needs_database=True)
     added = parser.add_subparsers(required=True, metavar="command")
     added.add_parser("dev", help="serve with reload, on migrated tables").set_defaults(run=lambda _: operations.dev())
-    added.add_parser("serve", help="serve, as production does").set_defaults(run=lambda _: operations.serve())
-    added.add_parser("migrate", help="bring the tables up to date").set_defaults(run=lambda _: operations.migrate())
-    waiting = added.add_parser("wait", help="wait until another process has brought the tables up to date")
-    waiting.add_argument("--seconds", type=float, default=300, help="how long at most (default: %(default)s)")
+    added.add_parser("serve", help="serve as in production").set_defaults(run=lambda _: operations.serve())
+    added.add_parser("migrate", help="apply all missing migrations").set_defaults(run=lambda _: operations.migrate())
+    waiting = added.add_parser("wait", help="wait until another process has migrated the tables")
+    waiting.add_argument("--seconds", type=float, default=300, help="time limit (default: %(default)s)")
     waiting.set_defaults(run=wait)
-    healthy = added.add_parser("health", help="ask the service that runs here how it is")
+    healthy = added.add_parser("health", help="check the health of the running service")
     healthy.add_argument("probe", nargs="?", choices=["live", "ready"], default="live")
     healthy.set_defaults(run=health, needs_database=False)
-    revision = added.add_parser("revision", help="write a migration for what changed in the models")
+    revision = added.add_parser("revision", help="write migrations for changed models")
     revision.add_argument("message")
     revision.set_defaults(run=lambda options: operations.make_revision(options.message))
-    rollback = added.add_parser("rollback", help="take the last applied migration of a slice back")
-    rollback.add_argument("slice", help="the folder's name; core_accounts for a room of core")
+    rollback = added.add_parser("rollback", help="revert the last applied migration of a slice")
+    rollback.add_argument("slice", help="name of its folder, or core_accounts for a module of core")
     rollback.set_defaults(run=lambda options: operations.rollback(options.slice))
     shell = added.add_parser("shell", help="open a Python shell with all models")
     shell.set_defaults(run=lambda _: operations.shell())
-    # Without a prefix, what begins with a hyphen is psql's.
+    # No prefix characters: argparse must pass options such as `-c` on to psql.
     about = "open psql on the database; takes psql's options"
     db = added.add_parser("db", help=about, prefix_chars="\0", add_help=False)
     db.add_argument("options", nargs="*")
     db.set_defaults(run=open_psql)
-    env = added.add_parser("env", help="add the variables that .env.example does not name yet")
+    env = added.add_parser("env", help="add missing variables to .env.example")
     env.set_defaults(run=add_env, needs_database=False)
     for room in find_rooms():
         if found := room.module("commands"):
@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def wait(options: argparse.Namespace) -> None:
-    """Return when the database has every migration that this release has."""
+    """Wait until the database has all migrations of this release."""
     from app.core.cli import operations
     from app.core.http.probe import wait_until
 
@@ -106,7 +106,7 @@ def wait(options: argparse.Namespace) -> None:
 
 
 def health(options: argparse.Namespace) -> None:
-    """Ask the service that these settings start, from beside it and without an HTTP client."""
+    """Send a health check to the service that runs with these settings on this machine."""
     from app.core.config import Settings
     from app.core.http.probe import ask
 
@@ -114,14 +114,14 @@ def health(options: argparse.Namespace) -> None:
 
 
 def open_psql(options: argparse.Namespace) -> None:
-    """Open psql on the database of DATABASE_URL. The embedded server brings a psql."""
+    """Open psql on the database of DATABASE_URL. The embedded server includes psql."""
     from app.core.cli.psql import run
 
     sys.exit(run(options.options))
 
 
 def add_env(_options: argparse.Namespace) -> None:
-    """Add the variables that `.env.example` does not name yet."""
+    """Add the missing variables to `.env.example`."""
     from app.core.cli.env_example import EXAMPLE, add_missing
 
     added = add_missing()

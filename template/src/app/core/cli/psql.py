@@ -1,4 +1,4 @@
-"""psql on the database of the settings."""
+"""Run psql on the database of DATABASE_URL."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from app.core.config import ConfigError, Settings
 
 
 def run(options: list[str]) -> int:
-    """Run psql with these options, and return its exit status."""
+    """Run psql with these options and return its exit status. ConfigError when psql is not installed."""
     program = shutil.which("psql")
     if not program:
         raise ConfigError("psql is not on the PATH: install PostgreSQL's client.")
@@ -19,5 +19,5 @@ def run(options: list[str]) -> int:
     environment = os.environ | ({"PGPASSWORD": unquote(url.password)} if url.password else {})
     user, at, host = url.netloc.rpartition("@")
     address = url._replace(netloc=f"{user.partition(':')[0]}{at}{host}").geturl()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # psql's own: it cancels a statement
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for psql: cancels a statement
     return subprocess.run([program, address, *options], env=environment, check=False).returncode  # noqa: S603 -- no shell

@@ -1,4 +1,4 @@
-"""Migrations that a developer writes while `poe dev` runs."""
+"""Apply new migrations while `poe dev` runs."""
 
 import subprocess
 import sys
@@ -7,13 +7,13 @@ from app.core.slices import PACKAGE
 
 
 class NewMigrations:
-    """Applies migrations that were written or changed since the last reload."""
+    """Applies migrations that are new or changed since the last reload."""
 
     def __init__(self) -> None:
         self._known = self._find()
 
     def apply(self) -> None:
-        """Run `migrate` in a new process, because this process keeps the old modules."""
+        """Run `migrate` in a new process, because this process has imported the old modules."""
         found = self._find()
         if found != self._known:
             done = subprocess.run([sys.executable, "-m", "app", "migrate"], check=False)

@@ -1,1 +1,1 @@
-"""PostgreSQL: engine or pool, transactions, migrations, the embedded server."""
+"""PostgreSQL: connections, transactions, migrations, the embedded server."""

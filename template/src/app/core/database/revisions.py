@@ -1,4 +1,4 @@
-"""Names and format of the migration files that `poe revision` writes."""
+"""Names and formatting of the migration files that `poe revision` writes."""
 
 import re
 import subprocess
@@ -8,12 +8,12 @@ from pathlib import Path
 
 
 def slug(message: str) -> str:
-    """Return the message as a part of a file name: lower-case words with underscores, 40 characters at most."""
+    """Return the message as a slug for a file name: lower-case words joined by underscores, at most 40 characters."""
     return re.sub(r"\W+", "_", message.lower()).strip("_")[:40].strip("_")
 
 
 def report(paths: Sequence[Path], warnings: Sequence[str] = ()) -> str:
-    """Format the migrations that were written, with Ruff and the rules of the project; returns what to print."""
+    """Format the written migrations with Ruff and the rules of the project. Return the text to print."""
     if not paths:
         return "Nothing to write: the migrations make what the models describe."
     for command in (["check", "--fix", "--exit-zero"], ["format"]):
@@ -23,7 +23,7 @@ def report(paths: Sequence[Path], warnings: Sequence[str] = ()) -> str:
 
 
 def describe_failure(migration: str, statement: str, reason: str, *, atomic: bool = True) -> str:
-    """Return a sentence for a statement that the database refused, in a migration or before the first one."""
+    """Return an error message for a statement that the database refused. `migration` may be empty."""
     done = "which changed nothing" if atomic else "which is not atomic: what it did before stays"
     place = f"in the migration {migration}, {done}; statement" if migration else "statement"
     return f"{reason} ({place}: {' '.join(statement.split())})"

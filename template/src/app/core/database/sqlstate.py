@@ -1,11 +1,11 @@
-"""PostgreSQL's error codes (SQLSTATE, appendix A of its manual)."""
+"""Error codes of PostgreSQL (SQLSTATE, appendix A of its manual)."""
 
 TEMPORARY = ("08", "25P03", "25P04", "40", "53", "57")
-"""Beginnings of the codes after which the same request may succeed later: lost connections, transactions that were idle
-or took too long, rollbacks, missing resources, interventions of the operator."""
+"""Prefixes of the codes after which the same request may succeed later: lost connections, idle or slow transactions,
+rollbacks, insufficient resources, operator intervention."""
 
 MISSING = ("42P01", "42703")
-"""A table or a column does not exist: the migrations were not applied."""
+"""Codes for a missing table or column: migrations were not applied."""
 
 
 def is_temporary(sqlstate: str | None) -> bool:

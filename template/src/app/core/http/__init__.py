@@ -1,1 +1,1 @@
-"""The web framework: application, middleware, errors, documents, limits."""
+"""HTTP: application, middleware, errors, OpenAPI document, rate limits."""

@@ -1,10 +1,10 @@
-"""The address that a request is counted under."""
+"""Client addresses for rate limits."""
 
 from ipaddress import IPv6Address, IPv6Network, ip_address
 
 
 def network(address: str) -> str:
-    """The address itself; of IPv6 the /64 network, from which one customer may call with 2⁶⁴ addresses."""
+    """Return the address. For IPv6, return its /64 network, because one customer may use all 2⁶⁴ addresses of it."""
     try:
         parsed = ip_address(address)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The headers that every request is checked for, and those that every response has: the same for both frameworks."""
+"""Checks of request headers, and the headers of every response. FastAPI and Django share this module."""
 
 import re
 import secrets
@@ -30,16 +30,16 @@ SECURITY_HEADERS = MappingProxyType(
     }
 )
 HSTS = MappingProxyType({"Strict-Transport-Security": "max-age=63072000; includeSubDomains"})
-"""In production only."""
+"""Sent in production only."""
 
-# The documentation page starts Swagger UI with an inline script.
+# 'unsafe-inline': the documentation page starts Swagger UI with an inline script.
 DOCS_POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self';"
     " img-src 'self' data:; connect-src 'self';"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 DOCS_HEADERS = MappingProxyType({"Content-Security-Policy": DOCS_POLICY})
-"""In development only: production has no documentation page."""
+"""Sent in development only: production has no documentation page."""
 
 CORS_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 CORS_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID")
@@ -49,23 +49,23 @@ CORS_REFUSAL = "This origin, method or header is not allowed."
 
 
 def request_id(offered: str | None) -> str:
-    """The caller's id when it is sane (no blank or line break can reach the logs), else a new one."""
+    """Return the request id of the caller if it matches SANE_REQUEST_ID, against log injection. Otherwise a new id."""
     return offered if offered and SANE_REQUEST_ID.fullmatch(offered) else secrets.token_hex(16)
 
 
 def identify(offered_id: str | None, traceparent: str | None) -> str:
-    """Tag all further log lines of this request with its id and its trace; return the id."""
+    """Add the request id and the trace id to all further log lines of this request. Return the request id."""
     identity = request_id(offered_id)
     clear_contextvars()
     bind_contextvars(request_id=identity)
-    # Without a trace, which is the usual case, the call is saved.
+    # Most requests have no trace: skip the call.
     if (traceparent or "opentelemetry.sdk" in sys.modules) and (trace := telemetry.trace_id(traceparent)):
         bind_contextvars(trace_id=trace)
     return identity
 
 
 class SecurityHeaders[Header]:
-    """The security headers by the path of a request, each in the form that a framework wants."""
+    """Security headers for the path of a request, in the format of the framework."""
 
     def __init__(self, settings: Settings, form: Callable[[str, str], Header]) -> None:
         common = SECURITY_HEADERS | (HSTS if settings.production else {})
@@ -81,27 +81,27 @@ class SecurityHeaders[Header]:
 
 
 class RequestCheck:
-    """Refuses a request by its headers, before anything else looks at it."""
+    """Checks the headers of a request before all other code."""
 
     def __init__(self, settings: Settings, *, bodies: bool = True) -> None:
-        """Without `bodies`, the length of a body is checked elsewhere, because a route may have a limit of its own."""
+        """With `bodies=False`, Content-Length is not compared with MAX_BODY_BYTES: routes may have their own limits."""
         self._bodies = bodies
         self._hosts = settings.hosts
         self._any_host = "*" in settings.hosts
         self._max_body_bytes = settings.max_body_bytes
 
     def refusal(self, path: str, host: str, content_length: str) -> ProblemError | None:
-        """Return the problem with these headers, if there is one."""
-        # A probe calls the process by its address, not by its name.
+        """Return the problem with these headers, or None."""
+        # A health check calls the process by its address, not by its host name.
         if not self._any_host and not path.startswith(PROBES) and host_name(host) not in self._hosts:
-            return BadRequest("The service does not answer to this host name; ALLOWED_HOSTS lists those that it does.")
+            return BadRequest("The service does not answer to this host name: add it to ALLOWED_HOSTS.")
         if not content_length.isdecimal():
             return BadRequest("Content-Length must be a number of bytes.")
         return ContentTooLarge() if self._bodies and int(content_length) > self._max_body_bytes else None
 
 
 def host_name(host: str) -> str:
-    """Return the name in a Host header without its port, in lower case (RFC 9110, section 4.2.3)."""
+    """Return the host name of a Host header without the port, in lower case (RFC 9110, section 4.2.3)."""
     host = host.lower()
     if host.startswith("["):
         return host.partition("]")[0] + "]"

@@ -1,11 +1,11 @@
-"""Which slice of a list a request asks for."""
+"""Pagination of lists."""
 
 
 class Paginator:
-    """A page of a list. Values out of range are clamped, never an error: a link stays a link."""
+    """A page of a list. Numbers out of range are clamped instead of refused, so that old links keep working."""
 
     MAX_PAGE = 10_000_000
-    """Keeps `offset` within PostgreSQL's `bigint` whatever a caller asks for."""
+    """Limit that keeps `offset` within PostgreSQL's `bigint`."""
 
     MAX_SIZE = 100
 

@@ -1,4 +1,4 @@
-"""The port that the service listens on."""
+"""Check of the address and port that the service listens on."""
 
 import os
 import socket
@@ -7,9 +7,10 @@ from app.core.config import ConfigError, Settings
 
 
 def require_port(settings: Settings) -> str:
-    """Return the address to type into a browser. ConfigError when the service cannot listen there.
+    """Return the URL of the service for a browser. ConfigError when the service cannot listen on HOST and PORT.
 
-    The servers say so too, but only after their start, with a stack trace or beside a second server on the same port.
+    The servers report this error too late: after their start, with a stack trace. Or they share the port with another
+    server without an error.
     """
     host, port = settings.host, settings.port
     try:
@@ -17,5 +18,5 @@ def require_port(settings: Settings) -> str:
         socket.create_server((host, port), family=family).close()
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        raise ConfigError(f"HOST={host} PORT={port} cannot be listened on: {reason}. Set others.") from None
+        raise ConfigError(f"Cannot listen on HOST={host} PORT={port}: {reason}. Set another HOST or PORT.") from None
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,4 +1,4 @@
-"""What a container's own commands ask: whether the service in it answers, and whether it may start."""
+"""Commands for containers: a health check of the running service, and waiting for migrations."""
 
 import http.client
 import ipaddress
@@ -10,18 +10,18 @@ from contextlib import suppress
 from app.core.config import Settings
 
 TIMEOUT = 5.0
-"""Seconds that the service may take to answer."""
+"""Seconds to wait for a response."""
 
 PAUSE = 1.0
-"""Seconds between two tries."""
+"""Seconds between two attempts."""
 
 
 class ProbeError(Exception):
-    """The answer was no, or did not come; the message says why."""
+    """The check failed, or the time is over; the message says why."""
 
 
 def ask(settings: Settings, path: str) -> None:
-    """GET `path` of the service that these settings start. ProbeError unless it answers 200."""
+    """Request `path` from the service that runs with these settings. ProbeError unless the status is 200."""
     connection = http.client.HTTPConnection(_reachable(settings.host), settings.port, timeout=TIMEOUT)
     try:
         connection.request("GET", path)
@@ -32,13 +32,13 @@ def ask(settings: Settings, path: str) -> None:
     finally:
         connection.close()
     if response.status != http.HTTPStatus.OK:
-        with suppress(ValueError, TypeError, KeyError):  # it may be anybody who answers on this port
+        with suppress(ValueError, TypeError, KeyError):  # another program may listen on this port
             raise ProbeError(f"{path} answers {response.status}: {json.loads(body)['detail']}")
         raise ProbeError(f"{path} answers {response.status}.")
 
 
 def wait_until(reason: Callable[[], str], seconds: float) -> None:
-    """Return when `reason` gives none any more. ProbeError with the last one after `seconds`."""
+    """Poll `reason()` until it returns "". ProbeError with the last reason after `seconds`."""
     deadline = time.monotonic() + seconds
     while why := reason():
         if time.monotonic() >= deadline:
@@ -47,7 +47,7 @@ def wait_until(reason: Callable[[], str], seconds: float) -> None:
 
 
 def _reachable(host: str) -> str:
-    """Where a service that listens on `host` is reached from its own machine."""
+    """Return the address to reach a service that listens on `host`, from the same machine."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

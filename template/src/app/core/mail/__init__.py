@@ -1,4 +1,4 @@
-"""E-mail: `send`, in the transaction that makes the message necessary."""
+"""E-mail: `send` adds a message to the current transaction."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Delivery without a queue: by two threads of this process, once for each message."""
+"""Delivery without a queue: two threads of this process try to send each message once."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -13,7 +13,7 @@ from app.core.observability import telemetry
 from app.core.observability.logs import first_line
 
 MAX_WAITING = 100
-"""Messages in memory. More are dropped: the SMTP server is down or too slow."""
+"""Maximum number of waiting messages. Further messages are dropped: the SMTP server is down or too slow."""
 
 log = structlog.get_logger()
 _threads = ThreadPoolExecutor(2, thread_name_prefix="mail")
@@ -21,12 +21,12 @@ _free = BoundedSemaphore(MAX_WAITING)
 
 
 def submit(message: EmailMessage) -> None:
-    """Deliver `message` soon. A failure is logged and reported; the message is lost then."""
+    """Deliver `message` in the background. A failure is logged and reported, and the message is lost."""
     settings = get_settings()
     if settings.smtp_server is None:
-        deliver(message, settings)  # which only logs
+        deliver(message, settings)  # only logs the message
     elif _free.acquire(blocking=False):
-        # The context holds the request's id, for the log.
+        # The context has the request id for the log.
         _threads.submit(copy_context().run, _deliver, message, settings)
     else:
         log.warning("e-mail not sent", reason=f"{MAX_WAITING} messages are waiting")

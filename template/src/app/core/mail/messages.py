@@ -1,4 +1,4 @@
-"""Messages: how one is composed, and how it is stored."""
+"""Composing, storing and loading e-mail messages."""
 
 from email import message_from_bytes, policy
 from email.headerregistry import Address
@@ -13,11 +13,11 @@ from app.core.mail.settings import get_settings
 def compose(to: str, subject: str, text: str, *, name: str = "", html: str | None = None) -> EmailMessage:
     """Return a message to the address `to`. ValueError for an invalid address, or a line break in a header.
 
-    Its Message-ID is made here: a message that is sent twice, because a worker died, has the same one.
+    The Message-ID is set here, so that it stays the same when a message is sent twice after the death of a worker.
     """
     message = EmailMessage()
     address = validate_email(to, check_deliverability=False, globally_deliverable=False)
-    # Every server takes the ASCII form of a domain. A local part has no such form.
+    # Every server accepts the ASCII form of a domain. The local part has no ASCII form.
     message["To"] = Address(name, address.local_part, address.ascii_domain)
     message["Subject"] = subject
     sender = get_settings().mail_from
@@ -31,7 +31,7 @@ def compose(to: str, subject: str, text: str, *, name: str = "", html: str | Non
 
 
 def dump(message: EmailMessage) -> bytes:
-    """Return `message` as it is stored."""
+    """Return `message` as bytes to store."""
     return message.as_bytes(policy=policy.SMTPUTF8)
 
 

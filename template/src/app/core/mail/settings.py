@@ -1,4 +1,4 @@
-"""The SMTP server, and the sender of e-mail."""
+"""Settings of the SMTP server and of the sender."""
 
 import re
 from functools import cache
@@ -10,11 +10,11 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from app.core.config import Environment
 
 OFF = "off"
-"""The SMTP_URL of a service that sends no e-mail."""
+"""Value of SMTP_URL for a service that sends no e-mail."""
 
 
 def validate_smtp(url: SecretStr) -> SecretStr:
-    """Return `url`. ValueError when it is neither the URL of an SMTP server nor `off`."""
+    """Return `url`. ValueError unless it is the URL of an SMTP server or `off`."""
     parts = urlsplit(url.get_secret_value())
     if url.get_secret_value() != OFF and (parts.scheme not in {"smtp", "smtps"} or not parts.hostname):
         raise ValueError("must look like smtp://user:password@host:587, or smtps:// for implicit TLS, or be off")
@@ -29,7 +29,7 @@ def validate_sender(sender: str) -> str:
 
 
 class Settings(Environment):
-    """The settings of e-mail."""
+    """Settings of e-mail."""
 
     smtp_url: Annotated[SecretStr, AfterValidator(validate_smtp)] | None = Field(
         default=None,
@@ -45,7 +45,7 @@ class Settings(Environment):
 
     @property
     def smtp_server(self) -> str | None:
-        """The URL of the SMTP server, or None when there is none."""
+        """URL of the SMTP server, or None if e-mail is off."""
         url = self.smtp_url.get_secret_value() if self.smtp_url else OFF
         return None if url == OFF else url
 
@@ -60,5 +60,4 @@ class Settings(Environment):
 
 @cache
 def get_settings() -> Settings:
-    """The settings of this process."""
     return Settings.load()

@@ -11,20 +11,20 @@ from app.core.mail.settings import Settings
 from app.core.retries import PermanentError
 
 TIMEOUT_SECONDS = 10.0
-"""Longest time that the SMTP server may take for one answer."""
+"""Time limit for one response of the SMTP server."""
 
 PERMANENT = 500
-"""The lowest SMTP code of a permanent failure (RFC 5321, section 4.2.1)."""
+"""Lowest SMTP code of a permanent failure (RFC 5321, section 4.2.1)."""
 
 log = structlog.get_logger()
 
 
 class UnsafeServerError(Exception):
-    """The SMTP server offers no TLS, and this is production."""
+    """The SMTP server does not offer TLS, which production requires."""
 
 
 class TemporaryRefusalError(Exception):
-    """The SMTP server refuses the message for now."""
+    """The SMTP server refuses the message temporarily."""
 
 
 class UndeliverableError(PermanentError):
@@ -32,10 +32,11 @@ class UndeliverableError(PermanentError):
 
 
 def deliver(message: EmailMessage, settings: Settings) -> None:
-    """Hand `message` to the SMTP server; without one, development logs the message.
+    """Send `message` to the SMTP server. Without a server, development logs the message.
 
-    Raises OSError, SMTPException or TemporaryRefusalError when a later attempt may succeed, UndeliverableError when
-    none will, UnsafeServerError when a production server offers no TLS. No error names an address: errors are logged.
+    Raises OSError, SMTPException or TemporaryRefusalError when a later attempt may succeed, UndeliverableError when no
+    attempt can succeed, and UnsafeServerError when a server does not offer TLS in production. Error messages contain no
+    address, because errors are logged.
     """
     if settings.smtp_server is None:
         if settings.development:
@@ -63,7 +64,7 @@ def deliver(message: EmailMessage, settings: Settings) -> None:
             if server.has_extn("starttls"):
                 server.starttls(context=context)
             elif settings.production:
-                raise UnsafeServerError(f"{url.hostname} offers no TLS.")
+                raise UnsafeServerError(f"{url.hostname} does not offer TLS.")
         if url.username:
             server.login(unquote(url.username), unquote(url.password or ""))
         try:
@@ -75,7 +76,7 @@ def deliver(message: EmailMessage, settings: Settings) -> None:
                 code = min(code for code, _ in error.recipients.values())
             else:
                 code = error.smtp_code
-            # `from None`: the server's own words may name the address.
+            # `from None`: the response of the server may contain the address.
             if code < PERMANENT:
                 raise TemporaryRefusalError(f"{url.hostname} refuses the message for now, with {code}.") from None
             raise UndeliverableError(f"{url.hostname} refuses the message permanently, with {code}.") from None

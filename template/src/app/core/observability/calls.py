@@ -1,11 +1,11 @@
-"""A request to another service."""
+"""Requests to other services."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass
 class OutgoingCall:
-    """The headers to send with the request, and the status of its response."""
+    """Headers to send with a request to another service, and the status of the response."""
 
     headers: dict[str, str] = field(default_factory=dict)
     status: int | None = None

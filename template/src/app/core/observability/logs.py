@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line, each with the id of the request that it belongs to."""
+"""Logs: one JSON object per line, with the request id."""
 
 import logging
 import re
@@ -19,17 +19,17 @@ SECRET_NAMES = re.compile(r"password|secret|token|authorization|cookie|api_?key|
 EMAIL = re.compile(r"[\w.+%'-]+@[\w-]+(?:\.[\w-]+)+")
 
 ENCODER = JSONEncoder(default=repr)
-"""Made once: `json.dumps` with a default makes one for each line.
+"""Created once: `json.dumps` with a `default` creates an encoder for each line.
 
-It writes ASCII alone: a line separator, a control sequence or an override of the direction of text in what a caller
-sends would make the log read differently from what it says.
+The encoder escapes all non-ASCII characters, against log injection: a caller could send line separators, control
+sequences or bidirectional overrides, which change how a log looks.
 """
 
 
 class RequestLog:
-    """Writes the line of each request; of paths below `quiet` at level debug.
+    """Logs each request. Paths below `quiet` are logged at level debug.
 
-    A logger that is bound once costs less than one for each request.
+    The logger is bound once, because binding takes time at each request.
     """
 
     def __init__(self, quiet: str) -> None:
@@ -38,7 +38,7 @@ class RequestLog:
         self._debug = self._log.is_enabled_for(logging.DEBUG)
 
     def end(self, method: str | None, path: str, route: str | None, status: int, started: float) -> None:
-        """Write the line of a request that began at `started`, by `time.perf_counter`."""
+        """Log a request. `started` is the value of `time.perf_counter` at its start."""
         quiet = path.startswith(self._quiet)
         if quiet and not self._debug:
             return
@@ -49,12 +49,12 @@ class RequestLog:
 
 @lru_cache(maxsize=1024)
 def is_secret(name: str) -> bool:
-    """Whether a value of this name must not be logged. The same few names come with every line."""
+    """Return whether a value with this name must not be logged. Cached: all log lines use the same few names."""
     return SECRET_NAMES.search(name) is not None
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    """Hide every value whose name says that it is secret."""
+    """Hide the value of each key that `is_secret` matches."""
     for name in event:
         if is_secret(name):
             event[name] = "[redacted]"
@@ -62,12 +62,12 @@ def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mappi
 
 
 def first_line(message: str) -> str:
-    """What may be told of an error's message: values that failed stand in its further lines, and it may name people."""
+    """Return the first line of an error message without e-mail addresses: further lines may hold personal data."""
     return EMAIL.sub("[e-mail]", message.partition("\n")[0])
 
 
 class _Tracebacks(ExceptionDictTransformer):
-    """Without the values of local variables, and without those that messages repeat: passwords are among them."""
+    """Renders tracebacks without local variables and without values in messages, which may be passwords."""
 
     def __init__(self) -> None:
         super().__init__(show_locals=False)
@@ -75,13 +75,13 @@ class _Tracebacks(ExceptionDictTransformer):
     def __call__(self, exc_info: ExcInfo) -> list[dict[str, Any]]:
         return list(map(self._plain, super().__call__(exc_info)))
 
-    def _plain(self, told: dict[str, Any]) -> dict[str, Any]:
-        grouped = [list(map(self._plain, group)) for group in told.get("exceptions", ())]
-        return told | {"exc_value": first_line(told["exc_value"]), "exc_notes": [], "exceptions": grouped}
+    def _plain(self, trace: dict[str, Any]) -> dict[str, Any]:
+        grouped = [list(map(self._plain, group)) for group in trace.get("exceptions", ())]
+        return trace | {"exc_value": first_line(trace["exc_value"]), "exc_notes": [], "exceptions": grouped}
 
 
 def configure(level: str, *, json: bool) -> None:
-    """Send everything, also what libraries log through the standard library, to standard output in one form."""
+    """Write all logs to standard output in one format, including those of libraries."""
     number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
         merge_contextvars,
@@ -114,6 +114,6 @@ def configure(level: str, *, json: bool) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=max(number, logging.INFO), force=True)
-    # Each says once more, less completely, what the line of the request says.
+    # These loggers would repeat the log line of the request, with less information.
     for name in ("httpx2", "httpcore2", "uvicorn.access"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""OpenTelemetry, by the names of its semantic conventions. Imported only where it is on."""
+"""OpenTelemetry, with the names of its semantic conventions. Imported only when OpenTelemetry is on."""
 
 import os
 import re
@@ -46,9 +46,9 @@ _calls = meter.create_histogram(
 
 
 def start(settings: Settings) -> None:
-    """Send spans and metrics to OTEL_EXPORTER_OTLP_ENDPOINT from now on, and trace what urllib calls.
+    """Start to send spans and metrics to OTEL_EXPORTER_OTLP_ENDPOINT, and trace requests of urllib.
 
-    The other variables of OpenTelemetry hold too: OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS.
+    Other variables of OpenTelemetry apply too: OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS.
     """
     os.environ.setdefault("OTEL_EXPORTER_OTLP_ENDPOINT", settings.otel_exporter_otlp_endpoint or "")
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
@@ -69,7 +69,7 @@ def start(settings: Settings) -> None:
 
 
 class Statement:
-    """A statement that runs in the database, from now to `end`. Its text holds placeholders, never a value."""
+    """Span and metric of an SQL statement, from now to `end`. The text has placeholders instead of values."""
 
     def __init__(self, sql: str) -> None:
         self.attributes = {DATABASE: "postgresql"}
@@ -79,13 +79,13 @@ class Statement:
             self.attributes["db.collection.name"] = table[1]
         name = " ".join([*self.attributes.values()][1:]) or "postgresql"
         self.span: trace.Span = trace.INVALID_SPAN
-        if trace.get_current_span().is_recording():  # no trace begins with a statement, as of a probe
+        if trace.get_current_span().is_recording():  # a health check must not start a trace
             attributes = self.attributes | {"db.query.text": sql}
             self.span = tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes)
         self.started = time.perf_counter()
 
     def end(self, error: BaseException | None = None) -> None:
-        """It is done, or failed."""
+        """End the span. `error` is the exception if the statement failed."""
         if error is not None:
             self.attributes["error.type"] = type(error).__name__
             self.span.set_attribute("error.type", self.attributes["error.type"])
@@ -96,7 +96,7 @@ class Statement:
 
 @contextmanager
 def observed(call: OutgoingCall, method: str, url: str) -> Iterator[None]:
-    """A request to another service. Of its address neither the user nor the query is told."""
+    """Trace and measure a request to another service. User, password and query are removed from the recorded URL."""
     parts = urlsplit(url)
     attributes: dict[str, str | int] = {"http.request.method": method, "server.address": parts.hostname or ""}
     attributes["server.port"] = parts.port or (443 if parts.scheme == "https" else 80)
@@ -106,7 +106,7 @@ def observed(call: OutgoingCall, method: str, url: str) -> Iterator[None]:
         method,
         kind=SpanKind.CLIENT,
         attributes={"url.full": full},
-        record_exception=False,  # its message may name people
+        record_exception=False,  # the message may hold personal data
         set_status_on_exception=False,
     ) as span:
         propagate.inject(call.headers)
@@ -127,7 +127,7 @@ def observed(call: OutgoingCall, method: str, url: str) -> Iterator[None]:
 
 
 def observe_pool(limit: int, read: Callable[[], tuple[int, int]]) -> None:
-    """Tell how many connections may be, and how many are used and idle: what `read` returns."""
+    """Measure the pool: its limit, and the numbers of used and idle connections, which `read` returns."""
     pool = {"db.client.connection.pool.name": ABOUT.name}
 
     def count(_: CallbackOptions) -> Iterable[Observation]:
@@ -141,7 +141,7 @@ def observe_pool(limit: int, read: Callable[[], tuple[int, int]]) -> None:
 
 
 class _WithoutQueries(SpanProcessor):
-    """Keeps the names of query parameters and hides their values: what people search for is theirs."""
+    """Hides the values of query parameters, which may be personal data. The names stay."""
 
     def on_start(self, span: Span, *_: Any, **__: Any) -> None:
         query: Any = (span.attributes or {}).get("url.query")

@@ -1,4 +1,4 @@
-"""What the service tells beside its log: traces and metrics over OTLP, errors to Sentry. Each is off by default."""
+"""Traces and metrics over OTLP, and errors to Sentry. Both are off by default."""
 
 import re
 import sys
@@ -19,33 +19,33 @@ TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]
 
 
 def start(settings: Settings) -> None:
-    """Begin what the settings ask for, in the process that serves. Until then nothing of it is imported."""
+    """Start Sentry and OpenTelemetry if the settings name them. Imports the libraries only then."""
     if settings.sentry_dsn:
-        import sentry_sdk  # noqa: PLC0415 -- takes a tenth of a second that only those who use it should pay
+        import sentry_sdk  # noqa: PLC0415 -- the import takes 0.1 s
         from sentry_sdk.integrations.atexit import AtexitIntegration  # noqa: PLC0415
 
         sentry_sdk.init(
             dsn=settings.sentry_dsn.get_secret_value(),
             environment=settings.environment,
             release=f"{ABOUT.name}@{version(ABOUT.name)}",
-            # Only what `report` sends. The integrations would add requests with their bodies, and what was logged.
+            # Only `report` sends errors. Integrations would add log lines, and requests with their bodies.
             default_integrations=False,
             auto_enabling_integrations=False,
             integrations=[AtexitIntegration(callback=lambda *_: None)],
-            # Passwords and tokens are among local variables.
+            # Local variables may hold passwords and tokens.
             data_collection={"user_info": False, "http_bodies": [], "stack_frame_variables": False},
             before_send=_without_values,
         )
     if settings.otel_exporter_otlp_endpoint:
-        from app.core.observability import otel  # noqa: PLC0415 -- takes most of a second
+        from app.core.observability import otel  # noqa: PLC0415 -- the import takes almost 1 s
 
         otel.start(settings)
 
 
 def report(error: BaseException) -> None:
-    """Send `error` to Sentry, with the ids of its request, user and trace, and nothing of what they hold."""
+    """Send `error` to Sentry, with the ids of the request, the user and the trace, but without their data."""
     if "sentry_sdk" in sys.modules:
-        import sentry_sdk  # noqa: PLC0415 -- there already
+        import sentry_sdk  # noqa: PLC0415 -- already imported
 
         with sentry_sdk.new_scope() as scope:
             tags = get_contextvars()
@@ -56,20 +56,20 @@ def report(error: BaseException) -> None:
 
 
 def report_failure(error: BaseException) -> None:
-    """Log a defect with its trace, and send it to Sentry."""
+    """Log an unexpected error with its stack trace, and send it to Sentry."""
     structlog.get_logger().error("request failed", exc_info=error)
     report(error)
 
 
 @contextmanager
 def calling(method: str, url: str) -> Iterator[OutgoingCall]:
-    """Trace and measure a request to another service, where that is on; its trace goes on there by `headers`.
+    """Trace and measure a request to another service if OpenTelemetry is on. `headers` pass the trace on.
 
-    For clients that OpenTelemetry does not know. Those of urllib it observes by itself.
+    For HTTP clients without an OpenTelemetry instrumentation. Requests of urllib are traced automatically.
     """
     call = OutgoingCall()
     if "opentelemetry.sdk" in sys.modules:
-        from app.core.observability import otel  # noqa: PLC0415 -- there already
+        from app.core.observability import otel  # noqa: PLC0415 -- already imported
 
         with otel.observed(call, method, url):
             yield call
@@ -78,9 +78,9 @@ def calling(method: str, url: str) -> Iterator[OutgoingCall]:
 
 
 def trace_id(traceparent: str | None) -> str | None:
-    """The id of the trace that this request is part of: its own, or the one that the caller's header names."""
+    """Return the trace id of the current span, or of the caller's `traceparent` header, or None."""
     if "opentelemetry.sdk" in sys.modules:
-        from opentelemetry import trace  # noqa: PLC0415 -- there already
+        from opentelemetry import trace  # noqa: PLC0415 -- already imported
 
         context = trace.get_current_span().get_span_context()
         if context.is_valid:

@@ -1,4 +1,4 @@
-"""The keys that an identity provider publishes (JWKS, RFC 7517): fetched, kept, and fetched again when they change."""
+"""Public keys of an identity provider (JWKS, RFC 7517): fetching, caching, refreshing."""
 
 import json
 import threading
@@ -15,16 +15,16 @@ import jwt
 from app.core.problems import Unauthorized, Unavailable
 
 MAX_BYTES = 262_144
-"""The most that a document of the provider may hold: hundreds of keys."""
+"""Maximum size of a document of the provider: enough for hundreds of keys."""
 
 
 class UnusableError(Exception):
-    """The provider does not answer, or not with what was asked for."""
+    """The provider does not answer, or the response is not valid."""
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
-        """Follow none: whoever answers for the provider could send the service anywhere."""
+        """Follow no redirects, against server-side request forgery by the responding host."""
 
 
 @cache
@@ -34,26 +34,26 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 class _Keys(NamedTuple):
-    """What the provider has published, and when it was asked."""
+    """The published keys, and the time of the request."""
 
     by_id: dict[str, jwt.PyJWK]
     fetched: float
 
 
 class IssuerKeys:
-    """Finds the key that a token names. Safe for threads; times are in seconds.
+    """Finds the key that a token names. Thread-safe. Times are in seconds.
 
-    One thread asks the provider at a time, while the others go on with the keys that are known.
+    Only one thread at a time sends a request to the provider. The others continue with the cached keys.
     """
 
     TIMEOUT = 3.0
-    """How long the provider may take for a document, from the first byte to the last."""
+    """Time limit for a whole response of the provider."""
     FRESH = 300.0
-    """How long keys are used before the provider is asked again, so that a key that it withdraws is refused then."""
+    """Age of cached keys after which they are fetched again. A revoked key is accepted at most this long."""
     KEPT = 3600.0
-    """How long they are used while it does not answer: by then the tokens have ended that it made before."""
+    """Maximum age of cached keys while the provider does not answer. Older tokens have expired by then."""
     PAUSE = 5.0
-    """The time between two requests, whatever keys the tokens name, and also when the first was of no use."""
+    """Minimum time between two requests, also for unknown keys and after a failed request."""
 
     def __init__(self, issuer: str) -> None:
         self.issuer = issuer
@@ -64,13 +64,13 @@ class IssuerKeys:
         self._asking = threading.Lock()
 
     def is_known(self, key_id: str) -> bool:
-        """Whether `find` has the key at hand, and need not ask the provider."""
+        """Return whether `find` can answer from the cache, without a request to the provider."""
         return key_id in self._keys.by_id and self._age() < self.FRESH
 
     def find(self, key_id: str) -> jwt.PyJWK:
-        """The provider's key of this name. Unauthorized when it has none, Unavailable when it does not say."""
+        """Return the key with this id. Unauthorized for an unknown key, Unavailable if the provider does not answer."""
         if not self.is_known(key_id):
-            # Who has a key that was good a moment ago does not wait for what another thread is told.
+            # If the cached key is still usable, do not wait for the request of another thread.
             known = key_id in self._keys.by_id and self._age() < self.KEPT
             if self._asking.acquire(blocking=not known):
                 try:
@@ -97,7 +97,7 @@ class IssuerKeys:
             self._asked = time.monotonic()
 
     def _fetch(self) -> dict[str, jwt.PyJWK]:
-        # OpenID Connect Discovery 1.0, section 4: the issuer says where its keys are, and who it is.
+        # OpenID Connect Discovery 1.0, section 4: the document names the issuer and the URL of its keys.
         document = self._get(f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
         if document.get("issuer") != self.issuer:
             raise UnusableError
@@ -108,19 +108,19 @@ class IssuerKeys:
         return {key.key_id: key for key in published if key.key_id and key.public_key_use in {"sig", None}}
 
     def _get(self, url: str) -> dict[str, Any]:
-        """A JSON object. UnusableError unless it is one, not too long, and there in time."""
+        """Return a JSON object. UnusableError for any other response, above MAX_BYTES, or after TIMEOUT."""
         if urlsplit(url).scheme not in self._schemes:
             raise UnusableError
         deadline = time.monotonic() + self.TIMEOUT
         body = b""
         try:
             with _opener().open(url, timeout=self.TIMEOUT) as response:
-                # Piece by piece: the time limit of the connection is for each, and a slow one may send many.
+                # The socket timeout limits only each read. The deadline limits the whole response.
                 while (piece := response.read1(65_536)) and len(body) <= MAX_BYTES and time.monotonic() < deadline:
                     body += piece
             found = json.loads(body)
         except HTTPError as error:
-            error.close()  # it is also the response
+            error.close()  # the error is also the response object
             raise UnusableError from None
         except (OSError, HTTPException, ValueError, RecursionError):
             raise UnusableError from None

@@ -1,4 +1,4 @@
-"""Passwords: what is accepted as one, how one is hashed, and how one is verified."""
+"""Passwords: rules, hashing, verification."""
 
 import secrets
 from functools import cache
@@ -18,12 +18,12 @@ _hashing = BoundedSemaphore(MAX_CONCURRENT_HASHES)
 
 @cache
 def _common_passwords() -> frozenset[str]:
-    # The 3000 most frequent ones of at least 8 characters, of the list that Django and SecLists (MIT) keep.
+    # The 3000 most common passwords of at least 8 characters, from the list of Django and SecLists (MIT).
     return frozenset((Path(__file__).parent / "common_passwords.txt").read_text("utf-8").split())
 
 
 def validate_uncommon(password: str) -> str:
-    """Return `password`; ValueError for one that is tried first by everybody who guesses (OWASP ASVS 5.0, 6.2.4)."""
+    """Return `password`. ValueError for one of the most common passwords (OWASP ASVS 5.0, 6.2.4)."""
     if password.lower() in _common_passwords():
         raise ValueError("is one of the most common passwords")
     return password
@@ -33,7 +33,7 @@ Password = Annotated[
     Secret[Annotated[str, StringConstraints(strip_whitespace=False, min_length=1, max_length=128)]],
     WithJsonSchema({"type": "string", "format": "password", "minLength": 1, "maxLength": 128, "writeOnly": True}),
 ]
-"""A password as it was typed, blanks included; never shown by `repr`, so never logged."""
+"""A password. Leading and trailing blanks are kept. `repr` hides the value, so that passwords are not logged."""
 
 NewPassword = Annotated[
     Secret[
@@ -45,7 +45,7 @@ NewPassword = Annotated[
     ],
     WithJsonSchema({"type": "string", "format": "password", "minLength": 8, "maxLength": 128, "writeOnly": True}),
 ]
-"""A password that somebody chooses: at least 8 characters, of any kind, and none of the most common."""
+"""A new password: at least 8 characters of any kind, and not one of the most common passwords."""
 
 
 @cache
@@ -59,15 +59,15 @@ def _nobodys_hash() -> str:
 
 
 def hash_password(password: str) -> str:
-    """The Argon2id hash of `password`. Takes tens of milliseconds of a core, on purpose: call it in a thread."""
+    """Return the Argon2id hash of `password`. Takes tens of milliseconds of CPU time: call it in a thread."""
     with _hashing:
         return _passwords().hash(password)
 
 
 def verify_password(password: str, hashed: str | None) -> bool:
-    """Whether `password` is the one that was hashed. Without a hash, False after the same work.
+    """Return whether `password` matches the hash. Without a hash, False after the same time. Call it in a thread.
 
-    So that the time a log-in takes does not tell which accounts exist. Call it in a thread.
+    The constant time prevents user enumeration: a log-in takes equally long for unknown accounts.
     """
     known = hashed or _nobodys_hash()
     try:

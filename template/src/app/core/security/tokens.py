@@ -1,4 +1,4 @@
-"""Access tokens, of the service itself or of an identity provider, and random tokens."""
+"""Access tokens of the service or of an identity provider, and random tokens."""
 
 import hashlib
 import secrets
@@ -15,10 +15,10 @@ from app.core.problems import Forbidden, Unauthorized
 from app.core.security.issuer import IssuerKeys
 
 ADMIN = "admin"
-"""The scope that may read all users and keep the catalogue."""
+"""The scope of admins: may read all users and change the catalogue."""
 
-ACCESS_TOKEN = "at+jwt"  # noqa: S105 -- a kind, not a token
-"""What a token says that it is (RFC 9068): no other kind of JWT opens anything here."""
+ACCESS_TOKEN = "at+jwt"  # noqa: S105 -- a type, not a token
+"""The `typ` of an access token (RFC 9068). Other kinds of JWT are refused, against token confusion."""
 
 
 class AccessToken(NamedTuple):
@@ -28,7 +28,7 @@ class AccessToken(NamedTuple):
     scopes: frozenset[str]
     claims: Mapping[str, Any]
     user_id: int | None = None
-    """The user whom an identity provider's token names, where the service knows one."""
+    """Id of the user that the token of an identity provider names, or None for an unknown user."""
 
     def require(self, scope: str) -> None:
         """Raise Forbidden unless the token holds `scope`."""
@@ -40,7 +40,7 @@ class TokenVerifier(Protocol):
     """Verifies access tokens."""
 
     def may_wait(self, token: str, /) -> bool:
-        """Whether `verify` may wait for the network; if so, call it in a thread."""
+        """Return whether `verify` may send a request. If so, call `verify` in a thread."""
         ...
 
     def verify(self, token: str) -> AccessToken:
@@ -49,20 +49,20 @@ class TokenVerifier(Protocol):
 
 
 class LocalTokens:
-    """Access tokens that the service signs itself: JWT (RFC 9068), HMAC-SHA-256, good for minutes."""
+    """Access tokens that the service signs: JWT (RFC 9068) with HMAC-SHA-256, valid for ACCESS_TOKEN_MINUTES."""
 
     ALGORITHM = "HS256"
     NAME = ABOUT.name
-    """Of who issues them, and of whom they are for: another service with the same secret refuses them."""
+    """Issuer and audience of the tokens. Another service with the same secret refuses them."""
 
     def __init__(self, settings: Settings) -> None:
         self._key = settings.secret_key.get_secret_value()
         self.lifetime = timedelta(minutes=settings.access_token_minutes)
-        # A client sends the same token for minutes: its signature is checked once, its end each time.
+        # Clients send the same token many times: cache the check of the signature. The expiry is checked each time.
         self._checked = lru_cache(maxsize=1024)(self._check)
 
     def issue(self, subject: str, scopes: Iterable[str]) -> str:
-        """An access token for `subject`."""
+        """Return an access token for `subject`."""
         now = datetime.now(UTC)
         claims = {
             "iss": self.NAME,
@@ -89,12 +89,12 @@ class LocalTokens:
 
 
 class IssuerTokens:
-    """Access tokens of an identity provider, checked with the keys that it publishes."""
+    """Access tokens of an identity provider, verified with its public keys."""
 
     ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
-    """Only signatures by a key that the service does not hold: with an HMAC, a public key would be the secret."""
+    """Asymmetric only, against algorithm confusion: with HMAC allowed, a token could be signed with the public key."""
     TYPES = (ACCESS_TOKEN, f"application/{ACCESS_TOKEN}", "jwt")
-    """What providers call an access token; the plain `JWT` is as old as they are."""
+    """Accepted values of `typ`. Older providers use `JWT`."""
 
     def __init__(self, issuer: str, audience: str) -> None:
         self.issuer = issuer
@@ -112,7 +112,7 @@ class IssuerTokens:
         return _verified(token, key, self.ALGORITHMS, audience=self.audience, issuer=self.issuer)
 
     def _key_id(self, token: str) -> str:
-        """The name of the key that signed, for tokens that can be good at all: the provider is asked for no other."""
+        """Return the key id of a token. Unauthorized for a wrong type or algorithm: the provider is not asked then."""
         key_id = _header(token, self.TYPES, self.ALGORITHMS).get("kid")
         if not isinstance(key_id, str):
             raise Unauthorized
@@ -120,14 +120,14 @@ class IssuerTokens:
 
 
 def token_verifier(settings: Settings) -> TokenVerifier:
-    """The verifier that the settings ask for: exactly one kind of token is accepted."""
+    """Return the verifier for the settings. Exactly one kind of token is accepted."""
     if settings.jwt_issuer and settings.jwt_audience:
         return IssuerTokens(settings.jwt_issuer, settings.jwt_audience)
     return LocalTokens(settings)
 
 
 def _header(token: str, types: Sequence[str], algorithms: Sequence[str]) -> dict[str, Any]:
-    """The header of `token`. Unauthorized unless it says that it is an access token, signed as it must be."""
+    """Return the header of `token`. Unauthorized for a wrong type or algorithm."""
     try:
         header = jwt.get_unverified_header(token)
     except jwt.PyJWTError:
@@ -149,12 +149,12 @@ def _verified(token: str, key: Any, algorithms: Iterable[str], *, audience: str,
             options={
                 "require": ["exp", "sub", "aud", "iss"],
                 "strict_aud": own,
-                "enforce_minimum_key_length": not own,  # of our own, `config.py` sees to it
+                "enforce_minimum_key_length": not own,  # `config.py` checks the length of SECRET_KEY
             },
         )
     except jwt.PyJWTError:
         raise Unauthorized from None
-    # OpenID Connect Core 1.0, section 2. The database could not compare control characters and lone surrogates.
+    # OpenID Connect Core 1.0, section 2. PostgreSQL refuses NUL and lone surrogates in text.
     if not 1 <= len(claims["sub"]) <= 255 or not claims["sub"].isprintable():
         raise Unauthorized
     scope = claims.get("scope")
@@ -162,10 +162,10 @@ def _verified(token: str, key: Any, algorithms: Iterable[str], *, audience: str,
 
 
 def new_token() -> str:
-    """256 random bits, as text for a URL."""
+    """Return 256 random bits as URL-safe text."""
     return secrets.token_urlsafe(32)
 
 
 def digest(token: str) -> str:
-    """What is stored of a random token: enough to know it again, useless to whoever reads the database."""
+    """Return the SHA-256 hash of a random token. Only the hash is stored, so that a leaked database has no tokens."""
     return hashlib.sha256(token.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The user who sends a request, as handlers and services know it."""
+"""The user who sends a request."""
 
 from dataclasses import dataclass
 

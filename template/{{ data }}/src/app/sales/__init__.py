@@ -1,5 +1,5 @@
-"""The sample pipeline: from orders and their events (paid, shipped, returned) to the sales of each day and channel.
+"""The sample pipeline: computes sales by day and channel from orders and their events (paid, shipped, returned).
 
-`inputs.py` says what is read, `transform.py` what is computed, `models.py` which table it fills, `report.py` what
-people read, `sample.py` makes files to try it on, and `pipeline.py` puts them together.
+`inputs.py` declares the inputs, `transform.py` the computation, `models.py` the table, `report.py` the report.
+`sample.py` generates sample files. `pipeline.py` combines all of them.
 """

@@ -1,4 +1,4 @@
-"""The columns of the orders and events, and what must hold in each row."""
+"""The inputs: columns and rules of orders and events."""
 
 import polars as pl
 
@@ -11,17 +11,17 @@ ORDERS = Input(
         "customer_id": pl.Int64(),
         "channel": pl.String(),
         "placed_at": UTC_TIME,
-        "total": pl.Int64(),  # in the smallest unit of the currency
+        "total": pl.Int64(),  # in the smallest unit of the currency, such as cents
     },
     rules={
         "channel is not app, store or web": pl.col("channel").is_in(["app", "store", "web"]),
         "total is negative": pl.col("total") >= 0,
     },
     day="placed_at",
-    unique="id",  # such as a SELECT that joins too much would repeat
+    unique="id",  # a wrong join in a SELECT could repeat orders
     partition_by="id",
 )
-# An event belongs to the day on which its order was placed, so that a day is complete by itself.
+# An event belongs to the day of its order, so that a day can be computed independently of other days.
 EVENTS = Input(
     "events",
     columns={"order_id": pl.Int64(), "placed_at": UTC_TIME, "kind": pl.String(), "at": UTC_TIME},

@@ -1,4 +1,4 @@
-"""`python -m app pipeline sales`, or `poe pipeline sales`."""
+"""The pipeline: `python -m app pipeline sales`, or `poe pipeline sales`."""
 
 from app.core.pipeline import Pipeline
 from app.sales.inputs import EVENTS, ORDERS

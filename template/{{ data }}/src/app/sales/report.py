@@ -8,7 +8,7 @@ PLOT = "revenue.svg"
 
 
 def write_report(output: Output) -> str:
-    """Write the plot, and return the page."""
+    """Write the plot. Return the report as Markdown."""
     sales = output.results().sort("day", "channel").collect()
     totals = output.accepted("orders").group_by("total").len().sort("total").collect()
     _plot(sales, output)
@@ -38,7 +38,7 @@ def _page(sales: pl.DataFrame, totals: pl.DataFrame) -> str:
 
 
 def _plot(sales: pl.DataFrame, output: Output) -> None:
-    # Imported here: Matplotlib takes half a second, and a run that has nothing to do draws nothing.
+    # Imported here, because Matplotlib takes half a second, and only a run with new results needs it.
     from matplotlib import rc_context  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
@@ -53,6 +53,6 @@ def _plot(sales: pl.DataFrame, output: Output) -> None:
     if len(sales):
         axes.legend()
     figure.autofmt_xdate()
-    # The same figures give the same file, whose labels stay text.
+    # Reproducible output, with labels as text.
     with rc_context({"svg.hashsalt": PLOT, "svg.fonttype": "none"}):
         figure.savefig(output.path / PLOT, metadata={"Date": None})

@@ -1,4 +1,4 @@
-"""Generated orders and events, to try the pipeline on and to measure it with."""
+"""Generated orders and events for trials and benchmarks."""
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -8,11 +8,11 @@ import polars as pl
 
 FIRST = date(2026, 1, 1)
 SECOND = 1_000_000
-"""In microseconds."""
+"""A second in microseconds."""
 
 
 def write_sample(folder: Path, *, days: int = 7, orders: int = 1_000, seed: int = 0) -> None:
-    """Write `orders/*.csv` and `events/*.parquet`, a file a day. One in 200 orders has a negative total."""
+    """Write `orders/*.csv` and `events/*.parquet`, one file per day. One of 200 orders has a negative total."""
     for name in ("orders", "events"):
         (folder / name).mkdir(parents=True)
     for number in range(days):
@@ -26,7 +26,7 @@ def write_sample(folder: Path, *, days: int = 7, orders: int = 1_000, seed: int 
 
 
 def sample(day: date, orders: int, *, first_id: int = 1, seed: int = 0) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The orders of a day, and their events: most are paid and shipped, some are returned, and a few events repeat."""
+    """Return orders of a day and their events: most are paid and shipped, some are returned, a few events repeat."""
     random = np.random.default_rng(seed)
     midnight = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * SECOND
     ids = np.arange(first_id, first_id + orders)

@@ -1,4 +1,4 @@
-"""The transform, in expressions of Narwhals, which every engine runs."""
+"""The transform, written with Narwhals, so that all engines can run it."""
 
 import narwhals as nw
 
@@ -6,10 +6,9 @@ from app.core.pipeline import Frame
 
 
 def daily_sales(orders: Frame, events: Frame) -> Frame:
-    """The sales by day and channel. Revenue is the total of orders that were paid and not returned.
+    """Return the sales by day and channel. Revenue is the total of orders that were paid and not returned.
 
-    An event may have been delivered more than once. All sums are of whole numbers, so that engines agree to the last
-    digit, in whatever order they add.
+    Repeated events count once. All sums use whole numbers, so that all engines return exactly the same result.
     """
     outcomes = (
         events.with_columns(

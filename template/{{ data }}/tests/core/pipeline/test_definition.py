@@ -13,7 +13,7 @@ from tests.core.pipeline.trips import RATINGS, TRIPS, pipeline
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"name": "the trips"}, "'the trips' is not a name of letters, digits and underscores"),
+        ({"name": "the trips"}, "'the trips' is not a valid Python identifier"),
         ({"columns": {**TRIPS.columns, "price": pl.Decimal(10, 2)}}, "trips: the column price is of Decimal"),
         ({"columns": {**TRIPS.columns, "day": pl.String()}}, "trips: the column day is added to every row"),
         ({"day": "meters"}, "trips: day must name a column of Datetime"),

@@ -1,4 +1,4 @@
-"""Django's settings: a thin face over `config.py`, where all that the environment decides is read and checked."""
+"""Django's settings. `config.py` reads and checks the environment variables."""
 
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -13,11 +13,11 @@ CORE_SETTINGS = Settings.load()
 
 SECRET_KEY = CORE_SETTINGS.secret_key.get_secret_value()
 ALLOWED_HOSTS = sorted(CORE_SETTINGS.hosts)
-# Django's own debugging shows stack traces to whoever asks; DEBUG echoes SQL statements here (see `db.py`).
+# Django's DEBUG shows stack traces to every caller. The variable DEBUG only echoes SQL (see `transactions.py`).
 DEBUG = False
 
-# Slices are found, not registered. One whose name is taken by an application of Django's says so in its `apps.py`, and
-# there one that stands on somebody else's application names it under NEEDS.
+# Slices are found, not registered. A slice whose label another app has needs an AppConfig in its `apps.py`. A slice
+# that needs another app lists it in NEEDS of its `apps.py`.
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
@@ -25,7 +25,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
-    *([] if CORE_SETTINGS.production else ["ninja"]),  # the files of /docs; without them, it loads them from elsewhere
+    *([] if CORE_SETTINGS.production else ["ninja"]),  # files of /docs; otherwise the page loads them from a CDN
     *(name for found in find_parts() for name in found.attribute("apps", "NEEDS", tuple) or ()),
     *(f"app.{room.name}" for room in find_rooms() if room.module("apps")),
     *(f"app.{found.name}" for found in find_slices()),
@@ -43,14 +43,14 @@ MIDDLEWARE = [
 ]
 ROOT_URLCONF = "app.urls"
 WSGI_APPLICATION = "app.wsgi.application"
-LOGGING_CONFIG = None  # `wsgi.py` and `manage.py` configure it, the same for all libraries
-# Without the middleware that they miss, Django skips more checks: docs/security.md names the tests in place of all.
+LOGGING_CONFIG = None  # `wsgi.py` and `manage.py` configure the logs of all libraries
+# Without the expected middleware, Django also skips other checks. docs/security.md lists the tests that replace them.
 SILENCED_SYSTEM_CHECKS = [
-    "auth.W004",  # e-mail addresses are unique whatever their case: a constraint of their own, not `unique=True`
+    "auth.W004",  # a constraint on lower(email) makes addresses unique, and not `unique=True`
     "security.W009",  # a SECRET_KEY of 32 random bytes is long enough; `config.py` refuses placeholders
-    "security.W003",  # it misses app.core.http.pages.Csrf; the API reads no cookies
-    "security.W001",  # `wsgi.py` sets what SecurityMiddleware would, on errors too; TLS ends before the service
-    "security.W002",  # … and X-Frame-Options with them
+    "security.W003",  # app.core.http.pages.Csrf is not recognized; the API reads no cookies
+    "security.W001",  # core sets the headers of SecurityMiddleware, also on errors; a proxy terminates TLS
+    "security.W002",  # core sets X-Frame-Options
 ]
 
 
@@ -58,7 +58,7 @@ DATABASES = {"default": database(CORE_SETTINGS)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"
-LOCALE_PATHS = [PACKAGE / "locale"]  # for `makemessages`; a slice may have a folder `locale` of its own
+LOCALE_PATHS = [PACKAGE / "locale"]  # for `makemessages`; a slice may have its own folder `locale`
 
 CACHES = {
     "default": {
@@ -97,7 +97,7 @@ TEMPLATES = [
     }
 ]
 
-# The content security policy of HTML pages, in the form of Django 6.0. A view's own header replaces it.
+# Content security policy of HTML pages, in the format of Django 6.0. A header that a view sets takes precedence.
 SECURE_CSP = {
     "default-src": ["'none'"],
     "script-src": ["'self'"],
@@ -110,8 +110,8 @@ SECURE_CSP = {
     "frame-ancestors": ["'none'"],
 }
 
-# Production serves what `collectstatic` gathered, under names that hold a hash of the content; elsewhere the files are
-# served from where they lie.
+# Production serves the files of `collectstatic`, whose names contain a hash of the content. Elsewhere the files are
+# served from their source folders.
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(".static").absolute()
 WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = not CORE_SETTINGS.production
@@ -128,23 +128,23 @@ STORAGES = {
     },
 }
 
-# Uploads. Development serves them. In production, name a storage in `STORAGES`, or a MEDIA_ROOT that is backed up and
-# that a web server serves: core warns at start when a model has a FileField and neither is set.
+# Uploads. Development serves them. In production, set a storage in `STORAGES`, or a MEDIA_ROOT that has backups and
+# that a web server serves. Core warns at the start when a model has a FileField and neither is set.
 MEDIA_URL = "/media/"
 MEDIA_ROOT = Path(".media").absolute()
 
-# Django's `send_mail` connects to SMTP_URL at once. `app.core.mail.send` waits for the commit, and does not delay the
-# request.
+# Django's `send_mail` connects to SMTP_URL during the request. `app.core.mail.send` sends after the commit, in the
+# background.
 try:
     _mail = MailSettings.load()
 except ConfigError:
-    _mail = MailSettings.model_construct()  # the service reports it at its start; other commands do not need it
+    _mail = MailSettings.model_construct()  # the service reports the error at its start; other commands send no e-mail
 _smtp = urlsplit(_mail.smtp_server or "")
 _without_server = {"development": "console", "test": "locmem", "production": "dummy"}[CORE_SETTINGS.environment]
 EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if _mail.smtp_server else _without_server}.EmailBackend"
 EMAIL_HOST = _smtp.hostname or "localhost"
 EMAIL_USE_SSL = _smtp.scheme == "smtps"
-# A server of development, such as Mailpit, may be without TLS. A password is not sent without.
+# A development server, such as Mailpit, may not support TLS. A password is sent only with TLS.
 EMAIL_USE_TLS = _smtp.scheme == "smtp" and (CORE_SETTINGS.production or _smtp.username is not None)
 EMAIL_PORT = _smtp.port or (465 if EMAIL_USE_SSL else 587)
 EMAIL_HOST_USER = unquote(_smtp.username or "")
@@ -152,5 +152,5 @@ EMAIL_HOST_PASSWORD = unquote(_smtp.password or "")
 EMAIL_TIMEOUT = TIMEOUT_SECONDS
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = _mail.mail_from
 
-# Core's middleware limits every body by itself, before Django reads it.
+# Core's middleware limits the size of bodies before Django reads them.
 DATA_UPLOAD_MAX_MEMORY_SIZE = None

@@ -1,4 +1,4 @@
-"""The URLs of core. The service's own `urls.py` takes all of them, and adds to them."""
+"""The URLs of core. `urls.py` of the project imports and extends them."""
 
 from django.conf import settings
 from django.contrib import admin
@@ -11,13 +11,13 @@ from app.core.http.api import api
 
 __all__ = ["handler400", "handler403", "handler404", "handler500", "urlpatterns"]
 
-# What is included, Django matches level by level, and that takes a tenth of a small request. So the API's routes stand
-# here as well, before the namespace that gives them their names.
+# Django matches included URLs level by level, which takes 10 % of the time of a small request. So the API's routes are
+# also listed here, before the namespace, which `reverse` needs.
 found, app_name, namespace = api.urls
-routes = [route for route in found if getattr(route, "name", "") != "api-root"]  # is in the way of a page at `/`
+routes = [route for route in found if getattr(route, "name", "") != "api-root"]  # would hide a page at `/`
 urlpatterns = [*routes, path("", (routes, app_name, namespace)), path("admin/", admin.site.urls)]
 if not settings.CORE_SETTINGS.production and settings.MEDIA_URL.startswith("/"):
-    # As `django.conf.urls.static.static` would, which needs DEBUG.
+    # Like `django.conf.urls.static.static`, which works only with DEBUG.
     urlpatterns += [path(f"{settings.MEDIA_URL[1:]}<path:path>", serve, {"document_root": settings.MEDIA_ROOT})]
 
 admin.site.site_header = admin.site.site_title = ABOUT.title

@@ -119,7 +119,7 @@ class TestUser:
         with pytest.raises(ValidationError) as refused:
             await sync_to_async(user.full_clean)()
         assert refused.value.message_dict.keys() == {"name", "__all__"}
-        assert refused.value.message_dict["__all__"] == ["Somebody is registered under this e-mail address."]
+        assert refused.value.message_dict["__all__"] == ["This e-mail address is already registered."]
 
 
 class TestPassword:

@@ -1,4 +1,4 @@
-"""What callers send and get about orders."""
+"""Schemas of orders."""
 
 import hashlib
 from datetime import date
@@ -10,29 +10,29 @@ from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints, comput
 from app.core import BaseSchema, BodyId, DateRange, Day, PositiveInt
 
 IdempotencyKey = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,253}[!-~])?$")]
-"""What a caller names a request by, to send it again safely: 1 to 255 printable ASCII characters."""
+"""The caller's name for a request, so that a retry is safe: 1 to 255 printable ASCII characters."""
 
 
 class LineCreate(BaseSchema):
-    """So much of one product."""
+    """A product and a quantity."""
 
     product_id: BodyId
     quantity: PositiveInt
 
 
 class OrderCreate(BaseSchema):
-    """Somebody orders; each product stands on one line."""
+    """Request to place an order. Each product may appear once."""
 
     lines: list[LineCreate] = Field(min_length=1, max_length=100, json_schema_extra={"uniqueItems": True})
 
     @model_validator(mode="after")
     def validate_lines(self) -> Self:
         if len({line.product_id for line in self.lines}) < len(self.lines):
-            raise ValueError("a product must not stand on two lines")
+            raise ValueError("a product must not appear twice")
         return self
 
     def fingerprint(self) -> str:
-        """The same for two orders of the same lines, however their JSON was written."""
+        """Return a hash of the lines, which does not depend on the formatting of the JSON."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
@@ -45,7 +45,7 @@ class LineResponse(BaseSchema):
 
 
 class OrderResponse(BaseSchema):
-    """An order, as its user and administrators see it."""
+    """An order, as seen by its user and by admins."""
 
     id: int
     user_id: int
@@ -60,9 +60,9 @@ class OrderResponse(BaseSchema):
 
 
 class OrderPeriod(DateRange):
-    """The days, in UTC, of the orders that are asked for; all days without limits."""
+    """A period of days in UTC, by default all days."""
 
-    # The page stands in the same query.
+    # The query also has the parameters of the page.
     model_config = ConfigDict(extra="ignore")
 
     start_date: Day = date.min

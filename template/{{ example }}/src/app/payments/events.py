@@ -1,10 +1,10 @@
-"""Understanding what the payment provider says."""
+"""Interpretation of the payment provider's responses."""
 
 from typing import Any
 
 
 def process_response(response: dict[str, Any]) -> str:
-    """What a response of the provider means, in words."""
+    """Return the meaning of a response as text."""
     match response:
         case {"status": "ok", "data": data}:
             return f"Success: {data}"

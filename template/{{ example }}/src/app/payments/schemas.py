@@ -1,4 +1,4 @@
-"""What the payment provider sends and gets."""
+"""Schemas of payment events."""
 
 from typing import Annotated
 
@@ -7,17 +7,17 @@ from pydantic import Field, StringConstraints
 from app.core import BaseSchema, BodyId, ShortText
 
 EventId = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")]
-"""What the provider calls an event, the same each time it is delivered."""
+"""The provider's id of an event. A repeated delivery has the same id."""
 
 
 class PaymentEvent(BaseSchema):
-    """Something happened to the payment of an order."""
+    """An event about the payment of an order."""
 
     id: EventId
     order_id: BodyId
     status: ShortText
-    data: ShortText | None = Field(default=None, description="with `ok`: what the provider calls the payment")
-    message: ShortText | None = Field(default=None, description="with `error`: what went wrong")
+    data: ShortText | None = Field(default=None, description="with `ok`: the provider's id of the payment")
+    message: ShortText | None = Field(default=None, description="with `error`: the reason")
 
     @property
     def is_success(self) -> bool:
@@ -25,6 +25,6 @@ class PaymentEvent(BaseSchema):
 
 
 class EventResponse(BaseSchema):
-    """What was understood."""
+    """The meaning of the event."""
 
     message: str

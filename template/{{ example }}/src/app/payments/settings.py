@@ -1,4 +1,4 @@
-"""What the payment provider and the service agree on."""
+"""Settings of payments."""
 
 import secrets
 from typing import Self
@@ -9,8 +9,6 @@ from app.core import Environment
 
 
 class Settings(Environment):
-    """The slice's settings."""
-
     payments_secret: SecretStr = Field(
         default_factory=lambda: SecretStr(secrets.token_urlsafe(48)),
         description="shared with the payment provider, which signs its messages with it; required in production",

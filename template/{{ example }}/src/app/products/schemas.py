@@ -1,4 +1,4 @@
-"""What callers send and get about products."""
+"""Schemas of products."""
 
 from decimal import Decimal
 
@@ -6,7 +6,7 @@ from app.core import BaseSchema, Money, PositiveInt, ShortText
 
 
 class ProductCreate(BaseSchema):
-    """A product comes into the catalogue."""
+    """Request to add a product to the catalogue."""
 
     name: ShortText
     price: Money
@@ -14,7 +14,7 @@ class ProductCreate(BaseSchema):
 
 
 class ProductResponse(BaseSchema):
-    """A product, as everybody sees it."""
+    """A product."""
 
     id: int
     name: str

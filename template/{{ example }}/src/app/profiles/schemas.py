@@ -1,4 +1,4 @@
-"""Requests and responses of profiles."""
+"""Schemas of profiles."""
 
 from functools import cache
 from typing import Annotated
@@ -11,11 +11,11 @@ from app.core import BaseSchema, ShortText
 
 @cache
 def _time_zones() -> set[str]:
-    return available_timezones()  # reads a folder of the system
+    return available_timezones()  # slow: reads a folder of the system
 
 
 def validate_time_zone(name: str) -> str:
-    """Return `name`; ValueError unless the IANA database has a time zone of this name."""
+    """Return `name`. ValueError unless it is a time zone of the IANA database."""
     if name not in _time_zones():
         raise ValueError("must be a name of the IANA time zone database, such as Europe/Berlin")
     return name
@@ -47,7 +47,7 @@ class ProfileUpdate(BaseSchema):
 
 
 class ProfileResponse(BaseSchema):
-    """A profile, as its user sees it."""
+    """A profile, as seen by its user."""
 
     display_name: str | None
     phone: str | None

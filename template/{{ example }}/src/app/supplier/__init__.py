@@ -1,1 +1,1 @@
-"""The supplier: what can be ordered from it, asked for over HTTP."""
+"""The supplier: its products, fetched over HTTP."""

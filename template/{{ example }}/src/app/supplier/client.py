@@ -1,4 +1,4 @@
-"""The supplier over HTTP: its first page tells how many there are, and the others are fetched side by side."""
+"""HTTP client of the supplier. Fetches the first page, which has the total, then all other pages concurrently."""
 
 import math
 import ssl
@@ -17,30 +17,30 @@ from app.supplier.schemas import OfferedPage, SupplierProduct
 
 log = structlog.get_logger()
 
-PAGES_AT_ONCE = 8
+MAX_CONCURRENT_PAGES = 8
 PAGE_SIZE = 100
 MAX_PAGES = 100
 MAX_PAGE_BYTES = 262_144
 
 PAGE_SECONDS = 3.0
-"""How long a page may take, with what is tried again."""
+"""Time limit for one page, including retries."""
 TOTAL_SECONDS = 10.0
-"""How long all pages after the first may take together."""
+"""Time limit for all pages after the first."""
 
 
 class SupplierFailed(ProblemError):
-    """The supplier answers what is of no use, and would again."""
+    """The response of the supplier is not valid. A retry would not help."""
 
     status = HTTPStatus.BAD_GATEWAY
-    detail = "What the supplier answers cannot be used."
+    detail = "The response of the supplier is not valid."
 
 
 class NoAnswerError(Exception):
-    """The supplier did not answer, or said that it cannot now."""
+    """The supplier did not answer, or is temporarily unavailable."""
 
 
 async def fetch_products(url: str) -> list[SupplierProduct]:
-    """All products, in the supplier's order. Unavailable when it does not answer, SupplierFailed when with nonsense."""
+    """Return all products, in the supplier's order. Unavailable or SupplierFailed when that fails."""
     try:
         pages = await _fetch_pages(httpx2.URL(url))
     except ExceptionGroup as failures:
@@ -57,12 +57,12 @@ async def _fetch_pages(url: httpx2.URL) -> list[OfferedPage]:
     headers = {"Accept-Encoding": "identity"}
     if request_id := get_contextvars().get("request_id"):
         headers["X-Request-ID"] = request_id
-    # Redirects are not followed: whoever answers for the supplier could send the service anywhere.
-    limits = httpx2.Limits(max_connections=PAGES_AT_ONCE)
+    # Follow no redirects, against server-side request forgery by the responding host.
+    limits = httpx2.Limits(max_connections=MAX_CONCURRENT_PAGES)
     try:
         unopened = httpx2.AsyncClient(headers=headers, limits=limits, timeout=PAGE_SECONDS, verify=_trusted())
-    except (ImportError, ValueError) as error:  # a proxy of a kind that is not installed, or does not exist
-        log.warning("proxy of the environment cannot be used", error=str(error))
+    except (ImportError, ValueError) as error:  # HTTP_PROXY is not valid, or needs a missing package
+        log.warning("proxy of the environment is not usable", error=str(error))
         raise Unavailable("The supplier cannot be reached.") from error
     async with unopened as client:
 
@@ -74,7 +74,7 @@ async def _fetch_pages(url: httpx2.URL) -> list[OfferedPage]:
         if last > MAX_PAGES:
             raise SupplierFailed(f"The supplier has more than {MAX_PAGES} pages.")
         others = await bounded_map(
-            fetch, range(2, last + 1), limit=PAGES_AT_ONCE, seconds=PAGE_SECONDS, total_seconds=TOTAL_SECONDS
+            fetch, range(2, last + 1), limit=MAX_CONCURRENT_PAGES, seconds=PAGE_SECONDS, total_seconds=TOTAL_SECONDS
         )
     return [first, *others]
 
@@ -89,7 +89,7 @@ async def _fetch_page(client: httpx2.AsyncClient, url: httpx2.URL, number: int) 
                 raise NoAnswerError(f"page {number}: {response.status_code}")
             if response.status_code != HTTPStatus.OK:
                 raise SupplierFailed(f"page {number}: {response.status_code}")
-            # As it comes: what is compressed could be any size.
+            # Read the raw bytes: a compressed body could expand to any size.
             async for piece in response.aiter_raw():
                 body += piece
                 if len(body) > MAX_PAGE_BYTES:
@@ -99,7 +99,7 @@ async def _fetch_page(client: httpx2.AsyncClient, url: httpx2.URL, number: int) 
     try:
         page = OfferedPage.model_validate_json(body)
     except ValidationError as error:
-        raise SupplierFailed(f"page {number}: {error.error_count()} values are not what they should be") from None
+        raise SupplierFailed(f"page {number}: {error.error_count()} values are not valid") from None
     if page.page != number:
         raise SupplierFailed(f"page {number}: is page {page.page}")
     return page
@@ -115,5 +115,5 @@ async def _asked(client: httpx2.AsyncClient, url: httpx2.URL) -> AsyncIterator[h
 
 @cache
 def _trusted() -> ssl.SSLContext:
-    # Reading the certificates of the system takes longer than a request.
+    # Cached: reading the certificates of the system takes longer than a request.
     return httpx2.create_ssl_context()

@@ -1,4 +1,4 @@
-"""What the supplier tells, and callers get of it."""
+"""Schemas of the supplier's products."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ Count = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
 
 
 class SupplierProduct(BaseSchema):
-    """Something that the supplier sells, and how many it has."""
+    """A product of the supplier, with its stock."""
 
     name: ShortText
     price: Money
@@ -18,19 +18,19 @@ class SupplierProduct(BaseSchema):
 
 
 class SupplierProducts(BaseSchema):
-    """All that the supplier sells, in its order."""
+    """All products of the supplier, in its order."""
 
     items: list[SupplierProduct]
 
 
 class OfferedProduct(SupplierProduct):
-    """A product as the supplier tells it, who may tell more."""
+    """A product in a response of the supplier. Other fields are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
 
 class OfferedPage(BaseSchema):
-    """A page of the supplier's list, which says how long the list is and how large its pages are."""
+    """A page of the supplier's list, with the number of products in the list and the size of pages."""
 
     model_config = ConfigDict(extra="ignore")
 

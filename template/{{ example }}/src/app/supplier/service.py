@@ -1,4 +1,4 @@
-"""What the service asks its supplier for."""
+"""The service layer of the supplier."""
 
 from app.core import NotFound
 from app.supplier.schemas import SupplierProduct
@@ -6,13 +6,11 @@ from app.supplier.settings import Settings
 
 
 class SupplierService:
-    """What the supplier sells."""
-
     async def products(self) -> list[SupplierProduct]:
-        """All of its products. NotFound where there is no supplier; for the rest see `fetch_products`."""
+        """Return all products of the supplier. NotFound without SUPPLIER_URL; other errors: see `fetch_products`."""
         url = Settings.current().supplier_url
         if url is None:
             raise NotFound("This service has no supplier: SUPPLIER_URL is not set.")
-        from app.supplier.client import fetch_products  # noqa: PLC0415 -- a tenth of a second, for who has a supplier
+        from app.supplier.client import fetch_products  # noqa: PLC0415 -- takes 0.1 s
 
         return await fetch_products(str(url))

@@ -1,4 +1,4 @@
-"""Where the supplier is."""
+"""Settings of the supplier."""
 
 from typing import Self
 
@@ -8,10 +8,8 @@ from app.core import Environment
 
 
 class Settings(Environment):
-    """The slice's settings."""
-
     supplier_url: HttpUrl | None = Field(
-        default=None, description="where the supplier lists its products, page by page; off without it"
+        default=None, description="URL of the supplier's paginated list of products; off without it"
     )
 
     @model_validator(mode="after")

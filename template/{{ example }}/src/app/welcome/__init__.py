@@ -1,1 +1,1 @@
-"""The message that welcomes a new user."""
+"""Welcome messages to new users."""

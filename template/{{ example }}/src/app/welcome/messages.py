@@ -1,4 +1,4 @@
-"""What the messages say."""
+"""Texts of the messages."""
 
 from app.core import ABOUT
 
@@ -6,5 +6,5 @@ SUBJECT = f"Welcome to {ABOUT.title}"
 
 
 def write_text(name: str, email: str) -> str:
-    """Return the text for a new user."""
+    """Return the welcome text for a new user."""
     return f"Hello {name},\n\nyou are registered with {ABOUT.title} under {email}.\n"

@@ -1,6 +1,6 @@
-"""The public API of core: all that slices and their tests import of it. A name leaves only in a major release.
+"""The public API of core for slices and their tests. Only a major release removes a name.
 
-The names are imported on first use. Core itself imports its own modules instead.
+Names are imported on first use. Code of core imports the modules of core directly.
 """
 
 from typing import TYPE_CHECKING

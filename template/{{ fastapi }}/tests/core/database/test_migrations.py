@@ -177,7 +177,7 @@ async def test_last_migration_of_a_slice_is_found(connection: AsyncConnection) -
             assert (known[last], before.partition("@")[0]) == (label, label)
         except CommandError as error:
             needed.append(str(error))
-    assert all(sentence.endswith(": take that back first") for sentence in needed)
+    assert all(sentence.endswith(": revert that first") for sentence in needed)
     assert len(needed) < len(set(known.values()))
 
 

@@ -1,6 +1,6 @@
-"""Pipelines: from the files and queries of a day to checked rows, a table of PostgreSQL and a report.
+"""Daily data pipelines: read files or queries, validate rows, compute results, fill a table and write a report.
 
-A slice declares one in its `pipeline.py`, where it is found by its name: `python -m app pipeline SLICE`.
+A slice declares a pipeline in its `pipeline.py`. `python -m app pipeline SLICE` runs it:
 
     pipeline = Pipeline(
         description="Compute the daily sales from orders and their events.",

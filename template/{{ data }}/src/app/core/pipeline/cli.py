@@ -1,4 +1,4 @@
-"""The command line of a pipeline: `python -m app pipeline NAME`, or `poe pipeline NAME`."""
+"""The command line of pipelines: `python -m app pipeline NAME`, or `poe pipeline NAME`."""
 
 import argparse
 import asyncio
@@ -27,15 +27,15 @@ HOME = Path(".pipeline")
 
 
 class Exit(IntEnum):
-    """Exit statuses, with the numbers of sysexits.h, which schedulers know. argparse exits with 2."""
+    """Exit statuses, with the numbers of sysexits.h. argparse exits with 2."""
 
     DONE = 0
     MISTAKE = 1
-    """Also a day whose file is malformed: it is held back, and every other day is done."""
+    """The pipeline cannot run. Or the file of a day is malformed: the day is held back, and all other days are done."""
     HELD_BACK = 65
-    """A day is held back, as its line says; every other day is done."""
+    """A day is held back; its output line has the reason. All other days are done."""
     UNAVAILABLE = 75
-    """The database does not answer. Done days are kept; the same command later does the rest."""
+    """The database does not answer. Finished days are kept. Run the command again for the others."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> None:
     try:
         name, pipeline = find_pipeline(arguments)
         options = _parser(name, pipeline).parse_args(arguments)
-        # psycopg cannot wait on the default event loop of Windows.
+        # psycopg does not support the default event loop of Windows.
         code = asyncio.run(_run(pipeline, HOME / name, options), loop_factory=asyncio.SelectorEventLoop)
     except PipelineError as error:
         code = _fail(Exit.MISTAKE, str(error))
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def find_pipeline(arguments: Sequence[str]) -> tuple[str, Pipeline]:
-    """Return the pipeline that the first argument names, or the only one. PipelineError when there is no such one."""
+    """Return the pipeline that the first argument names, or the only pipeline. PipelineError for an unknown name."""
     slices = {found.name: found for found in find_slices()}
     named = arguments[0] if arguments and not arguments[0].startswith("-") else None
     if named in slices and (pipeline := _declared(slices[named])):
@@ -77,13 +77,15 @@ def _declared(part: Slice) -> Pipeline | None:
 
 def _parser(name: str, pipeline: Pipeline) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"app pipeline {name}", description=pipeline.description)
-    parser.add_argument("NAME", nargs="?", help="of the pipeline; not needed when there is only one")
+    parser.add_argument("NAME", nargs="?", help="name of the pipeline; optional if there is only one")
     parser.add_argument("--output", type=Path, default=HOME / name / "output", help="default: %(default)s")
-    parser.add_argument("--engine", choices=ENGINES, default="polars", help="what computes (default: %(default)s)")
-    parser.add_argument("--day", type=_day, action="append", help="only this one, like 2026-01-31; repeat for more")
-    parser.add_argument("--again", action="store_true", help="also the days that are done")
+    parser.add_argument(
+        "--engine", choices=ENGINES, default="polars", help="engine of the computation (default: %(default)s)"
+    )
+    parser.add_argument("--day", type=_day, action="append", help="only this day, such as 2026-01-31; may be repeated")
+    parser.add_argument("--again", action="store_true", help="include finished days")
     parser.add_argument("--dry-run", action="store_true", help="read and check everything, write nothing")
-    parser.add_argument("--files-only", action="store_true", help="leave the table as it is")
+    parser.add_argument("--files-only", action="store_true", help="do not change the table")
     parser.add_argument(
         "--allowed", type=_share, default=0.05, help="share of rows that may be rejected (default: %(default)s)"
     )
@@ -151,7 +153,7 @@ async def _connect() -> AsyncConnection:
 
 
 def _places(pipeline: Pipeline, home: Path, options: argparse.Namespace) -> list[str]:
-    """Return the folder or SELECT of each input: as the options say, or of a sample."""
+    """Return the folder or SELECT of each input, from the options, or the folders of a sample."""
     named = [getattr(options, given.name) for given in pipeline.inputs]
     places = [place for place in named if place is not None]
     if len(places) == len(named):

@@ -1,4 +1,4 @@
-"""Adds `pipeline` to the command line. Nothing heavy is imported before that command runs."""
+"""The command `pipeline`. Large libraries are imported only when the command runs."""
 
 import argparse
 import signal
@@ -6,8 +6,7 @@ import sys
 
 
 def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command."""
-    # Its options depend on the pipeline, whose module takes time to import: here, all arguments are positional.
+    # The options depend on the pipeline, which is slow to import. So here all arguments are positional.
     command = subparsers.add_parser(
         "pipeline", help="run a pipeline: NAME --help shows its options", add_help=False, prefix_chars="\0"
     )
@@ -16,8 +15,8 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run a pipeline, and exit with its status."""
-    # A service that was asked to end has succeeded; a pipeline has days left.
+    """Run a pipeline and exit with its status."""
+    # Exit with an error after SIGTERM: unlike a service, an interrupted pipeline has not finished its work.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     from app.core.pipeline.cli import main
 

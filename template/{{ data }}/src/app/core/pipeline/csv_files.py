@@ -1,4 +1,4 @@
-"""Finds what is wrong with a CSV file: the line, what it holds, and what to do. Polars names neither file nor line."""
+"""Errors in CSV files, with file, line and advice. The error messages of Polars have neither file nor line."""
 
 import csv
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from app.core.pipeline.errors import MalformedError
 
 MAX_HEADER_BYTES = 65_536
 MAX_SHOWN = 80
-"""Characters of a line that a message shows."""
+"""Maximum number of characters of a line in an error message."""
 
 SIGNATURES = {
     b"\xff\xfe": "UTF-16: save it as UTF-8",
@@ -27,7 +27,7 @@ ADVICE = {
     "unexpected end of data": "The quotation mark that begins a field is not closed.",
     "field larger": "A field is longer than 131,072 characters: close the quotation mark that begins it.",
 }
-"""By the beginning of the message of `csv.Error`."""
+"""Advice for each message of `csv.Error`, by the start of the message."""
 
 
 class Record(NamedTuple):
@@ -59,7 +59,7 @@ def check_header(path: Path, given: Input) -> None:
 
 
 def describe_columns(found: list[str], given: Input) -> str:
-    """Return which columns of `given` are missing, or stand there twice; "" when each is there once."""
+    """Return an error message for missing or repeated columns of `given`, or ""."""
     if missing := [name for name in given.columns if name not in found]:
         return f"no column {', '.join(missing)}"
     if twice := [name for name in given.columns if found.count(name) > 1]:
@@ -68,7 +68,7 @@ def describe_columns(found: list[str], given: Input) -> str:
 
 
 def find_fault(path: Path) -> MalformedError | None:
-    """Return what is wrong with the first line that is not CSV of as many fields as the header, or None."""
+    """Return an error for the first line that is not valid CSV or has more fields than the header, or None."""
     records = _records(path)
     try:
         header = next(record for record in records if record.fields)

@@ -1,4 +1,4 @@
-"""What a slice declares: the inputs of its pipeline, the transform and its result."""
+"""The declaration of a pipeline: inputs, transform, result."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ import polars as pl
 from app.core.pipeline.output import Output
 
 Frame = nw.LazyFrame[Any]
-"""Rows of any engine."""
+"""Rows, for any engine."""
 
 UTC_TIME = pl.Datetime("us", "UTC")
-"""The kind of a column of times."""
+"""The type of columns with times."""
 
 KINDS: Mapping[pl.DataType, str] = {
     pl.Int64(): "a whole number",
@@ -24,42 +24,42 @@ KINDS: Mapping[pl.DataType, str] = {
     pl.Date(): "a date",
     UTC_TIME: "a time with its zone",
 }
-"""The kinds that a column can be of, as the reason of a rejected row names them."""
+"""Allowed types of columns, with their names in the reason of a rejected row."""
 
 
 @dataclass(frozen=True, eq=False)
 class Input:
-    """Rows that a pipeline reads. The command line has an option of its name. ValueError for a wrong name or column.
+    """Rows that a pipeline reads. The command line has an option with its name. ValueError for an invalid declaration.
 
-    Every column must have a value in every row. An accepted row gets one column more, `day`, such as "2026-01-31".
+    Each row must have a value in each column. Accepted rows get an additional column `day`, such as "2026-01-31".
     """
 
     name: str
-    """Plural, in lower case, such as `orders`."""
+    """Plural, lower case, such as `orders`."""
 
     columns: Mapping[str, pl.DataType]
-    """The columns that are read, each of one of KINDS; others are ignored."""
+    """The columns to read, with types of KINDS. Other columns are ignored."""
 
     rules: Mapping[str, pl.Expr]
-    """What must hold in each row, by the reason why a row is rejected otherwise."""
+    """Conditions that each row must meet. The key is the reason for the rejection of a row."""
 
     day: str
-    """The column of times that says to which day, in UTC, a row belongs."""
+    """The column with the time that assigns a row to its day, in UTC."""
 
     unique: str | None = None
-    """The column whose values must not repeat within a day. A day where one does is held back."""
+    """The column whose values must be unique within a day. A day with repeated values is held back."""
 
     partition_by: str | None = None
-    """The column of whole numbers that joins the inputs. When each input has one, Polars computes a large day part by
-    part, with the rows of the same number in the same part, and adds up the measures of the parts."""
+    """The column of whole numbers that joins the inputs. If all inputs have this column, Polars computes a large day in
+    parts, split by this number, and adds up the measures."""
 
     parent: str | None = None
-    """The input whose `unique` column has the numbers of `partition_by`. Rows of a number that is not there are counted
-    in the line of the day."""
+    """The input whose `unique` column has the numbers of `partition_by`. The output of a day has the number of rows
+    without a parent."""
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
-            raise ValueError(f"{self.name!r} is not a name of letters, digits and underscores")
+            raise ValueError(f"{self.name!r} is not a valid Python identifier")
         for column, kind in self.columns.items():
             if kind not in KINDS:
                 raise ValueError(f"{self.name}: the column {column} is of {kind!r}, which is not one of KINDS")
@@ -78,9 +78,9 @@ class Input:
 
 @dataclass(frozen=True, eq=False)
 class Pipeline:
-    """What is read, computed from it, and kept: a row for each `day` and value of the dimensions.
+    """A pipeline. Its result has one row for each `day` and combination of dimensions.
 
-    ValueError when an input names a parent that cannot be one.
+    ValueError when the parent of an input is not valid.
     """
 
     description: str
@@ -89,22 +89,22 @@ class Pipeline:
     inputs: tuple[Input, ...]
 
     transform: Callable[..., Frame]
-    """Takes the accepted rows of a day, one Frame for each input, and returns `columns` in expressions of Narwhals."""
+    """Gets the accepted rows of a day, one Frame per input. Returns a Frame with `columns`. Written with Narwhals."""
 
     table: str
-    """The table of PostgreSQL, with `columns`, whose rows of a day are replaced. The folder of files has its name."""
+    """The PostgreSQL table, with `columns`. A run replaces the rows of a day. Also the name of the output folder."""
 
     dimensions: tuple[str, ...]
     """The columns that, with `day`, identify a row of the result."""
 
     measures: tuple[str, ...]
-    """The other columns of the result. Those of the parts of a large day are added up: see `Input.partition_by`."""
+    """The other columns of the result. Measures of the parts of a large day are added: see `Input.partition_by`."""
 
     write_report: Callable[[Output], str] | None = None
-    """Returns the report of all days that are done, as Markdown; may write files that it shows into `Output.path`."""
+    """Returns a Markdown report of all finished days. May write other files, such as plots, to `Output.path`."""
 
     write_sample: Callable[[Path], None] | None = None
-    """Writes a folder of files for each input, by its name, which is read when the command names no inputs."""
+    """Writes a folder of sample files for each input. Used when the command names no inputs."""
 
     def __post_init__(self) -> None:
         numbered = [given.name for given in self.inputs if given.unique and given.columns[given.unique] == pl.Int64]
@@ -114,5 +114,5 @@ class Pipeline:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of the result, in the order in which they are written."""
+        """The columns of the result, in the order of writing."""
         return ("day", *self.dimensions, *self.measures)

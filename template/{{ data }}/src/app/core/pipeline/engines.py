@@ -1,4 +1,4 @@
-"""The engines that can run a transform. Polars is always installed, the others by their dependency groups."""
+"""Engines for transforms. Polars is always installed; each other engine has a dependency group."""
 
 import os
 import shutil
@@ -26,36 +26,35 @@ Scan = Callable[[Path], Frame]
 
 @contextmanager
 def open_engine(name: Engine) -> Iterator[Scan]:
-    """Start the engine and yield the function that reads its data. PipelineError when the engine is not installed.
+    """Start an engine and yield its function to read data. PipelineError when the engine is not installed.
 
-    Dask and Spark use the cluster that their own settings name, such as DASK_SCHEDULER_ADDRESS, and without one the
-    cores of this machine.
+    Dask and Spark use the cluster of their own settings, such as DASK_SCHEDULER_ADDRESS, and by default this machine.
     """
     if find_spec("distributed" if name == "dask" else name) is None:
         raise PipelineError(f"The engine {name} is not installed. Install its group: {INSTALL} {name}")
     match name:
         case "dask":
-            # Without an address the scheduler listens on a fixed port, which two runs at once cannot share.
+            # Port 0, because two concurrent runs cannot share the default port of the scheduler's dashboard.
             client = import_module("distributed").Client(dashboard_address="127.0.0.1:0")
             with client, warnings.catch_warnings():
-                # It names a package that is not published yet.
+                # The warning recommends a package that is not published yet.
                 warnings.filterwarnings("ignore", "Dask support is moving", FutureWarning)
                 yield lambda folder: nw.scan_parquet(f"{folder}/*.parquet", backend=name)
         case "pyspark":
             session = _spark()
             try:
-                # Spark logs a Java stack trace for a pattern: it first looks for a folder of that name.
+                # A folder, because Spark logs a Java stack trace for a pattern.
                 yield lambda folder: nw.scan_parquet(str(folder), backend=name, session=session)
             finally:
                 session.stop()
-        case "pandas":  # knows no patterns
+        case "pandas":  # does not support patterns
             yield lambda folder: nw.scan_parquet(str(folder), backend=name)
         case _:
             yield lambda folder: nw.scan_parquet(f"{folder}/*.parquet", backend=name)
 
 
 def collect(frame: Frame) -> pl.DataFrame:
-    """Run the engine of `frame` and return its rows."""
+    """Compute `frame` with its engine and return the rows."""
     rows: pl.DataFrame = frame.collect(backend="polars").to_native()
     return rows
 

@@ -3,8 +3,8 @@ class PipelineError(Exception):
 
 
 class HeldBackError(Exception):
-    """One day cannot be done, other days can; the message says why."""
+    """One day is not usable; the message says why. Other days continue."""
 
 
 class MalformedError(HeldBackError):
-    """A file of the day cannot be read; the message says where, what was found and what to change."""
+    """A file of the day cannot be read; the message has the place, the text and the change to make."""

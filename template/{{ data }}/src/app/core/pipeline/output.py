@@ -1,4 +1,4 @@
-"""Where results go: files that are complete or not there, and a table of PostgreSQL."""
+"""Results: files, which are written atomically, and a PostgreSQL table."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -12,49 +12,49 @@ from psycopg.sql import SQL, Identifier
 
 
 class Output:
-    """The files of a pipeline in its output folder, by day."""
+    """The output folder of a pipeline, with files by day."""
 
     def __init__(self, path: Path, table: str) -> None:
         self.path = path
         self._results = path / table
 
     def accepted_folder(self, name: str, day: date) -> Path:
-        """The Parquet files of the rows of that input that were accepted."""
+        """Return the folder of Parquet files with the accepted rows of an input."""
         return self.path / "clean" / name / str(day)
 
     def rejected_file(self, name: str, day: date) -> Path:
-        """The CSV file of the rows of that input that were rejected, with the reason."""
+        """Return the CSV file with the rejected rows of an input and the reasons."""
         return self.path / "rejected" / name / f"{day}.csv"
 
     def result_file(self, day: date) -> Path:
-        """The Parquet file of the result. The day is done when it is there."""
+        """Return the Parquet file of the result. A day is done when its file exists."""
         return self._results / f"{day}.parquet"
 
     @property
     def report(self) -> Path:
-        """The page of the report: the last file that a run writes."""
+        """The file of the report, which a run writes last."""
         return self.path / "report.md"
 
     def results(self) -> pl.LazyFrame:
-        """The results of all days that are done."""
+        """Return the results of all finished days."""
         return pl.scan_parquet(self._results / "*.parquet")
 
     def accepted(self, name: str) -> pl.LazyFrame:
-        """The accepted rows of that input, of all days that are done: an interrupted run may have left others."""
+        """Return the accepted rows of an input, of all finished days. Skips rows that an interrupted run has left."""
         days = [date.fromisoformat(path.stem) for path in sorted(self._results.glob("*.parquet"))]
         return pl.scan_parquet([self.accepted_folder(name, day) / "*.parquet" for day in days])
 
     def is_report_due(self) -> bool:
-        """Whether a result is newer than the report, also after a run that ended before it wrote the report."""
+        """Return whether a result is newer than the report, for example after an interrupted run."""
         written = self.report.stat().st_mtime_ns if self.report.exists() else 0
         return any(path.stat().st_mtime_ns > written for path in self._results.glob("*.parquet"))
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a path to write a file or a folder to, which takes the place of `path` when the block ends.
+    """Yield a temporary path for a file or a folder, which replaces `path` at the end of the block.
 
-    When the block wrote nothing, `path` is removed. When it raises, what was there stays.
+    If the block writes nothing, `path` is removed. If the block raises, `path` does not change.
     """
     new = path.with_name(f".{path.name}.new")
     _remove(new)
@@ -72,7 +72,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 async def replace_day(
     connection: AsyncConnection, table: str, columns: Sequence[str], day: date, rows: pl.DataFrame
 ) -> None:
-    """Make `rows` the rows of that day, in one transaction. Idempotent."""
+    """Replace the rows of a day in one transaction. Idempotent."""
     copy_from = SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
         Identifier(table), SQL(", ").join(map(Identifier, columns))
     )

@@ -1,4 +1,4 @@
-"""One run of a pipeline: each day from its sources to its result. A day that is done is not done again."""
+"""One run of a pipeline, day by day. Finished days are skipped."""
 
 import asyncio
 import math
@@ -23,20 +23,20 @@ from app.core.pipeline.sources import Source
 from app.core.pipeline.validation import Checked, validate
 
 MAX_ROWS_IN_MEMORY = 1_500_000
-"""Accepted rows, of all inputs together, that Polars joins in memory: some 300 MB of them."""
+"""Maximum number of accepted rows, of all inputs together, that Polars joins in memory: about 300 MB."""
 
 MAX_EXAMPLES = 3
-"""Repeated values that a message shows."""
+"""Maximum number of repeated values in an error message."""
 
 
 class Counts(NamedTuple):
-    """Rows of an input and a day."""
+    """Numbers of rows of an input on a day."""
 
     accepted: int
     reasons: Counter[str]
-    """How many rows are rejected, by the reason."""
+    """Numbers of rejected rows by reason."""
     unknown: int | None = None
-    """Accepted rows without a row in the parent; None for an input without a parent."""
+    """Accepted rows without a row in the parent input. None for an input without a parent."""
 
     @property
     def rejected(self) -> int:
@@ -48,7 +48,7 @@ class Counts(NamedTuple):
 
 
 def is_over(day: date) -> bool:
-    """Whether the day is past in UTC, so that no more rows of it can come."""
+    """Return whether the day is over in UTC, so that its rows are complete."""
     return day < datetime.now(UTC).date()
 
 
@@ -70,15 +70,15 @@ def _reasons(counts: Counts) -> str:
 
 @dataclass(frozen=True)
 class Run:
-    """What a pipeline reads, what computes, and where the result goes: with a connection, also into the table.
+    """A run of a pipeline. With `connection`, results are also written to the table.
 
-    Of the rows of an input and day, the share `allowed` may be rejected. With `in_parts`, a day of more than
-    MAX_ROWS_IN_MEMORY is computed part by part, for an engine that joins in memory.
+    `allowed` is the share of rows of an input and day that may be rejected. With `in_parts`, a day with more than
+    MAX_ROWS_IN_MEMORY rows is computed in parts, for an engine that joins in memory.
     """
 
     pipeline: Pipeline
     sources: Sequence[Source]
-    """One for each input, in the order of the inputs."""
+    """One source per input, in the order of the inputs."""
 
     output: Output
     scan: Scan
@@ -87,20 +87,20 @@ class Run:
     allowed: float
 
     async def pending(self, only: Collection[date] = (), *, again: bool) -> list[date]:
-        """The days that are not done yet, or all with `again`: `only` those, or past days that any source has."""
+        """Return the days to compute: `only`, or all past days of the sources. Without `again`, skips finished days."""
         days = {day for source in self.sources for day in await source.days()}
         wanted = set(only) or {day for day in days if is_over(day)}
         return sorted(day for day in wanted if again or not self.output.result_file(day).exists())
 
     async def check(self, day: date) -> dict[Input, Counts]:
-        """Do as `clean` does, in a folder that is deleted afterwards."""
+        """Call `clean` with a temporary output folder."""
         with TemporaryDirectory() as folder:
             return await replace(self, output=Output(Path(folder), self.pipeline.table)).clean(day)
 
     async def clean(self, day: date) -> dict[Input, Counts]:
-        """Write the accepted rows as Parquet, and the rejected rows, with the reason, as CSV.
+        """Write accepted rows as Parquet, and rejected rows with the reasons as CSV. Return the numbers of rows.
 
-        HeldBackError when the day cannot be done: what was accepted and computed before, if anything, stays.
+        HeldBackError when the day is not usable. Then the accepted rows and the result of an earlier run stay.
         """
         found, folders = {}, {}
         with ExitStack() as kept:
@@ -122,11 +122,11 @@ class Run:
                     count = found[given].accepted + found[parent].accepted
                     unknown = await asyncio.to_thread(_count_unknown, numbers, known, count)
                     found[given] = found[given]._replace(unknown=unknown)
-            self.output.result_file(day).unlink(missing_ok=True)  # from here on, it is the result of other rows
+            self.output.result_file(day).unlink(missing_ok=True)  # the result of the previous rows
         return found
 
     async def finish(self, day: date) -> None:
-        """Compute the result of a clean day, and hand it over. The file comes last: with it, the day is done."""
+        """Compute the result of a day after `clean`. Write the table, then the file, which marks the day as done."""
         result = await asyncio.to_thread(self._compute, day)
         if self.connection:
             await replace_day(self.connection, self.pipeline.table, self.pipeline.columns, day, result)
@@ -144,12 +144,12 @@ class Run:
     def _compute(self, day: date) -> pl.DataFrame:
         identity = ("day", *self.pipeline.dimensions)
         results = [collect(self.pipeline.transform(*part)) for part in self._parts(day)]
-        # What is not computed in parts may have measures that cannot be added up.
+        # Group only several parts: without `partition_by`, measures may not be additive.
         result = results[0] if len(results) == 1 else pl.concat(results).group_by(identity).sum()
         return result.select(self.pipeline.columns).sort(identity)
 
     def _parts(self, day: date) -> Iterator[list[Frame]]:
-        """The accepted rows of a day, with all rows of the same `partition_by` in the same part."""
+        """Yield the accepted rows of a day in parts. Rows with the same `partition_by` are in the same part."""
         folders = [self.output.accepted_folder(given.name, day) for given in self.pipeline.inputs]
         frames = [self.scan(folder) for folder in folders]
         keys = [given.partition_by for given in self.pipeline.inputs]
@@ -162,7 +162,7 @@ class Run:
 
 
 async def _checked(source: Source, given: Input, day: date) -> AsyncIterator[Checked]:
-    """The checked rows of a day, batch by batch: at least one batch, which may be empty."""
+    """Yield the checked rows of a day in batches: at least one batch, which may be empty."""
     nothing = True
     async for batch in source.batches(day):
         nothing = False
@@ -184,7 +184,7 @@ async def _write(batches: AsyncIterator[Checked], folder: Path, refused: Path) -
 
 
 def _check_unique(given: Input, column: str, rows: pl.LazyFrame, count: int) -> None:
-    """HeldBackError, with some of the values, when a value of `column` repeats."""
+    """Raise HeldBackError with examples when values of `column` repeat."""
     more, examples = 0, set[Any]()
     for part in _hashed(rows, column, count):
         repeated = part.group_by(column).len().filter(pl.col("len") > 1).collect()
@@ -202,7 +202,7 @@ def _count_unknown(numbers: pl.LazyFrame, known: pl.LazyFrame, count: int) -> in
 
 
 def _hashed(rows: pl.LazyFrame, column: str, count: int) -> Iterator[pl.LazyFrame]:
-    """The values of a column in parts that fit into memory, with equal values in the same part."""
+    """Return the values of a column in parts that fit into memory. Equal values are in the same part."""
     parts = math.ceil(count / MAX_ROWS_IN_MEMORY)
     return (rows.select(column).filter(pl.col(column).hash() % parts == part) for part in range(parts))
 

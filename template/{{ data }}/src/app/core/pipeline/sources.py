@@ -1,4 +1,4 @@
-"""Where rows come from, batch by batch: Parquet and CSV files, one a day, or a query of PostgreSQL."""
+"""Sources of rows, read in batches: one Parquet or CSV file per day, or a query of PostgreSQL."""
 
 import asyncio
 import csv
@@ -19,36 +19,36 @@ from app.core.pipeline.definition import Input
 from app.core.pipeline.errors import HeldBackError, MalformedError, PipelineError
 
 BATCH = 100_000
-"""Rows that are in memory at a time."""
+"""Rows per batch."""
 
 PARQUET_KINDS = {pl.Null, pl.Boolean, pl.String, pl.Categorical, pl.Enum, pl.Date, pl.Datetime}
-"""The kinds of columns, beside numbers, that are checked; others have no text that a rejected row could show."""
+"""Accepted types of Parquet columns, in addition to numbers. Other types have no text form for rejected rows."""
 
 
 class Source(Protocol):
-    """Rows by their day."""
+    """Rows by day."""
 
     async def days(self) -> list[date]:
-        """The days that have rows, in order."""
+        """Return the days with rows, sorted."""
         ...
 
     def batches(self, day: date) -> AsyncIterator[pl.DataFrame]:
-        """The rows of that day, which may be none, once its columns are known to be there.
+        """Check the columns, then yield the rows of a day, which may be none.
 
-        HeldBackError when the day is missing or malformed, PipelineError when no day could be read.
+        HeldBackError for a missing or malformed day. PipelineError for an error that concerns all days.
         """
         ...
 
 
 class Folder:
-    """Files that are named after their day: `2026-01-31.csv`, `2026-01-31.parquet`."""
+    """A folder with one file per day: `2026-01-31.csv` or `2026-01-31.parquet`."""
 
     def __init__(self, given: Input, path: Path) -> None:
         self._input = given
         self._path = path
 
     async def days(self) -> list[date]:
-        """The days that have a file. PipelineError when the folder does not exist, or when a day has two files."""
+        """Return the days with a file. PipelineError for a missing folder, or for two files of one day."""
         if not self._path.is_dir():
             raise PipelineError(f"There is no folder {self._path}.")
         days = sorted(_day(path) for path in self._path.iterdir() if not path.name.startswith((".", "_")))
@@ -57,7 +57,7 @@ class Folder:
         return days
 
     async def batches(self, day: date) -> AsyncIterator[pl.DataFrame]:
-        """The rows of that day; those of a CSV file are all text. HeldBackError without a file that can be read."""
+        """Yield the rows of a day; all values of a CSV file are text. HeldBackError without a readable file."""
         text, parquet = (self._path / f"{day}.{kind}" for kind in ("csv", "parquet"))
         if not (text.exists() or parquet.exists()):
             raise HeldBackError(f"no file in {self._path}")
@@ -75,7 +75,7 @@ class Folder:
     def _csv(self, path: Path) -> Iterator[pl.DataFrame]:
         check_header(path, self._input)
         batches = pl.scan_csv(path, infer_schema=False, glob=False).collect_batches(chunk_size=BATCH)
-        return (batch.filter(~pl.all_horizontal(pl.all().is_null())) for batch in batches)  # without blank lines
+        return (batch.filter(~pl.all_horizontal(pl.all().is_null())) for batch in batches)  # skip blank lines
 
     def _parquet(self, path: Path) -> Iterator[pl.DataFrame]:
         rows = pl.scan_parquet(path, glob=False)
@@ -89,17 +89,17 @@ class Folder:
 
 
 class Query:
-    """A SELECT, whose column of times says to which day a row belongs."""
+    """A SELECT. `Input.day` names the column that assigns a row to its day."""
 
     def __init__(self, given: Input, select: str, connection: AsyncConnection) -> None:
         self._input = given
-        # The operator's own SQL, and the operator has the database's address anyhow.
+        # SQL of the operator, who has access to the database anyway: not an injection.
         self._rows = SQL(f"({select.strip().rstrip(';')}\n) AS given")
         self._day = Identifier(given.day)
         self._connection = connection
 
     async def days(self) -> list[date]:
-        """The days, in UTC, that have rows. PipelineError when a row has no day."""
+        """Return the days with rows, in UTC. PipelineError for a row without a time."""
         select = SQL("SELECT DISTINCT ({} AT TIME ZONE 'UTC')::date FROM {} ORDER BY 1")
         found = await self._connection.execute(select.format(self._day, self._rows))
         days = [day for (day,) in await found.fetchall()]
@@ -110,7 +110,7 @@ class Query:
         return days
 
     async def batches(self, day: date) -> AsyncIterator[pl.DataFrame]:
-        """The rows of that day, all text, by COPY: what is not read yet waits in the server."""
+        """Yield the rows of a day, all values as text. Uses COPY, so that unread rows stay in the server."""
         rows = SQL(
             "COPY (SELECT * FROM {rows} WHERE {time} >= {day}::timestamp AT TIME ZONE 'UTC'"
             " AND {time} < ({day}::timestamp + interval '1 day') AT TIME ZONE 'UTC') TO STDOUT (FORMAT csv, HEADER)"

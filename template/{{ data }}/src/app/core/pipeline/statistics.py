@@ -1,4 +1,4 @@
-"""A mean, and how far it can be trusted."""
+"""Bootstrap confidence interval of a mean."""
 
 from typing import NamedTuple
 
@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 CELLS = 4_000_000
-"""Numbers that are drawn at a time: 32 MB of them."""
+"""Maximum number of random numbers in memory: 32 MB."""
 
 
 class Interval(NamedTuple):
-    """A mean, and the bounds that it lies between with the confidence that was asked for."""
+    """A mean with the bounds of its confidence interval."""
 
     mean: float
     low: float
@@ -25,10 +25,10 @@ def bootstrap_mean(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Interval:
-    """The mean of `values`, of which each was seen so often as `counts` says, with its percentile bootstrap interval.
+    """Return the mean of `values`, weighted by `counts`, with its percentile bootstrap interval.
 
-    To draw as many values as there are, with replacement, is to draw from a multinomial distribution how often each
-    comes. So a resample takes the time of the distinct values, however many there are of each. ValueError without any.
+    Resampling with replacement is equal to drawing the counts from a multinomial distribution. So the time of a
+    resample depends on the number of distinct values, and not on their counts. ValueError without values.
     """
     total = int(counts.sum())
     if total == 0:

@@ -1,4 +1,4 @@
-"""Checks rows. Whole columns are checked at a time, so that checking keeps up with reading."""
+"""Validation of rows, column by column, so that it is as fast as reading."""
 
 from datetime import date
 from typing import NamedTuple
@@ -11,7 +11,7 @@ BOOLEANS = {"true": True, "false": False}
 
 
 class Checked(NamedTuple):
-    """The rows of a batch: accepted with their types and their `day`, rejected as they came, with a `reason`."""
+    """The rows of a batch: accepted rows, converted and with `day`; rejected rows, unchanged and with a `reason`."""
 
     accepted: pl.DataFrame
     rejected: pl.DataFrame
@@ -20,8 +20,7 @@ class Checked(NamedTuple):
 def validate(batch: pl.DataFrame, given: Input, day: date) -> Checked:
     """Check each row of `batch`, which has the columns of `given`.
 
-    Nothing is converted that would have to be guessed: 1.0 and true are not whole numbers, and a time without a zone is
-    not a time.
+    Ambiguous values are rejected: 1.0 and true are not whole numbers, and a time needs a time zone.
     """
     raw = batch.select(given.columns.keys())
     typed = raw.select(
@@ -39,7 +38,7 @@ def validate(batch: pl.DataFrame, given: Input, day: date) -> Checked:
 
 
 def _converted(column: pl.Expr, given: pl.DataType, wanted: pl.DataType) -> pl.Expr:
-    """The column as the kind that is wanted; null where that would be a guess."""
+    """Return the column converted to `wanted`; null for values that do not convert exactly."""
     text = column.cast(pl.String, strict=False)
     match wanted:
         case pl.Int64() if given.is_integer():

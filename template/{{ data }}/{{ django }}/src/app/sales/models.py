@@ -4,7 +4,7 @@ from django.db.models import BigIntegerField, CheckConstraint, CompositePrimaryK
 
 
 class DailySales(Model):
-    """The sales of a day and channel; revenue in the smallest unit of the currency."""
+    """The sales of a day and channel. Revenue is in the smallest unit of the currency, such as cents."""
 
     pk = CompositePrimaryKey("day", "channel")
     day = DateField()

@@ -9,7 +9,7 @@ from app.core import Base
 
 
 class DailySales(Base):
-    """The sales of a day and channel; revenue in the smallest unit of the currency."""
+    """The sales of a day and channel. Revenue is in the smallest unit of the currency, such as cents."""
 
     __tablename__ = "daily_sales"
 

@@ -1,1 +1,1 @@
-"""Users, their log-in, and their sessions."""
+"""Users, log-in and sessions."""

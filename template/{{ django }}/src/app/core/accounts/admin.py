@@ -20,7 +20,7 @@ admin.site.unregister(Group)
 
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin):
-    """Groups, which are the roles of the API. Only superusers change them: others could give themselves more rights."""
+    """Groups, which are the roles of the API. Only superusers can change groups, against privilege escalation."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.is_superuser
@@ -34,7 +34,7 @@ class GroupAdmin(DjangoGroupAdmin):
 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin):
-    """Users. Only superusers change rights and accounts of staff: others could give themselves more rights."""
+    """Users. Only superusers can change permissions and accounts of staff, against privilege escalation."""
 
     fieldsets = (
         (None, {"fields": ("email", "password")}),
@@ -67,6 +67,6 @@ class UserAdmin(DjangoUserAdmin):
 
 
 def _may_touch(request: HttpRequest, user: User | None) -> bool:
-    """Whether the caller has all rights that this user has, or is this user."""
+    """Return whether the caller may change this user: a superuser, the same user, or if the user is not staff."""
     is_powerful = user is not None and (user.is_staff or user.is_superuser)
     return request.user.is_superuser or not is_powerful or user == request.user

@@ -1,4 +1,4 @@
-"""The accounts as an application of Django's."""
+"""The Django application of accounts."""
 
 from django.apps import AppConfig
 
@@ -7,7 +7,7 @@ from app.core.slices import import_all
 
 
 class AccountsConfig(AppConfig):
-    """Pins what migrations depend on. The label leaves the name `accounts` to a slice."""
+    """Sets names that migrations depend on. The label leaves the name `accounts` free for a slice."""
 
     name = "app.core.accounts"
     label = "core_accounts"
@@ -16,4 +16,4 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         import_all("listeners")
-        declared_roles()  # reports a mistake at start
+        declared_roles()  # reports invalid roles at the start

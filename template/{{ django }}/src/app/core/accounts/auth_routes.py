@@ -1,4 +1,4 @@
-"""`/auth` over HTTP."""
+"""Routes of `/auth`."""
 
 from typing import Annotated, cast
 
@@ -21,7 +21,7 @@ public = Router(tags=["auth"])
 
 
 def get_auth(request: Request) -> AuthService:
-    """Log-ins within the request's transaction."""
+    """Return the service for log-in, within the transaction of the request."""
     state = request.state
     return AuthService(cast("LocalTokens", state.tokens), state.settings.refresh_token_days)
 
@@ -30,7 +30,7 @@ def get_auth(request: Request) -> AuthService:
 @first(require_local_accounts)
 @transaction.non_atomic_requests
 def log_in(request: Request, form: Annotated[TokenForm, Form(...)]) -> TokenResponse:
-    """Log in: a password for tokens."""
+    """Exchange an e-mail address and a password for tokens."""
     request.state.rate_limits.hit_log_in(client_address(request), form.username)
     user = authenticate(form.username, form.password)
     with transaction.atomic():
@@ -44,8 +44,8 @@ def log_in(request: Request, form: Annotated[TokenForm, Form(...)]) -> TokenResp
 @first(require_local_accounts)
 @transaction.atomic
 def refresh(request: Request, data: RefreshRequest) -> TokenResponse | ProblemResponse:
-    """A refresh token for new tokens. It is good for one use; using it again ends the log-in."""
+    """Exchange a refresh token for new tokens. A refresh token is valid once; its reuse ends the session."""
     if tokens := get_auth(request).refresh(data.refresh_token):
         return tokens
-    # Answered, not raised: the end of the family must be committed.
+    # Return the 401 instead of raising it: an exception would roll back the revocation of the family.
     return ProblemResponse(Unauthorized("The refresh token is not valid."), request.path)

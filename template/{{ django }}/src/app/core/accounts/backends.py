@@ -1,4 +1,4 @@
-"""Log-in to the admin, and to pages of other apps."""
+"""Authentication backend for the admin and for pages of other apps."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from app.core.http.state import State
 
 
 class PasswordBackend(ModelBackend):
-    """The passwords and rate limits of `POST /auth/token`; off where an identity provider keeps the accounts."""
+    """Checks passwords and rate limits like `POST /auth/token`. Off when an identity provider manages the accounts."""
 
     def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **credentials: Any

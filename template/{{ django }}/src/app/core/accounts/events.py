@@ -1,6 +1,6 @@
 """Events of accounts. Slices listen in their `listeners.py`, which is imported at the start.
 
-Each is sent in the transaction that it belongs to: an error of a receiver rolls the transaction back.
+Events are sent in the transaction of the change. An error of a receiver rolls the transaction back.
 
     @receiver(registered)
     def welcome(user: User, **_: Any) -> None: ...
@@ -11,14 +11,14 @@ from django.dispatch import Signal
 registered = Signal()
 """A user was created: by registration, on the command line, in the admin, by an identity provider or another app.
 
-As with Django's own signals, `bulk_create` does not send it.
+`bulk_create` sends no event, as with Django's own signals.
 """
 
 deactivated = Signal()
-"""A user may no longer log in."""
+"""A user was deactivated, and can no longer log in."""
 
 erased = Signal()
-"""The personal data of a user will be deleted: delete those of the slice. The user still holds them."""
+"""A user is being erased. Receivers delete the data of their slices; afterwards core clears the fields of the user."""
 
 exporting = Signal()
-"""A user asks for all personal data: return those of the slice, as JSON can hold them."""
+"""The data of a user is being exported. Receivers return the data of their slices, as JSON-compatible values."""

@@ -1,4 +1,4 @@
-"""The token of a request: its scopes, and which user it belongs to."""
+"""Authentication: the token of a request, its scopes and its user."""
 
 from functools import partial
 from types import MappingProxyType
@@ -20,7 +20,7 @@ from app.core.security.users import CurrentUser
 
 
 class BearerToken:
-    """Asks the caller of a route for a token. Unauthorized without a valid one, and for a provider's inactive user."""
+    """Requires a token. Unauthorized without a valid token, and for an inactive user of an identity provider."""
 
     name = "token"
     model = MappingProxyType(
@@ -28,7 +28,7 @@ class BearerToken:
     )
 
     def verified(self, request: Request) -> AccessToken:
-        """Return the verified token of the request, with the user whom it names."""
+        """Return the verified token of the request, with the id of its user."""
         scheme, _, text = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() not in {"bearer", request.state.settings.token_scheme.lower()}:
             raise Unauthorized
@@ -44,11 +44,10 @@ class BearerToken:
 
 
 class UserRequired(BearerToken):
-    """Gives `request.auth` the user of the token.
+    """Sets `request.auth` to the user of the token.
 
-    The service's own tokens name the user's key. A token of the identity provider has the provider's name for the user,
-    who is entered at the first request, before the request's transaction begins: the new user stays even if the request
-    itself fails.
+    The service's own tokens have the id of the user. A token of the identity provider has a subject instead: the first
+    request creates the user, in a separate transaction. So the new user stays even if the request fails.
     """
 
     def __call__(self, request: Request) -> CurrentUser:
@@ -61,7 +60,7 @@ class UserRequired(BearerToken):
 
 
 class ScopeRequired(BearerToken):
-    """Refuses tokens without a scope. The token need not name a user: a machine has a token, and is no user."""
+    """Requires a scope. The token may belong to a machine instead of a user."""
 
     def __init__(self, scope: str) -> None:
         self.scope = scope
@@ -73,19 +72,19 @@ class ScopeRequired(BearerToken):
 
 
 class Machine(CurrentUser):
-    """The sender of a token that names no user of the service. Its `id` is Forbidden."""
+    """The caller with a token that does not name a user of the service. Access to `id` raises Forbidden."""
 
     def __init__(self, scopes: frozenset[str]) -> None:
         object.__setattr__(self, "scopes", scopes)  # the class is frozen
 
     @property
     def id(self) -> int:
-        raise Forbidden("This needs a user, and the token names none that the service knows.")
+        raise Forbidden("This request needs a user, but the token does not name a known user.")
 
 
 def _identify(request: Request, user_id: int, scopes: frozenset[str]) -> CurrentUser:
-    """Return the user of the token. `request.user` is the same user as a model, read when it is first used."""
-    request.user = SimpleLazyObject(partial(_read, user_id))  # type: ignore[assignment]  # as Django's own middleware
+    """Return the user of the token. Set `request.user` to the model of this user, which is loaded on first use."""
+    request.user = SimpleLazyObject(partial(_read, user_id))  # type: ignore[assignment]  # like Django's own middleware
     return CurrentUser(user_id, scopes)
 
 
@@ -94,12 +93,12 @@ def _read(user_id: int) -> User | AnonymousUser:
 
 
 def require_scope(scope: str) -> ScopeRequired:
-    """Make the `auth` of a route that raises Forbidden unless the token of the request holds `scope`."""
+    """Return an `auth` for a route that raises Forbidden unless the token of the request has `scope`."""
     return ScopeRequired(scope)
 
 
 def require_local_accounts(request: Request) -> None:
-    """NotFound where an identity provider keeps the accounts: there are no passwords here then."""
+    """Raise NotFound when an identity provider manages the accounts: the service has no passwords then."""
     if request.state.settings.jwt_issuer is not None:
         raise NotFound
 

@@ -29,10 +29,10 @@ from pydantic import TypeAdapter
 
 from app.core.accounts.events import registered
 from app.core.accounts.schemas import Address
-from app.core.database import lookups  # noqa: F401 -- constraints of all models use them; core is loaded first
+from app.core.database import lookups  # noqa: F401 -- registers lookups that constraints of all models use
 from app.core.types import ShortText
 
-EMAIL_TAKEN = "Somebody is registered under this e-mail address."
+EMAIL_TAKEN = "This e-mail address is already registered."
 
 
 class UserManager(BaseUserManager["User"]):
@@ -42,14 +42,14 @@ class UserManager(BaseUserManager["User"]):
 
     @classmethod
     def normalize_email(cls, email: str | None) -> str:
-        """Return the address as `POST /users` stores it. An invalid one stays as it is, for `full_clean` to refuse."""
+        """Return the address as `POST /users` stores it. Return an invalid address unchanged, for `full_clean`."""
         try:
             return str(_rules()["email"].validate_python(email))
         except pydantic.ValidationError:
             return email or ""
 
     def by_email(self, email: str | None) -> "User | None":
-        """Return the user with this address, whatever its case."""
+        """Return the user with this address, or None. Ignores case."""
         return self.filter(email__lower=Lower(Value(self.normalize_email(email)))).first() if email else None
 
     def get_by_natural_key(self, username: str | None) -> "User":
@@ -58,14 +58,14 @@ class UserManager(BaseUserManager["User"]):
         raise self.model.DoesNotExist
 
     def create_user(self, email: str | None = None, password: str | None = None, **fields: Any) -> "User":
-        """Create a user. Without a password, log-in with a password is off."""
+        """Create a user. Without `password`, the user cannot log in with a password."""
         user = self.model(email=self.normalize_email(email) or None, **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user
 
     def create_superuser(self, email: str | None = None, password: str | None = None, **fields: Any) -> "User":
-        """Create an admin. ValidationError for a value that a form would refuse: `createsuperuser` shows it."""
+        """Create an admin. ValidationError for an invalid value, which `createsuperuser` prints."""
         fields = {"is_staff": True, "is_superuser": True} | fields
         if not (fields["is_staff"] and fields["is_superuser"]):
             raise ValueError("A superuser must have is_staff=True and is_superuser=True.")
@@ -83,9 +83,9 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """A person who can log in: with a password of the service, or as `subject` of the identity provider `issuer`.
+    """An account. The user logs in with `password`, or is `subject` of the identity provider `issuer`.
 
-    A role of the API is one of Django's groups, and an admin of the API is a superuser.
+    Roles of the API are Django's groups. Admins of the API are superusers.
     """
 
     name = TextField(blank=True, default="", db_default="")
@@ -139,7 +139,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.name
 
     def clean_fields(self, exclude: Collection[str] | None = None) -> None:
-        """Hold forms and commands to the rules of the API."""
+        """Apply the validation rules of the API to forms and commands."""
         super().clean_fields(exclude)
         errors = {}
         for field, rule in _rules().items():
@@ -155,7 +155,7 @@ class User(AbstractBaseUser, PermissionsMixin):
             raise ValidationError(errors)
 
     def save(self, **options: Any) -> None:
-        """Store the user, and send `registered` for a new one. Without the former password, its sessions end."""
+        """Store the user. Send `registered` for a new user. After a change of the password, end all sessions."""
         self.email = self.email or None
         is_new = self._state.adding
         is_password_new = self._password is not None or not self.has_usable_password()  # type: ignore[attr-defined]
@@ -167,14 +167,15 @@ class User(AbstractBaseUser, PermissionsMixin):
                 self.end_sessions()
 
     def end_sessions(self) -> None:
-        """Delete all refresh tokens. Sessions of Django end by themselves with the password, or with `is_active`."""
-        # A concurrent refresh holds the lock of the token that it uses. Its new token is visible only after that.
+        """Delete all refresh tokens. Django itself ends its sessions after a change of the password or `is_active`."""
+        # A concurrent refresh holds a row lock on its token, and inserts a new token. DELETE waits for the lock, but
+        # does not see the new token: repeat until no rows are left.
         while RefreshToken.objects.filter(user=self).delete()[0]:
             pass
 
 
 class RefreshToken(Model):
-    """A refresh token, as far as it must be known again. The tokens that came of one log-in are a family."""
+    """The hash of a refresh token. All tokens of one log-in form a family."""
 
     user = ForeignKey(User, on_delete=CASCADE, related_name="+")
     family = UUIDField(db_index=True)

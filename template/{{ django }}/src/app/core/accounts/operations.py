@@ -1,4 +1,4 @@
-"""Users on the command line."""
+"""Database operations of `python -m app user`. Each runs in its own transaction."""
 
 # ruff: noqa: E402 -- the models can be imported only after `set_up`
 
@@ -20,14 +20,13 @@ from app.core.accounts.service import UserService
 
 
 def find(who: int | str) -> int | None:
-    """Return the id of the user with this id or address; None when there is none."""
+    """Return the id of the user with this id or address, or None."""
     users = UserRepository()
     found = users.get(who) if isinstance(who, int) else users.get_by_email(who)
     return found.id if found else None
 
 
 def create(data: UserCreate, *, admin: bool, roles: list[str]) -> None:
-    """Create a user with roles."""
     hashed = make_password(data.password.get_secret_value())
     service = UserService()
     with transaction.atomic():
@@ -64,7 +63,7 @@ def activate(user_id: int) -> None:
 
 @transaction.atomic
 def erase(user_id: int) -> None:
-    """Delete the personal data for good."""
+    """Delete the personal data of the user."""
     UserService().erase(_get(user_id))
 
 
@@ -75,7 +74,6 @@ def export(user_id: int) -> dict[str, Any]:
 
 
 def show_users(show: Callable[[AccountExport], None]) -> None:
-    """Call `show` with each user, oldest first."""
     for user in UserRepository().stream("groups"):
         show(AccountExport.model_validate(user))
 

@@ -1,4 +1,4 @@
-"""Django's passwords, hashed and chosen as in the rest of the service."""
+"""Django's password hasher and validator, with the rules of the API."""
 
 from typing import Any
 
@@ -13,22 +13,22 @@ _NEW_PASSWORD: TypeAdapter[Any] = TypeAdapter(NewPassword)
 
 
 class QueuedArgon2Hasher(Argon2PasswordHasher):
-    """Stores hashes in Django's form. Core makes and verifies them: its limit of concurrent hashes holds."""
+    """Stores hashes in Django's format. Uses core's functions, which limit the concurrent hashes."""
 
     algorithm = "argon2"
 
     def encode(self, password: str, salt: str) -> str:
-        return self.algorithm + hash_password(password)  # which makes a salt of its own
+        return self.algorithm + hash_password(password)  # generates its own salt
 
     def verify(self, password: str, encoded: str) -> bool:
         return verify_password(password, encoded.removeprefix(self.algorithm))
 
     def must_update(self, encoded: str) -> bool:
-        return False  # Django's parameters are not those of core
+        return False  # core's parameters differ from Django's, so that Django would rehash at each log-in
 
 
 class PasswordPolicy:
-    """Django's validator of new passwords: they follow the rules of the API."""
+    """A validator for Django that applies the password rules of the API."""
 
     def validate(self, password: str, user: object = None) -> None:
         try:

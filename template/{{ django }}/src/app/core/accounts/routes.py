@@ -1,4 +1,4 @@
-"""`/users` over HTTP."""
+"""Routes of `/users`."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -33,13 +33,13 @@ router = Router(tags=["users"])
 
 
 def require_open_registration(request: Request) -> None:
-    """Forbidden where REGISTRATION is closed."""
+    """Raise Forbidden when REGISTRATION is closed."""
     if request.state.settings.registration == "closed":
         raise Forbidden("Registration is closed. Ask the operators of this service for an account.")
 
 
 def limit_registrations(request: Request) -> None:
-    """TooManyRequests when one address registers more often than REGISTRATION_RATE."""
+    """Raise TooManyRequests when one address registers more often than REGISTRATION_RATE."""
     request.state.rate_limits.hit(request.state.settings.registration_rate, "registration", client_address(request))
 
 
@@ -48,7 +48,7 @@ def limit_registrations(request: Request) -> None:
 @transaction.non_atomic_requests
 def register(request: Request, data: UserCreate, response: HttpResponse) -> UserResponse:
     """Register a user."""
-    hashed = make_password(data.password.get_secret_value())  # which takes its time, and needs no connection
+    hashed = make_password(data.password.get_secret_value())  # slow: outside of the transaction
     with transaction.atomic():
         user = UserService().create(data, hashed)
         response.headers["Location"] = reverse("api:get_user", kwargs={"user_id": user.id})
@@ -57,7 +57,7 @@ def register(request: Request, data: UserCreate, response: HttpResponse) -> User
 
 @router.get("/users", response=Page[UserResponse], auth=require_scope(ADMIN), openapi_extra=problem_responses(403))
 def list_users(request: Request, page: int = 1, size: int = 20) -> Page[UserResponse]:
-    """The users, oldest first. For administrators."""
+    """List all users, oldest first. Admins only."""
     paginator = Paginator(page, size)
     users, total = UserRepository().page(paginator)
     return Page[UserResponse].of(users, total, paginator)
@@ -65,7 +65,7 @@ def list_users(request: Request, page: int = 1, size: int = 20) -> Page[UserResp
 
 @router.get("/users/me", response=UserResponse)
 def get_me(request: Request) -> UserResponse:
-    """The user of the token."""
+    """Return the user of the token."""
     user = UserRepository().get(request.auth.id)
     if user is None or not user.is_active:
         raise Unauthorized
@@ -78,15 +78,15 @@ def get_me(request: Request) -> UserResponse:
     openapi_extra=problem_responses(403, also=LINES),
 )
 def export_users(request: Request) -> StreamingHttpResponse:
-    """Every user, one JSON object a line, streamed. For administrators."""
+    """Stream all users, one JSON object per line. Admins only."""
     lines = _lines()
-    first = next(lines)  # before the status is sent, so that it can still be another
+    first = next(lines)  # read before the status is sent, so that an error can still change the status
     return StreamingHttpResponse(_begun(first, lines), content_type="application/x-ndjson")
 
 
 @router.get("/users/{user_id}", response=UserResponse, openapi_extra=problem_responses(404))
 def get_user(request: Request, user_id: PathId) -> UserResponse:
-    """A user: oneself, or anybody for administrators."""
+    """Return a user: yourself, or any user for admins."""
     # Another user is a 404, not a 403: a caller must not learn which users exist.
     may_see = user_id == request.auth.id or request.auth.is_admin
     user = UserRepository().get(user_id) if may_see else None

@@ -1,4 +1,4 @@
-"""What can be done with users."""
+"""The account service: creating, changing, exporting and erasing users; authentication."""
 
 from typing import Any
 
@@ -23,27 +23,25 @@ class EmailTaken(Conflict):
 
 
 class UserService:
-    """Users, within the request's transaction."""
-
     def __init__(self) -> None:
         self.users = UserRepository()
 
     def create(self, data: UserCreate, hashed: str, *, admin: bool = False) -> User:
-        """Register a user, whose password is `hashed`. EmailTaken when the address is in use, whatever its case."""
+        """Register a user with the password hash `hashed`. EmailTaken when the address is in use (ignoring case)."""
         fields = data.model_dump(exclude={"password"}) | {"is_superuser": admin, "is_staff": admin}
         try:
-            # In a savepoint, so that the transaction is still good when the address is taken.
+            # Use a savepoint, so that the transaction stays usable when the address is taken.
             with transaction.atomic():
                 return self.users.create(fields | {"password": hashed})
         except IntegrityError:
             if self.users.get_by_email(data.email):
                 raise EmailTaken from None
-            raise  # of a listener
+            raise  # the error of a listener
 
     def enter(self, data: ProvidedUser) -> User:
-        """Return the user of an identity provider, who is created if unknown.
+        """Return the user of an identity provider. Creates an unknown user.
 
-        Without the address when that belongs to another account, which is never taken over.
+        If another account has the address, the new user gets no address: an account is never linked by address.
         """
         fields = data.model_dump()
         try:
@@ -56,7 +54,7 @@ class UserService:
         return self.users.create(fields | {"email": None})
 
     def change_roles(self, user: User, *, add: list[str], remove: list[str]) -> None:
-        """Give roles to a user, and take roles away."""
+        """Add and remove roles of a user."""
         self.users.add_groups(user, add)
         self.users.remove_groups(user, remove)
 
@@ -76,7 +74,7 @@ class UserService:
         self.users.update(user, {"is_active": True})
 
     def erase(self, user: User) -> None:
-        """Delete the personal data in core and in every slice, and end all sessions. The row stays, anonymous."""
+        """Delete the personal data in core and in all slices, and end all sessions. The row stays, for foreign keys."""
         erased.send(User, user=user)
         user.set_unusable_password()
         self.users.update(
@@ -97,14 +95,14 @@ class UserService:
         self.users.rename_log_entries(user)
 
     def export(self, user: User) -> dict[str, Any]:
-        """Return all data of the user: `account`, and what each slice keeps under the name of the slice."""
+        """Return all data of a user: `{"account": …, "<slice>": …}`."""
         return assemble(AccountExport.model_validate(user), exporting.send(User, user=user))
 
 
 def authenticate(email: str, password: Secret[str]) -> User | None:
-    """Return the active user of this address if the password is right. As slow for an address that is not known.
+    """Return the active user with this address if the password matches. Equally slow for an unknown address.
 
-    Without a connection while it hashes: a crowd of log-ins waits for that, and would leave none for anybody else.
+    Hashing holds no database connection: a burst of log-ins would use up the pool.
     """
     user = UserRepository().get_by_email(email)
     give_back()
@@ -115,5 +113,5 @@ def authenticate(email: str, password: Secret[str]) -> User | None:
 
 
 def logged_in(user: User) -> CurrentUser:
-    """Return `user` with the scopes that a log-in gives."""
+    """Return `user` with the scopes of a log-in."""
     return CurrentUser(user.id, scopes_of(user.role_names, admin=user.is_admin))

@@ -1,4 +1,4 @@
-"""Handing out tokens."""
+"""The authentication service: issuing and refreshing tokens."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ from app.core.security.users import CurrentUser
 
 
 class AuthService:
-    """Log-ins, within the request's transaction."""
+    """Issues tokens, within the transaction of the request."""
 
     def __init__(self, tokens: LocalTokens, refresh_days: int) -> None:
         self.users = UserRepository()
@@ -23,14 +23,14 @@ class AuthService:
         self.lifetime = timedelta(days=refresh_days)
 
     def log_in(self, user: User) -> TokenResponse | None:
-        """Return tokens for a user whose password was verified; None if the account has changed since then."""
+        """Return tokens for a user whose password was verified. None if the account has changed since then."""
         if not self.users.record_log_in(user):
             return None
         self.refresh_tokens.delete_expired(user.id)
         return self._issue(logged_in(user), uuid.uuid4(), datetime.now(UTC) + self.lifetime)
 
     def refresh(self, token: str) -> TokenResponse | None:
-        """Return new tokens for a refresh token. Reuse of a used one revokes its family (RFC 9700, section 4.14)."""
+        """Return new tokens for a refresh token. Reuse of a used token revokes its family (RFC 9700, section 4.14)."""
         used = self.refresh_tokens.use(digest(token))
         if used is None:
             if family := self.refresh_tokens.family_of_used(digest(token)):
@@ -39,7 +39,7 @@ class AuthService:
         user = self.users.get(used.user_id)
         if user is None or not user.is_active:
             return None
-        # The family ends when its log-in would have: being used does not make it live longer.
+        # Keep the expiry of the family: a refresh must not extend the session.
         return self._issue(logged_in(user), used.family, used.expires_at)
 
     def _issue(self, user: CurrentUser, family: uuid.UUID, ends: datetime) -> TokenResponse:

@@ -1,4 +1,4 @@
-"""The commands of `manage.py` that core changes."""
+"""Commands of `manage.py` that core replaces."""
 
 from django.apps import AppConfig
 

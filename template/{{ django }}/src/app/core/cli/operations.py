@@ -1,4 +1,4 @@
-"""The commands of the command line that depend on the framework. Each imports only what it needs."""
+"""Commands of the command line that depend on the framework. Each function imports only what it needs."""
 
 import logging
 import multiprocessing
@@ -11,11 +11,11 @@ from io import StringIO
 from pathlib import Path
 
 MIGRATION_LOCK_KEY = 7_262_100_428
-"""Key of the advisory lock that migrations hold: any number, as long as it never changes."""
+"""Key of the advisory lock that migrations hold. Any number, but it must never change."""
 
 
 def prepare() -> None:
-    """Read the settings before Django does: it would hide the sentence of a mistake in many of its own."""
+    """Import the settings. Otherwise Django would hide the error message of a wrong setting in its own messages."""
     from app.core.config import ConfigError
 
     name = os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.settings")
@@ -24,11 +24,11 @@ def prepare() -> None:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
-        raise ConfigError(f"DJANGO_SETTINGS_MODULE={name} is no module: leave it unset for app.settings.") from None
+        raise ConfigError(f"DJANGO_SETTINGS_MODULE={name} is not a module: unset it to use app.settings.") from None
 
 
 def describe(error: Exception) -> str:
-    """Return a sentence for an unusable database: no connection, or no migrations. "" for any other error."""
+    """Return an error message for a database without connection or migrations, and "" for any other error."""
     from django.core.exceptions import ImproperlyConfigured
     from django.db import OperationalError, ProgrammingError, connection
 
@@ -42,12 +42,12 @@ def describe(error: Exception) -> str:
         return "The database of DATABASE_URL lacks migrations: run `poe migrate` first."
     if not isinstance(error, OperationalError):
         return ""
-    connection.close_pool()  # type: ignore[attr-defined]  # or its threads hold up the exit
+    connection.close_pool()  # type: ignore[attr-defined]  # its threads would delay the exit
     return f"The database of DATABASE_URL cannot be used: {str(error).partition('\n')[0]}."
 
 
 def serve() -> None:
-    """Serve until SIGTERM or SIGINT, as `server.py` says."""
+    """Serve until SIGTERM or SIGINT (see `server.py`)."""
     from django.conf import settings as django_settings
     from django.core.management import call_command
 
@@ -56,14 +56,14 @@ def serve() -> None:
     from app.core.http.ports import require_port
 
     require_port(django_settings.CORE_SETTINGS)
-    create_application()  # here too, so that a mistake ends in its sentence
+    create_application()  # reports errors before the server starts
     if django_settings.CORE_SETTINGS.production and not (django_settings.STATIC_ROOT / "staticfiles.json").exists():
         call_command("collectstatic", interactive=False, verbosity=0)
     server.run(django_settings.CORE_SETTINGS)
 
 
 def dev() -> None:
-    """Serve with reload. The tables are migrated first, and a session survives a reload."""
+    """Migrate the tables and serve with reload. Tokens stay valid after a reload."""
     from app.core.config import Settings
     from app.core.http import server
     from app.core.http.ports import require_port
@@ -73,12 +73,12 @@ def dev() -> None:
     migrate()
     os.environ["SECRET_KEY"] = settings.secret_key.get_secret_value()
     print(f"Documentation: {address}/docs", flush=True)
-    multiprocessing.set_start_method("spawn")  # a fork would keep the modules as they were
+    multiprocessing.set_start_method("spawn")  # a forked process would keep the old modules
     server.run(settings, reload=True)
 
 
 def shell() -> None:
-    """Open Django's shell, with all models."""
+    """Open Django's shell with all models."""
     from django.core.management import call_command
 
     set_up()
@@ -86,7 +86,7 @@ def shell() -> None:
 
 
 def migrate() -> None:
-    """Apply the migrations that the database does not have yet, of core and of every slice."""
+    """Apply all missing migrations of core and of the slices."""
     from app.core.database.migrations import run_migrate
 
     set_up()
@@ -95,7 +95,7 @@ def migrate() -> None:
 
 
 def describe_missing() -> str:
-    """Return a sentence with the migrations that the database does not have, or "" when it has all of them."""
+    """Return an error message with the missing migrations, or "" when the database has all of them."""
     from django.db import DatabaseError, connection
     from django.db.migrations.executor import MigrationExecutor
 
@@ -124,7 +124,7 @@ def make_revision(message: str) -> None:
     with _failing_with("Nothing was written"):
         call_command(
             MakeMigrations(),
-            *slice_labels(),  # by name, so that a slice without migrations gets its first
+            *slice_labels(),  # named, because Django skips unnamed apps without migrations
             name=slug(message) or None,
             interactive=sys.stdin.isatty(),
             scriptable=True,
@@ -134,38 +134,38 @@ def make_revision(message: str) -> None:
 
 
 def rollback(label: str) -> None:
-    """Take the last applied migration of a slice back."""
+    """Revert the last applied migration of a slice."""
     from app.core.database.migrations import last_migration, run_migrate
 
     set_up()
-    with _failing_with("Nothing was taken back"), _one_at_a_time():
+    with _failing_with("Nothing was reverted"), _one_at_a_time():
         last, before = last_migration(label)
         run_migrate(label, before, verbosity=0)
-    print(f"Took {label}.{last} back.")
+    print(f"Reverted {label}.{last}.")
 
 
 def set_up() -> None:
-    """Load the models and listeners of core and of every slice."""
+    """Load the models and listeners of core and of all slices."""
     import django
 
     from app.core.slices import SliceError, find_parts
 
-    # The pool warns of each try to connect; one sentence at the end says it all.
+    # The pool logs a warning for each attempt to connect. The command prints one error message at the end.
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
     try:
         django.setup()
     except ImportError as error:
         for found in find_parts():
-            found.module("models")  # names the slice, the file and the line
+            found.module("models")  # raises a SliceError with the slice, the file and the line
         raise SliceError(f"The slices do not load: {error}") from error
 
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Hold the lock of migrations, and remove the time limits of the connection that migrates.
+    """Hold the lock for migrations, and remove the time limits of the migrating connection.
 
-    The lock has a connection of its own: a session lock would not work behind a pooler, where only the statements of
-    one transaction share a connection.
+    A transaction on a separate connection holds the lock. A session lock would not work with PgBouncer, where only the
+    statements of one transaction share a connection.
     """
     import psycopg
     from django.conf import settings
@@ -175,7 +175,7 @@ def _one_at_a_time() -> Iterator[None]:
         locking.execute("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
         locking.execute("SELECT pg_advisory_xact_lock(%s)", [MIGRATION_LOCK_KEY])
         connection.connection.patience = None
-        if not settings.CORE_SETTINGS.database_pooler:  # another client would get the connection without limits
+        if not settings.CORE_SETTINGS.database_pooler:  # PgBouncer would share it with other clients
             cursor.execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0")
         yield
 
@@ -189,5 +189,5 @@ def _failing_with(sentence: str) -> Iterator[None]:
     try:
         yield
     except (CommandError, EOFError, InconsistentMigrationHistory, IrreversibleError, NodeNotFoundError) as error:
-        connection.close_pool()  # type: ignore[attr-defined]  # or its threads hold up the exit
+        connection.close_pool()  # type: ignore[attr-defined]  # its threads would delay the exit
         sys.exit(f"{sentence}: {str(error).splitlines()[0].rstrip('.')} (see docs/troubleshooting.md).")

@@ -1,4 +1,4 @@
-"""Whether the database answers."""
+"""Checks of the database connection."""
 
 import psycopg
 from asgiref.sync import sync_to_async
@@ -8,17 +8,20 @@ from psycopg_pool import ConnectionPool
 from app.core.retries import retry
 
 CHECK_SECONDS = 1.0
-"""How long a check may wait for a connection: neither a start nor a probe can wait as long as a request."""
+"""Time limit to get a connection for a check. Shorter than for a request, because a probe does not wait that long."""
 
 
 @retry(times=4, on=(OSError, psycopg.OperationalError), delay=0.5)
 async def ping() -> None:
-    """Reach the server; it may be starting just now, as after a deployment, so more than one try is made."""
+    """Connect to the server, with retries: after a deployment, the server may still be starting."""
     await sync_to_async(check, thread_sensitive=False)()
 
 
 def check() -> None:
-    """Reach the server once, by the pool itself: a thread without a request would keep a connection of Django's."""
+    """Run a query on the server, without retries.
+
+    Uses the pool directly: outside of a request, Django would not return the connection of a thread to the pool.
+    """
     pool: ConnectionPool = connection.pool  # type: ignore[attr-defined]
     pool.open()
     with pool.connection(timeout=CHECK_SECONDS) as reached:

@@ -1,4 +1,4 @@
-"""Lookups of text fields for constraints and conditions: `name__length__range=(1, 200)`, `email__lower=…`."""
+"""Lookups of text fields for constraints and queries: `name__length__range=(1, 200)`, `email__lower=…`."""
 
 from django.db.models import TextField
 from django.db.models.functions import Length, Lower

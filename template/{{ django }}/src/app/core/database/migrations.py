@@ -1,4 +1,4 @@
-"""Django's migrations of each slice."""
+"""Changes to Django's migration commands: warnings and error messages."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ from app.core.database.revisions import describe_failure
 
 
 class Questioner(NonInteractiveMigrationQuestioner):
-    """Where Django cannot ask, warns of an answer that loses data, and refuses what would fail on rows."""
+    """For commands without a terminal: warns about migrations that lose data, and refuses those that would fail."""
 
     def ask_rename(self, model_name: str, old_name: str, new_name: str, field_instance: "Field[Any, Any]") -> bool:
         self._warn(
@@ -63,7 +63,7 @@ class Questioner(NonInteractiveMigrationQuestioner):
 
 
 class Autodetector(MigrationAutodetector):
-    """Django's autodetector. Without a terminal, it uses the questioner of this module."""
+    """Django's autodetector with the questioner of this module, if there is no terminal."""
 
     def __init__(
         self, from_state: ProjectState, to_state: ProjectState, questioner: MigrationQuestioner | None = None
@@ -76,13 +76,11 @@ class Autodetector(MigrationAutodetector):
 
 
 class MakeMigrations(makemigrations.Command):
-    """Django's `makemigrations`."""
-
     autodetector = Autodetector
 
 
 class Migrate(migrate.Command):
-    """Django's `migrate`. When a statement fails, it knows the migration and the statement."""
+    """Django's `migrate`, which records the migration and the statement that fail."""
 
     migration: Migration | None = None
     statement = ""
@@ -100,7 +98,7 @@ class Migrate(migrate.Command):
 
 
 def run_migrate(*arguments: str, verbosity: int) -> None:
-    """Run Django's `migrate`. CommandError when a statement fails."""
+    """Run Django's `migrate`. CommandError with the migration, the statement and the reason when a statement fails."""
     command = Migrate()
     try:
         with connection.execute_wrapper(command.note):
@@ -112,7 +110,7 @@ def run_migrate(*arguments: str, verbosity: int) -> None:
             command.stdout.write(" FAILED")
         found = command.migration
         name = f"{found.app_label}.{found.name}" if found else ""
-        # With PostgreSQL's hint, but without the details: they hold values of rows.
+        # Include PostgreSQL's hint, but not the details, which hold values of rows.
         hint = getattr(getattr(error.__cause__, "diag", None), "message_hint", None)
         reason = " ".join(filter(None, [str(error).partition("\n")[0], hint]))
         atomic = found is None or found.atomic
@@ -120,15 +118,15 @@ def run_migrate(*arguments: str, verbosity: int) -> None:
 
 
 def slice_labels() -> list[str]:
-    """Return the label of each room of core and each slice that has models."""
+    """Return the labels of all modules of core and slices with models."""
     found = (config for config in apps.get_app_configs() if config.name.startswith("app."))
     return [config.label for config in found if config.models_module]
 
 
 def last_migration(label: str) -> tuple[str, str]:
-    """Return the last applied migration of a slice, and the one before it or `zero`.
+    """Return the last applied migration of a slice, and the migration before it or `zero`.
 
-    CommandError when there is none, or another slice's depends on it.
+    CommandError without an applied migration, or when a migration of another slice depends on it.
     """
     loader = MigrationLoader(connection)
     labels = sorted(loader.migrated_apps.intersection(slice_labels()))
@@ -143,6 +141,6 @@ def last_migration(label: str) -> tuple[str, str]:
     nodes = loader.graph.node_map
     last = max(migration for migration in own if own.isdisjoint(nodes[migration].children))
     if others := sorted(".".join(child.key) for child in nodes[last].children if child.key in applied):
-        raise CommandError(f"{', '.join(others)} of another slice depends on {'.'.join(last)}: take that back first")
+        raise CommandError(f"{', '.join(others)} of another slice depends on {'.'.join(last)}: revert that first")
     before = [parent.key[1] for parent in nodes[last].parents if parent.key[0] == label]
     return last[1], before[0] if before else "zero"

@@ -1,4 +1,4 @@
-"""The pool of connections, as Django takes it."""
+"""The connection pool in Django's settings."""
 
 from typing import Any, ClassVar
 
@@ -11,16 +11,16 @@ from psycopg_pool import ConnectionPool
 from app.core.config import ConfigError, Settings
 
 WAITING = 4
-"""Requests that may wait for each connection of the pool; more are answered 503 at once."""
+"""Requests that may wait, per connection of the pool. Further requests get a 503 immediately."""
 
 RECONNECT_SECONDS = 2.0
-"""After this the pool begins to connect anew: its waits double, so that a long outage would last twice as long."""
+"""Time after which the pool restarts its back-off. Otherwise the doubled waits would prolong a long outage."""
 
 
 class ImpatientConnection(Connection[Any]):
-    """A connection that the service gives up when the server does not answer at all.
+    """A connection with a time limit on the client's side, for a server that does not answer.
 
-    The server ends a statement that takes too long; but nobody says so when the network to it is gone.
+    The server cancels slow statements. But the client does not learn of it when the network is down.
     """
 
     patience: ClassVar[float | None] = None
@@ -33,13 +33,14 @@ class ImpatientConnection(Connection[Any]):
             if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 self.pgconn.finish()
             elif self.closed and isinstance(self._pool, ConnectionPool):
-                # The server ended it, as a restart ends all; and the pool would wait longer after each that it tries.
+                # The server closed the connection. A restart closes all connections of the pool: replace all of them,
+                # because the pool's back-off grows with each failed connection.
                 self._pool.drain()
             raise
 
 
 def database(settings: Settings) -> dict[str, Any]:
-    """DATABASE_URL as Django wants it: a pool of connections, each tried before it is used, and with time limits."""
+    """Return DATABASE_URL as Django's settings: a connection pool with health checks and time limits."""
     try:
         options: dict[str, Any] = conninfo_to_dict(settings.database_url or "")
     except ProgrammingError as error:
@@ -48,7 +49,7 @@ def database(settings: Settings) -> dict[str, Any]:
     class LimitedConnection(ImpatientConnection):
         patience = settings.database_timeout_seconds + 1
 
-    # A pooler refuses them: its connections serve other clients too.
+    # PgBouncer refuses these settings, because its connections are shared with other clients.
     limits = (
         ""
         if settings.database_pooler
@@ -57,12 +58,12 @@ def database(settings: Settings) -> dict[str, Any]:
     )
     return {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": options.pop("dbname", "") or options.get("user", ""),  # as of libpq
+        "NAME": options.pop("dbname", "") or options.get("user", ""),  # as in libpq
         "USER": options.pop("user", ""),
         "PASSWORD": options.pop("password", ""),
         "HOST": options.pop("host", ""),
         "PORT": options.pop("port", ""),
-        "CONN_MAX_AGE": 0,  # of a request, which gives its connection back to the pool
+        "CONN_MAX_AGE": 0,  # at the end of a request, the connection returns to the pool
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": options
         | {
@@ -75,7 +76,7 @@ def database(settings: Settings) -> dict[str, Any]:
                 "max_waiting": settings.database_pool_size * WAITING,
                 "timeout": settings.database_timeout_seconds,
                 "reconnect_timeout": RECONNECT_SECONDS,
-                "reconnect_failed": ConnectionPool.check,  # it begins again, where the pool would give up
+                "reconnect_failed": ConnectionPool.check,  # tries again; the pool would stop trying
             },
         },
     }

@@ -1,4 +1,4 @@
-"""All SQL stands in repositories: what the service asks of storage, whatever storage is made of."""
+"""The repository pattern: all SQL is in repositories, and services call their methods."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -12,7 +12,7 @@ from app.core.problems import require_values
 
 @runtime_checkable
 class Repository[T](Protocol):
-    """Storage for one kind of entity."""
+    """Storage of one kind of entity."""
 
     def get(self, entity_id: Any, /) -> T | None: ...
     def create(self, data: Mapping[str, Any], /) -> T: ...
@@ -27,19 +27,19 @@ class BaseRepository[M: Model]:
 
     @property
     def rows(self) -> QuerySet[M]:
-        """All rows of the model. A subclass may narrow it, or leave columns out."""
-        return self.model._default_manager.all()  # noqa: SLF001 -- public in Django, whatever its name
+        """All rows of the model. A subclass may add a filter or defer columns."""
+        return self.model._default_manager.all()  # noqa: SLF001 -- documented by Django, despite its name
 
     def get(self, entity_id: Any, /) -> M | None:
         """Return the entity with this primary key, or None."""
-        # Measured: as a new query set each time this takes 0.43 ms in place of 0.31, PostgreSQL's part included.
+        # Cache the SQL: building a query set takes 0.43 ms instead of 0.31 ms, including PostgreSQL's time.
         cls = type(self)
         if not cls._by_key:
             cls._by_key, _ = self.rows.filter(pk=RawSQL("%s", ("",))).query.sql_with_params()
         return next(iter(self.model._default_manager.raw(cls._by_key, [entity_id])), None)  # noqa: SLF001 -- as above
 
     def page(self, paginator: Paginator, query: QuerySet[M] | None = None) -> tuple[list[M], int]:
-        """Return one page of the rows of `query`, by key without one, and how many rows there are in all."""
+        """Return one page of `query`, by default of all rows sorted by key, and the total number of rows."""
         query = self.rows.order_by("pk") if query is None else query
         return list(query[paginator.offset : paginator.offset + paginator.size]), query.count()
 
@@ -52,7 +52,7 @@ class BaseRepository[M: Model]:
     def update(self, entity: M, data: Mapping[str, Any], /) -> M:
         """Change fields of an entity, such as `model_dump(exclude_unset=True)` of a schema.
 
-        Unprocessable for None in a column that is NOT NULL: `null` in a PATCH of `name: ShortText | None = None`.
+        Unprocessable for None in a NOT NULL column: for example, `null` in a PATCH of `name: ShortText | None = None`.
         """
         if None in data.values():
             fields = [field for field in self.model._meta.concrete_fields if not field.null]  # noqa: SLF001 -- as above
@@ -63,5 +63,5 @@ class BaseRepository[M: Model]:
         return entity
 
     def delete(self, entity_id: Any, /) -> bool:
-        """Delete the entity with this primary key; return whether there was one."""
+        """Delete the entity with this primary key. Return whether it existed."""
         return self.rows.filter(pk=entity_id).delete()[0] > 0

@@ -1,4 +1,4 @@
-"""Transactions and connections of a request."""
+"""Read-only GET handlers, and returning connections early."""
 
 import re
 from collections.abc import Callable
@@ -17,18 +17,18 @@ READS = re.compile(
     )""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
-"""How a statement begins that writes to no table. A common table expression may hold one that does."""
+"""Matches statements that do not write to tables. Checks common table expressions, which may contain writes."""
 
 
 class ReadOnlyError(Exception):
-    """A statement that writes, in the handler of a GET."""
+    """The handler of a GET tried to run a statement that writes."""
 
     def __init__(self, sql: str) -> None:
         super().__init__(f"A GET handler cannot write ({sql.split(None, 1)[0]}): use POST, PUT, PATCH or DELETE.")
 
 
 def read_only[**P, R](view: Callable[P, R]) -> Callable[P, R]:
-    """Refuse what `view` writes before it reaches the table. Costs 2 microseconds, and 1 for each statement."""
+    """Refuse statements of `view` that write. Takes 2 microseconds per request, and 1 per statement."""
 
     @wraps(view)
     def inside(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -46,7 +46,7 @@ def _refuse_write(execute: Callable[..., Any], sql: Any, *arguments: Any) -> Any
 
 
 def give_back() -> None:
-    """Leave the connection to others, before a wait that needs none. What a transaction needs stays."""
+    """Return the connection to the pool before a long wait. Does nothing in a transaction."""
     if not connection.in_atomic_block:
         connection.close()
 

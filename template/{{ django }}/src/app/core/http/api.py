@@ -1,4 +1,4 @@
-"""The API: the routes of core and of all slices."""
+"""The API with the routes of core and of all slices."""
 
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -22,7 +22,7 @@ SAFE = {"GET", "HEAD", "OPTIONS"}
 
 
 def all_routes() -> Router:
-    """The routes of core and of every slice."""
+    """Return a router with the routes of core and of all slices."""
     routes = Router()
     taken: dict[tuple[str, str], str] = {}
     for found in _routers():
@@ -31,7 +31,7 @@ def all_routes() -> Router:
 
 
 class Found(NamedTuple):
-    """A router, and what it belongs to. A private one asks every caller for a token."""
+    """A router and its owner. A private router requires a token."""
 
     owner: str
     router: Router
@@ -56,7 +56,7 @@ def _routers() -> Iterator[Found]:
 
 
 def _add(routes: Router, found: Found, taken: dict[tuple[str, str], str]) -> None:
-    """Add what `found` has to `routes`. One view serves all methods of a path, whichever routers they are from."""
+    """Add the operations of `found` to `routes`. Operations of several routers with the same path share one view."""
     name, router, private, prefix = found
     default = logged_in if private else None
     for path, view in router.path_operations.items():

@@ -1,4 +1,4 @@
-"""How the WSGI application is made and started."""
+"""Creation and start of the WSGI application."""
 
 import os
 from collections.abc import Callable
@@ -24,11 +24,11 @@ type StartResponse = Callable[..., Any]
 
 
 def start() -> None:
-    """Begin to tell, and reach the database, before the first request, in the process that serves."""
+    """Start telemetry and connect to the database. Called in the serving process, before the first request."""
     settings: Settings = django_settings.CORE_SETTINGS
     telemetry.start(settings)
     if settings.otel_exporter_otlp_endpoint:
-        from app.core.http.traces import observe_connections  # noqa: PLC0415 -- only where it is on
+        from app.core.http.traces import observe_connections  # noqa: PLC0415 -- only when it is on
 
         observe_connections()
     log.info("start", environment=settings.environment, **current()._asdict())
@@ -42,28 +42,28 @@ def start() -> None:
     try:
         async_to_sync(ping)()
     except Exception as error:
-        # Readiness says so until it is there; a process that exits would only be started again.
+        # Continue: readiness is 503 until the database answers. A process that exits would only be restarted.
         log.warning("database unavailable", reason=str(error).partition("\n")[0])
 
 
 def create_application() -> "Application":
-    """The application. ConfigError or SliceError, in one sentence, when it cannot be put together."""
+    """Return the application. ConfigError or SliceError, with one sentence, for invalid settings or slices."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.settings")
     settings = Settings.load()
     logs.configure(settings.log_level, json=settings.logs_json)
     django.setup(set_prefix=False)
     if settings.production and django_settings.DEBUG:
         raise ConfigError("DEBUG in src/app/settings.py must be off in production: it shows settings to every caller.")
-    from app.core.http.middleware import Application  # noqa: PLC0415 -- reads Django's models
+    from app.core.http.middleware import Application  # noqa: PLC0415 -- imports Django's models
 
-    import_module(django_settings.ROOT_URLCONF)  # reports a mistake in a slice at start, not at the first request
+    import_module(django_settings.ROOT_URLCONF)  # reports errors of slices at the start, and not at the first request
     _set_view_site(settings)
     return Application()
 
 
 def _fields_stored_here() -> list[str]:
-    """Return the file fields, such as `blog.Post.image`, that store uploads in core's MEDIA_ROOT, for development."""
-    from django.apps import apps  # noqa: PLC0415 -- reads Django's models
+    """Return the file fields, such as `blog.Post.image`, that store uploads in core's default MEDIA_ROOT."""
+    from django.apps import apps  # noqa: PLC0415 -- imports Django's models
     from django.core.files.storage import FileSystemStorage  # noqa: PLC0415 -- as above
     from django.db.models import FileField  # noqa: PLC0415 -- as above
 
@@ -80,8 +80,8 @@ def _fields_stored_here() -> list[str]:
 
 
 def _set_view_site(settings: Settings) -> None:
-    """Let "View site" of the admin lead to the page at `/`, or without one to the documentation of the API."""
-    from django.contrib import admin  # noqa: PLC0415 -- reads Django's models
+    """Set the link "View site" of the admin: to the page at `/` or, without such a page, to the API documentation."""
+    from django.contrib import admin  # noqa: PLC0415 -- imports Django's models
     from django.urls import is_valid_path  # noqa: PLC0415 -- as above
 
     if admin.site.site_url == "/" and not is_valid_path("/"):

@@ -1,4 +1,4 @@
-"""What must hold before a request is read."""
+"""Checks that run before a request is parsed."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -11,7 +11,7 @@ from app.core.problems import NotFound
 
 
 def first[F: Callable[..., Any]](*checks: Callable[[Request], None]) -> Callable[[F], F]:
-    """Call `checks` before a request of this route is read; each may raise a problem."""
+    """Call `checks` before the request of this route is parsed. Each check may raise a problem."""
 
     def decorator(run: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(run)
@@ -26,7 +26,7 @@ def first[F: Callable[..., Any]](*checks: Callable[[Request], None]) -> Callable
 
 
 def in_development[F: Callable[..., Any]](view: F) -> F:
-    """Make `view` NotFound in production."""
+    """Raise NotFound in production instead of calling `view`."""
 
     @wraps(view)
     def open_in_development(request: Request, **path: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Every exception becomes a problem document here, and nowhere else."""
+"""Conversion of all exceptions to problem documents."""
 
 import sys
 from contextlib import suppress
@@ -38,7 +38,7 @@ OF_DJANGO: dict[type[Exception], type[ProblemError]] = {
     MultiPartParserError: BadRequest,
     UnreadablePostError: BadRequest,
 }
-"""What Django itself raises, as one of ours."""
+"""The problem for each exception of Django."""
 
 
 class ProblemResponse(HttpResponse):
@@ -47,11 +47,11 @@ class ProblemResponse(HttpResponse):
     def __init__(self, error: ProblemError, path: str) -> None:
         content = to_json(document(error, path))
         super().__init__(content, content_type=MEDIA_TYPE, status=error.status, headers=dict(error.headers))
-        self._has_been_logged = True  # by the line of the request; Django would say it once more, less completely
+        self._has_been_logged = True  # the request is logged; Django would log it again, with less information
 
 
 def problem_of(error: Exception) -> ProblemError | None:
-    """What a caller is told of `error`; None when that is nobody's fault but the service's."""
+    """Return the problem for `error`, or None for an unexpected error."""
     match error:
         case ProblemError():
             return error
@@ -64,27 +64,27 @@ def problem_of(error: Exception) -> ProblemError | None:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """What Django refuses before it calls a view, or a page with SuspiciousOperation."""
+    """Handle a request that Django refuses before it calls a view, or a SuspiciousOperation in a page."""
     return _answer(request, BadRequest(), "400.html")
 
 
 def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """A form without a valid CSRF token."""
+    """Handle a form without a valid CSRF token."""
     return _answer(request, Forbidden("The form is too old, or another site's."), "403_csrf.html")
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """A page that the user may not see."""
+    """Handle PermissionDenied in a page."""
     return _answer(request, Forbidden("You may not see this page."), "403.html")
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """A path without a view, or a page that raises Http404."""
+    """Handle a path without a view, or Http404 in a page."""
     return _answer(request, NotFound(), "404.html")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer what no view raised, such as a middleware. Django calls this while it handles the exception."""
+    """Handle an exception outside of a view, for example in a middleware. Django calls this in its `except` block."""
     error = sys.exception()
     if isinstance(error, Exception) and (problem := problem_of(error)):
         return ProblemResponse(problem, request.path)
@@ -94,19 +94,19 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def _answer(request: HttpRequest, error: ProblemError, name: str) -> HttpResponse:
-    """For a page, render the service's own template of this name, as Django does; otherwise the problem document."""
+    """For a page, render the template `name` if the project has one. Otherwise return the problem document."""
     if is_page(request):
         with suppress(TemplateDoesNotExist):
-            # After a defect without the request: its user may be what cannot be read.
+            # After an unexpected error, render without the request: loading `request.user` may be the cause.
             known = request if error.status < HTTPStatus.INTERNAL_SERVER_ERROR else None
             page = HttpResponse(get_template(name).render({"problem": error}, known), status=error.status)
-            page._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001 -- as of ProblemResponse
+            page._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001 -- as in ProblemResponse
             return page
     return ProblemResponse(error, request.path)
 
 
 def _temporary(error: Exception) -> bool:
-    """Whether the same request may succeed later: the database is gone, overloaded, or took too long."""
+    """Return whether the same request may succeed later: the database is down, overloaded or too slow."""
     if state := getattr(error.__cause__, "sqlstate", None):
         return is_temporary(state)
-    return isinstance(error, OperationalError | InterfaceError)  # no answer at all
+    return isinstance(error, OperationalError | InterfaceError)  # the server did not answer

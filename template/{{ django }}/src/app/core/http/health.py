@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it should get requests."""
+"""Health checks: liveness and readiness."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,14 +19,14 @@ log = structlog.get_logger()
 public = Router(tags=["health"])
 
 CHECK_TIMEOUT_SECONDS = 1.0
-"""Of one dependency; a probe gives up by itself after a few seconds."""
+"""Time limit for the check of one dependency, shorter than the time limit of a probe."""
 
-# Not the event loop's own, which would wait at its end for a thread that waits for an answer.
+# Not the event loop's executor: `asyncio.run` would wait for threads that wait for an answer.
 _threads = ThreadPoolExecutor(4, "health")
 
 
 class Health(BaseModel):
-    """The process answers, and so does everything that it was asked about."""
+    """The process and all checked dependencies answer."""
 
     status: Literal["ok"] = "ok"
     checks: list[str] = []
@@ -37,13 +37,13 @@ ALIVE = Health()
 
 @public.get("/health/live", response=Health)
 def live(request: Request) -> Health:
-    """Whether the process answers. Never asks the database: a restart would not mend that."""
+    """Liveness: the process answers. The database is not checked, because a restart would not fix it."""
     return ALIVE
 
 
 @public.get("/health/ready", response=Health, openapi_extra=problem_responses(503))
 def ready(request: Request) -> Health:
-    """Whether requests should be sent here: every dependency answers and no shutdown is under way."""
+    """Readiness: all dependencies answer, and no shutdown is in progress."""
     if request.state.draining.is_set():
         raise Unavailable("The service is shutting down.")
     checks: dict[str, Callable[[], None]] = {"database": database.check}

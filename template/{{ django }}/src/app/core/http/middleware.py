@@ -1,4 +1,4 @@
-"""What surrounds every request: its id, its line in the log, the security headers, the limits, the last resort."""
+"""Middleware of all requests: request id, log, security headers, limits, proxies, CORS."""
 
 import io
 import time
@@ -39,9 +39,9 @@ type View = Callable[[HttpRequest], HttpResponseBase]
 
 
 class Application(WSGIHandler):
-    """Django's, with what all requests have in common.
+    """Django's WSGI handler. Adds the application state and the security headers.
 
-    It also reads a body that comes in chunks: up to the length at which it would be refused.
+    Also reads a chunked body, which Django cannot, up to one byte more than MAX_BODY_BYTES.
     """
 
     def __init__(self) -> None:
@@ -58,11 +58,11 @@ class Application(WSGIHandler):
             environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
 
         def start_with_headers(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
-            # Added to the plain list: to Django's own headers it takes many times as long.
+            # Add the headers to the plain list, which is many times faster than Django's headers.
             present = {name.lower(): value for name, value in headers}
             if present.get("content-type", "").startswith("text/html") and not path.startswith(DOCS):
                 if django_settings.DEBUG and status >= "4":
-                    present["content-security-policy"] = ""  # Django's debug pages have inline styles and scripts
+                    present["content-security-policy"] = ""  # omit: Django's debug pages have inline styles and scripts
                 headers = headers + [header for header in self.page_headers if header[0].lower() not in present]
                 present |= {name.lower(): value for name, value in self.page_headers}
             added = [header for name, header in self.headers.of(path) if name not in present]
@@ -87,11 +87,11 @@ class RequestContext:
         path = request.path
         identity = identify(meta.get("HTTP_X_REQUEST_ID"), meta.get("HTTP_TRACEPARENT"))
         started = time.perf_counter()
-        # Django's test client calls the middleware without the application around it.
+        # Django's test client calls the middleware without `Application`.
         request.state = meta.get(STATE) or State.of(self.settings)
         if self.proxies:
             self.proxies.apply(meta)
-        host = meta.get("HTTP_HOST", meta.get("SERVER_NAME", ""))  # as Django does; its test client sends no Host
+        host = meta.get("HTTP_HOST", meta.get("SERVER_NAME", ""))  # like Django; its test client sends no Host
         if refusal := self.check.refusal(path, host, meta.get("CONTENT_LENGTH") or "0"):
             response: HttpResponseBase = self._refuse(request, ProblemResponse(refusal, path))
         else:
@@ -114,7 +114,10 @@ class RequestContext:
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Answer what a view raised. Django calls the handlers of `urls.py` for defects, and for refusals of pages."""
+        """Convert an exception of a view to a response.
+
+        None for refusals of pages and for unexpected errors: the handlers of `urls.py` answer them.
+        """
         if isinstance(exception, Http404 | PermissionDenied | SuspiciousOperation) and is_page(request):
             return None
         error = problem_of(exception)
@@ -128,19 +131,19 @@ class RequestContext:
 
 
 class Proxies:
-    """The proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+    """Trusted proxies, whose X-Forwarded-For and X-Forwarded-Proto headers are applied."""
 
     def __init__(self, trusted: Iterable[str]) -> None:
         self.everybody = "*" in trusted
         self.networks = [ip_network(network) for network in trusted if network != "*"]
 
     def apply(self, meta: dict[str, str]) -> None:
-        """Put the caller whom trusted proxies forward in their place."""
+        """Replace the address and scheme of a trusted proxy with those of the forwarded caller."""
         if not self._trusts(meta.get("REMOTE_ADDR", "")):
             return
         if forwarded := meta.get("HTTP_X_FORWARDED_FOR"):
             hops = [hop.strip() for hop in forwarded.split(",")]
-            # Each proxy appends the address that it was called from: the last that is no proxy is the caller.
+            # Each proxy appends the address of its caller. The last address that is not a trusted proxy is the caller.
             meta["REMOTE_ADDR"] = next((hop for hop in reversed(hops) if not self._trusts(hop)), hops[0])
         if scheme := meta.get("HTTP_X_FORWARDED_PROTO"):
             meta["wsgi.url_scheme"] = scheme.strip().lower()
@@ -153,7 +156,7 @@ class Proxies:
 
 
 class Cors:
-    """Lets browser applications of ALLOWED_ORIGINS call the service. No cookies: they send a token themselves."""
+    """CORS for ALLOWED_ORIGINS. Without credentials: browser applications send a token, not cookies."""
 
     SAFE = frozenset({"accept", "accept-language", "content-language", "content-type"})
 
@@ -194,11 +197,11 @@ class Cors:
 
 
 def then(content: Iterable[bytes], end: Callable[[], None]) -> Iterator[bytes]:
-    """Yield what is streamed; call `end` when it ends or breaks off."""
+    """Yield `content`. Call `end` afterwards, also after an error."""
     try:
         yield from content
     except Exception as error:
-        # The response is under way: only a broken connection can still say that it is not whole.
+        # The response has started: only a broken connection can signal the error.
         report_failure(error)
         raise
     finally:
@@ -206,6 +209,6 @@ def then(content: Iterable[bytes], end: Callable[[], None]) -> Iterator[bytes]:
 
 
 def route_of(request: HttpRequest) -> str | None:
-    """The route as the documentation writes it, or None when there is none for the path."""
+    """Return the path template of the matched route, such as `/api/v1/users/{user_id}`, or None."""
     match = request.resolver_match
     return "/" + match.route.replace("<", "{").replace(">", "}") if match else None

@@ -1,4 +1,4 @@
-"""The OpenAPI document: django-ninja's, with the answers that every operation has in common."""
+"""The OpenAPI document: django-ninja's, with the common responses of all operations."""
 
 import json
 from typing import Any, NoReturn
@@ -24,7 +24,7 @@ def problem_responses(*statuses: int, also: dict[int, Any] | None = None) -> dic
 
 
 class JSONRenderer(BaseRenderer):
-    """Pydantic's JSON: exact decimals as text, times in UTC with a `Z`."""
+    """Renders JSON with Pydantic: decimals as strings, times in UTC with a `Z`."""
 
     media_type = "application/json"
 
@@ -33,7 +33,7 @@ class JSONRenderer(BaseRenderer):
 
 
 class JSONParser(Parser):
-    """Reads bodies that say that they are JSON, and no others."""
+    """Parses bodies with a JSON content type. UnsupportedMediaType for other bodies."""
 
     def parse_body(self, request: HttpRequest) -> Any:
         sent = request.content_type or ""
@@ -43,12 +43,12 @@ class JSONParser(Parser):
             return json.loads(request.body)
         except json.JSONDecodeError:
             raise Unprocessable(FieldError(pointer="/body", message="JSON decode error")) from None
-        except (ValueError, RecursionError):  # no UTF-8, or a number of thousands of digits
+        except (ValueError, RecursionError):  # not UTF-8, a number with thousands of digits, or deep nesting
             raise BadRequest from None
 
 
 class FormModel(params.FormModel):
-    """A form as one schema, which sees every field that was sent: unknown ones are refused."""
+    """A form as one schema, which gets all sent fields, so that unknown fields are refused."""
 
     @classmethod
     def get_request_data(cls, request: HttpRequest, api: NinjaAPI, path_params: dict[str, Any]) -> dict[str, Any]:
@@ -61,17 +61,17 @@ class FormModel(params.FormModel):
         return data
 
 
-class Form(params.Form):  # type: ignore[misc]  # django-ninja's is one too
+class Form(params.Form):  # type: ignore[misc]  # like django-ninja's own
     """Marks the schema of a form: `form: Annotated[TokenForm, Form(...)]`."""
 
     _model = FormModel
 
 
 class API(NinjaAPI):
-    """The routes of all slices. It handles no errors: they roll back the transaction, and `errors` answers them."""
+    """NinjaAPI without error handling: errors must reach the transaction, which rolls back, and then `errors.py`."""
 
     def on_exception(self, request: HttpRequest, exc: Any) -> NoReturn:
-        # django-ninja wraps what the parser raises; an HttpError of a view keeps its own message.
+        # django-ninja wraps errors of the parser: raise the original error. An HttpError of a view stays unchanged.
         parsing = isinstance(exc, HttpError) and exc.message.startswith("Cannot parse request body")
         raise exc.__cause__ if parsing and exc.__cause__ else exc
 
@@ -86,7 +86,7 @@ class API(NinjaAPI):
         return JSONRenderer.media_type
 
     def get_openapi_operation_id(self, operation: Operation) -> str:
-        return operation.view_func.__name__  # clients are generated with these names
+        return operation.view_func.__name__  # names of functions in generated clients
 
     def get_openapi_schema(self, **_: Any) -> OpenAPISchema:
         document = Document(self, "")
@@ -99,13 +99,13 @@ class API(NinjaAPI):
                     del operation["parameters"]
         text = json.dumps(document)
         for name in [name for name in models if f'"{REFERENCE.format(model=name)}"' not in text]:
-            del models[name]  # the parameters of a query, which stand there one by one
+            del models[name]  # unused: for example, models of query parameters, which are listed one by one
         del document["servers"]
         return document
 
 
 class Document(OpenAPISchema):
-    """The document, with forms as their schemas, and security schemes under the names that they give themselves."""
+    """django-ninja's document, with the schemas of forms, and with the names of security schemes."""
 
     def request_body(self, operation: Operation) -> dict[str, Any]:
         body: dict[str, Any] = super().request_body(operation)
@@ -124,7 +124,7 @@ class Document(OpenAPISchema):
 
 
 def _location(model: type[params.ParamModel], location: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """Where a mistake stands in the request. A schema's own name is the view's business."""
+    """Return the location of an error in the request, without the parameter name that the view uses for a schema."""
     source = model.__ninja_param_source__
     first, *rest = location
     if source in {"body", "form"}:

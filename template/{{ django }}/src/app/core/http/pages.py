@@ -1,4 +1,4 @@
-"""What surrounds pages: those of the admin, of the service and of applications of others."""
+"""Django's middleware for pages: those of the admin, of the project and of other apps."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def is_page(request: HttpRequest) -> bool:
 
 
 class _PagesOnly:
-    """Runs a middleware of Django for pages only: the API reads no cookies, and is faster without."""
+    """Runs a middleware of Django only for pages. The API reads no cookies, and is faster without the middleware."""
 
     get_response: Any
 
@@ -38,12 +38,12 @@ class _PagesOnly:
 
 
 class Common(_PagesOnly, CommonMiddleware):
-    """Redirects `/blog` to `/blog/`."""
+    """Redirects, for example, `/blog` to `/blog/`."""
 
 
 class Sessions(_PagesOnly, SessionMiddleware):
     def process_request(self, request: HttpRequest) -> None:
-        """Ignore a cookie that cannot be the key of a session: PostgreSQL would refuse some of them."""
+        """Ignore a cookie that cannot be a session key: PostgreSQL would refuse some characters, such as NUL."""
         if not request.COOKIES.get(django_settings.SESSION_COOKIE_NAME, "0").isalnum():
             del request.COOKIES[django_settings.SESSION_COOKIE_NAME]
         super().process_request(request)
@@ -54,7 +54,7 @@ class Csrf(_PagesOnly, CsrfViewMiddleware):
 
 
 class Authentication(_PagesOnly, AuthenticationMiddleware):
-    """Gives pages `request.user`. On a route of the API, it is the user of the token (see `identity.py`)."""
+    """Sets `request.user` for pages. For routes of the API, `identity.py` sets it to the user of the token."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         request.user = AnonymousUser()
@@ -66,6 +66,6 @@ class Messages(_PagesOnly, MessageMiddleware):
 
 
 def page_headers() -> list[tuple[str, str]]:
-    """The headers that HTML pages have in place of the API's. Django refuses a form without its Referer."""
+    """Return headers of HTML pages that replace those of the API. Django's CSRF check of forms needs a Referer."""
     policy = "; ".join(" ".join([directive, *sources]) for directive, sources in django_settings.SECURE_CSP.items())
     return [("Content-Security-Policy", policy), ("Referrer-Policy", "same-origin")]

@@ -1,4 +1,4 @@
-"""The request as the views get it."""
+"""The type of requests."""
 
 from django.http import HttpRequest
 
@@ -7,7 +7,7 @@ from app.core.security.users import CurrentUser
 
 
 class Request(HttpRequest):
-    """Django's request, typed with the attributes that core and django-ninja add."""
+    """Django's request with the attributes that core and django-ninja add."""
 
     state: State
     auth: CurrentUser

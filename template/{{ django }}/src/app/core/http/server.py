@@ -1,4 +1,4 @@
-"""Granian: one process of threads that serves WSGI, and that ends gently."""
+"""The server Granian: one WSGI process with threads, and graceful shutdown."""
 
 import gc
 import os
@@ -24,23 +24,23 @@ from app.core.slices import PACKAGE, SliceError
 log = structlog.get_logger()
 
 PROBES = 4
-"""Threads that no wait for a connection can take away."""
+"""Threads in addition to those that can wait for a database connection, so that probes are answered."""
 
 SHUTDOWN_SECONDS = 30
-"""Requests under way have this long after the drain to end."""
+"""Time for running requests to finish after the drain."""
 
 DRAIN = getattr(signal, "SIGUSR1", None)
-"""Tells the serving process that the end is near; Windows has no such signal, and no load balancers."""
+"""Signal to the serving process to turn readiness off. Windows does not have this signal."""
 
 
 def run(settings: Settings, *, reload: bool = False) -> None:
-    """Serve until SIGTERM or SIGINT: readiness turns 503, requests under way finish, the process ends.
+    """Serve until SIGTERM or SIGINT. Then readiness turns 503, running requests finish, and the process ends.
 
-    With `reload`, a change below `src/app` starts the serving process again, after migrations that are new.
+    With `reload`, a change below `src/app` applies new migrations and restarts the serving process.
     """
     logs.configure(settings.log_level, json=settings.logs_json)
     if DRAIN is not None:
-        # The serving process inherits this, so that it misses none, however early: `wait_for_drain` takes it there.
+        # The serving process inherits the mask, so that an early signal stays pending until `wait_for_drain`.
         signal.pthread_sigmask(signal.SIG_BLOCK, {DRAIN})
     server = GentleServer(
         "app.core.http.application",
@@ -48,7 +48,7 @@ def run(settings: Settings, *, reload: bool = False) -> None:
         address=settings.host,
         port=settings.port,
         interface=Interfaces.WSGI,
-        # As many as can have or await a connection, and some more: probes are answered also when the database is not.
+        # One thread for each request that has or awaits a connection, and some for probes.
         blocking_threads=settings.database_pool_size * (1 + WAITING) + PROBES,
         respawn_failed_workers=not reload,
         workers_kill_timeout=1 if reload else SHUTDOWN_SECONDS,
@@ -64,39 +64,40 @@ def run(settings: Settings, *, reload: bool = False) -> None:
 
 
 class GentleServer(Server):  # type: ignore[misc, valid-type]
-    """Tells the load balancer first, and stops listening when it had time to hear it."""
+    """Turns readiness off first, and stops listening after DRAIN_SECONDS, when the load balancer has noticed."""
 
     def __init__(self, target: str, *, drain_seconds: float, **options: Any) -> None:
         super().__init__(target, **options)
         self.drain_seconds = drain_seconds
-        self.told = False
+        self.has_stop_signal = False
 
     def signal_handler_interrupt(self, *_: Any) -> None:
-        """Granian's handler of SIGTERM and SIGINT, in the process that watches over the serving one."""
-        again, self.told = self.told, True
+        """Granian's handler of SIGTERM and SIGINT, in the parent of the serving process."""
+        again, self.has_stop_signal = self.has_stop_signal, True
         if again or not self.drain_seconds:
             super().signal_handler_interrupt()
             return
-        # Only where there is time until the next signal: of two that come at once, Python may sleep through the second.
+        # Send DRAIN only before a drain time: of two signals in quick succession, Python may miss the second.
         for worker in self.wrks:
             if DRAIN is not None and worker.is_alive():
                 os.kill(worker.inner.pid, DRAIN)
         drain = threading.Timer(self.drain_seconds, super().signal_handler_interrupt)
-        drain.daemon = True  # whoever asks again is not made to wait
+        drain.daemon = True  # a second signal ends the process without this wait
         drain.start()
 
 
-def wait_for_drain(told: signal.Signals, state: State) -> None:
-    """Turn readiness off when this signal comes.
+def wait_for_drain(drain: signal.Signals, state: State) -> None:
+    """Turn readiness off when the signal `drain` arrives.
 
-    A handler would run in the main thread, and Python lets that sleep on when a signal comes as it falls asleep.
+    Not a signal handler: Python runs handlers in the main thread, which may sleep on if the signal arrives just before
+    the thread falls asleep.
     """
-    signal.sigwait({told})
+    signal.sigwait({drain})
     state.draining.set()
 
 
 def load() -> Callable[..., Any]:
-    """The application, in the process that serves it."""
+    """Return the application. Called in the serving process."""
     try:
         application = create_application()
     except (ConfigError, SliceError) as error:
@@ -104,14 +105,14 @@ def load() -> Callable[..., Any]:
     if DRAIN is not None:
         threading.Thread(target=wait_for_drain, args=(DRAIN, application.state), daemon=True).start()
     start()
-    gc.freeze()  # what is imported stays: requests would wait while the collector looks through all of it
+    gc.freeze()  # imported objects are never freed: the garbage collector can skip them
 
     def answer(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        # Granian says its name where the application says none, and there is no option against it.
+        # Granian adds its name as Server header unless the application sets one, and has no option against that.
         response = application(environ, lambda status, headers: start_response(status, [*headers, ("Server", "")]))
         if not isinstance(response, HttpResponse):
             return cast("Iterable[bytes]", response)
-        # Granian sends a list at once, and anything else piece by piece. So the request ends here, before it is sent.
+        # Granian sends a list as one piece, and other iterables in several. So close the response before it is sent.
         response.close()
         return [response.content]
 

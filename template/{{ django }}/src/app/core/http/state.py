@@ -1,4 +1,4 @@
-"""The state of the application: made once, the same for all requests."""
+"""The state of the application, which all requests share."""
 
 from dataclasses import dataclass, field
 from threading import Event
@@ -9,20 +9,20 @@ from app.core.http.rate_limits import RateLimits
 from app.core.security.tokens import TokenVerifier, token_verifier
 
 STATE = "app.state"
-"""Key in a WSGI environment, where the application leaves its state for its requests."""
+"""Key of the application state in the WSGI environment."""
 
 
 @dataclass
 class State:
-    """All that requests share."""
+    """Objects that all requests share."""
 
     settings: Settings
     rate_limits: RateLimits
     tokens: TokenVerifier
     draining: Event = field(default_factory=Event)
-    """Set once the process was asked to end."""
+    """Set after the process received a signal to stop."""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Return the state that these settings ask for."""
+        """Return the state for these settings."""
         return cls(settings, RateLimits(settings), token_verifier(settings))

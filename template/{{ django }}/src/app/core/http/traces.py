@@ -1,4 +1,4 @@
-"""Requests and what Django's connections do, as spans and metrics. Imported only where OpenTelemetry is on."""
+"""Spans and metrics of requests and SQL statements. Imported only when OpenTelemetry is on."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -34,7 +34,10 @@ _active = meter.create_up_down_counter(
 
 
 class TracedRequests:
-    """Outside of all other middleware. The names are those of the semantic conventions; probes are left out."""
+    """The outermost middleware: traces and measures requests, except health checks.
+
+    Names follow OpenTelemetry's semantic conventions.
+    """
 
     def __init__(self, get_response: View) -> None:
         self.get_response = get_response
@@ -81,13 +84,13 @@ class TracedRequests:
 
 @receiver(connection_created)
 def trace_statements(connection: BaseDatabaseWrapper, **_: Any) -> None:
-    """Make a span and a measurement of each statement."""
+    """Record a span and the duration of each statement."""
     if _traced not in connection.execute_wrappers:
         connection.execute_wrappers.append(_traced)
 
 
 def observe_connections() -> None:
-    """Observe the pool that all threads share."""
+    """Measure the connection pool."""
     pool: Any = default_connection.pool  # type: ignore[attr-defined]  # PostgreSQL's
 
     def read() -> tuple[int, int]:

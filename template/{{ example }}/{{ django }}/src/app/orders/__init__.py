@@ -1,6 +1,6 @@
-"""Orders: who ordered what, and whether it is paid.
+"""Orders: their users, lines and payment.
 
-What other slices may use is named here; nothing else of the slice is theirs to import.
+Other slices may import only the names of this module.
 """
 
 from typing import TYPE_CHECKING

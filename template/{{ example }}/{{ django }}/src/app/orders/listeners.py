@@ -1,4 +1,4 @@
-"""Listeners to events of users. The orders of an erased user stay: they name no person."""
+"""Listeners to events of users. The orders of an erased user stay, because they hold no personal data."""
 
 from typing import Any
 
@@ -11,6 +11,6 @@ from app.orders.schemas import OrderResponse
 
 @receiver(exporting)
 def export_orders(user: User, **_: Any) -> list[dict[str, Any]]:
-    """Export the orders of the user."""
+    """Return all orders of the user."""
     orders = OrderRepository().all_of_user(user.id)
     return [OrderResponse.model_validate(order).model_dump(mode="json") for order in orders]

@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 
 
 class Order(Model):
-    """What a user ordered at once, under a key of the user's own choice if the request had one."""
+    """An order, with the idempotency key of its request, if any."""
 
     user = ForeignKey(settings.AUTH_USER_MODEL, on_delete=PROTECT, related_name="+", db_index=False)
     idempotency_key = TextField(null=True)
@@ -44,7 +44,7 @@ class Order(Model):
 
 
 class OrderItem(Model):
-    """A line of an order. Its price stays what it was, whatever becomes of the product's."""
+    """A line of an order, with the price at the time of the order."""
 
     pk = CompositePrimaryKey("order_id", "product_id")
     order = ForeignKey(Order, on_delete=CASCADE, related_name="items", db_index=False)

@@ -10,38 +10,35 @@ from django.db.models.functions import Now
 from app.core import BaseRepository, DateRange, Paginator, User
 from app.orders.models import Order, OrderItem
 
-# Gives an order its `lines`.
+# Sets `lines` of an order.
 LINES = Prefetch("items", OrderItem.objects.order_by("product_id"), to_attr="lines")
 
 
 class OrderRepository(BaseRepository[Order]):
-    """Orders and their lines."""
-
     model = Order
 
     def find(self, order_id: int) -> Order | None:
-        """The order with this key, and its lines."""
+        """Return the order with this id and its lines, or None."""
         return self.rows.prefetch_related(LINES).filter(id=order_id).first()
 
     def page_of_user(self, user_id: int, period: DateRange, paginator: Paginator) -> tuple[list[Order], int]:
-        """One page of the user's orders within the period, newest first, with their lines, and how many there are."""
+        """Return one page of the user's orders in the period with their lines, newest first, and the total number."""
         first = datetime.combine(period.start_date, time.min, UTC)
         last = datetime.combine(period.end_date, time.max, UTC)
         wanted = self.rows.prefetch_related(LINES).filter(user_id=user_id, created_at__range=(first, last))
         return self.page(paginator, wanted.order_by("-created_at", "-id"))
 
     def all_of_user(self, user_id: int) -> list[Order]:
-        """All orders of the user with their lines, oldest first."""
+        """Return all orders of the user with their lines, oldest first."""
         return list(self.rows.prefetch_related(LINES).filter(user_id=user_id).order_by("id"))
 
     def user_exists(self, user_id: int) -> bool:
-        """Whether there is such a user."""
         return User.objects.filter(id=user_id).exists()
 
     def create_once(self, user_id: int, idempotency_key: str | None, fingerprint: str) -> tuple[Order, bool]:
-        """Store a new order, or return the one that the user gave this idempotency key, and whether it is new.
+        """Store a new order, or find the user's order with this idempotency key. Return it, and whether it is new.
 
-        It waits for a concurrent request with the same key.
+        Waits for a concurrent request with the same key.
         """
         if idempotency_key is None:
             return self.create({"user_id": user_id, "fingerprint": fingerprint}), True
@@ -50,14 +47,13 @@ class OrderRepository(BaseRepository[Order]):
         )
 
     def add_lines(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Store the lines of an order."""
         OrderItem.objects.bulk_create(OrderItem(**line) for line in lines)
 
     def mark_paid(self, order_id: int) -> None:
-        """Note when the order was paid, once."""
+        """Set the time of payment, unless it is set already."""
         self.rows.filter(id=order_id, paid_at=None).update(paid_at=Now())
 
     def load_lines(self, order: Order) -> Order:
-        """Load the lines of an order."""
+        """Load the lines of an order and return the order."""
         prefetch_related_objects([order], LINES)
         return order

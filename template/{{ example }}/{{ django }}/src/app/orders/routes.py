@@ -1,4 +1,4 @@
-"""`/orders` over HTTP."""
+"""Routes of `/orders`."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -25,7 +25,7 @@ def place_order(
     *,
     idempotency_key: Annotated[IdempotencyKey | None, Header(alias="Idempotency-Key")] = None,
 ) -> OrderResponse:
-    """Order. Sent again with the same key, it is the same order."""
+    """Place an order. A repeated request with the same Idempotency-Key returns the first order."""
     order = OrderService().place(request.auth.id, data, idempotency_key)
     response.headers["Location"] = reverse("api:get_order", kwargs={"order_id": order.id})
     return OrderResponse.model_validate(order)
@@ -33,7 +33,7 @@ def place_order(
 
 @router.get("/orders", response=Page[OrderResponse])
 def list_orders(request: Request, period: Query[OrderPeriod], page: int = 1, size: int = 20) -> Page[OrderResponse]:
-    """The caller's own orders, newest first."""
+    """List your orders, newest first."""
     paginator = Paginator(page, size)
     orders, total = OrderRepository().page_of_user(request.auth.id, period, paginator)
     return Page[OrderResponse].of(orders, total, paginator)
@@ -41,7 +41,7 @@ def list_orders(request: Request, period: Query[OrderPeriod], page: int = 1, siz
 
 @router.get("/orders/{order_id}", response=OrderResponse, openapi_extra=problem_responses(404))
 def get_order(request: Request, order_id: PathId) -> OrderResponse:
-    """An order: one's own, or anybody's for administrators."""
+    """Return an order: your own, or any order for admins."""
     order = OrderRepository().find(order_id)
     # Another user's order is a 404, not a 403: a caller must not learn which orders exist.
     if order is None or (order.user_id != request.auth.id and not request.auth.is_admin):

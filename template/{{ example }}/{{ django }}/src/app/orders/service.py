@@ -1,5 +1,3 @@
-"""What can be done with orders."""
-
 from app.core import Unauthorized, Unprocessable
 from app.orders.models import Order
 from app.orders.repository import OrderRepository
@@ -9,20 +7,20 @@ from app.products import ProductService
 
 class IdempotencyKeyReused(Unprocessable):
     type = "urn:problem-type:idempotency-key-reused"
-    detail = "The idempotency key belongs to an order of something else."
+    detail = "This Idempotency-Key was already used for a different order."
 
 
 class OrderService:
-    """Orders, within the request's transaction."""
+    """Places orders, within the transaction of the request."""
 
     def place(self, user_id: int, data: OrderCreate, idempotency_key: str | None) -> Order:
-        """Order; or return the order that this user placed before with this key and the same lines.
+        """Place an order, or return the earlier order of the user with the same key and lines.
 
-        NotFound, OutOfStock or IdempotencyKeyReused when that cannot be.
+        NotFound for an unknown product, OutOfStock for too little stock, IdempotencyKeyReused for other lines.
         """
         fingerprint = data.fingerprint()
         orders = OrderRepository()
-        if not orders.user_exists(user_id):  # gone since the token was issued
+        if not orders.user_exists(user_id):  # deleted after the token was issued
             raise Unauthorized
         order, is_new = orders.create_once(user_id, idempotency_key, fingerprint)
         if is_new:

@@ -1,1 +1,1 @@
-"""Payments: what the payment provider tells about them."""
+"""Payments: events of the payment provider."""

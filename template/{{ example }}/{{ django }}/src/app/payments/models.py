@@ -5,7 +5,7 @@ from django.db.models.functions import Now
 
 
 class Event(Model):
-    """An event as it was first delivered, under the provider's own key."""
+    """An event, as first delivered. The primary key is the provider's id of the event."""
 
     id = TextField(primary_key=True)
     order = ForeignKey("orders.Order", on_delete=PROTECT, related_name="+")

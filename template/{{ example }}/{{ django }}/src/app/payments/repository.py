@@ -8,11 +8,9 @@ from app.payments.models import Event
 
 
 class EventRepository(BaseRepository[Event]):
-    """Payment events."""
-
     model = Event
 
     def create_once(self, event_id: str, data: Mapping[str, Any]) -> bool:
-        """Store the event under the provider's key. False when it was stored before."""
+        """Store an event under the provider's id. Return False if the event was stored before."""
         _, is_new = self.rows.get_or_create(id=event_id, defaults=data)
         return is_new

@@ -1,4 +1,4 @@
-"""`/payments` over HTTP."""
+"""Routes of `/payments`."""
 
 from types import MappingProxyType
 
@@ -19,7 +19,7 @@ class BadSignature(Unauthorized):
 
 
 class Signature:
-    """The payment provider, who signs the body, byte for byte. BadSignature otherwise."""
+    """Requires the payment provider's signature of the exact bytes of the body. BadSignature otherwise."""
 
     name = "signature"
     model = MappingProxyType(
@@ -42,5 +42,5 @@ class Signature:
 @public.post("/payments/events", response=EventResponse, auth=Signature(), openapi_extra=problem_responses(401))
 @transaction.atomic
 def receive_event(request: Request, event: PaymentEvent) -> EventResponse:
-    """The payment provider tells what became of a payment."""
+    """Receive an event of the payment provider."""
     return EventResponse(message=PaymentService().receive(event))

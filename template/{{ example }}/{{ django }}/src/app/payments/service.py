@@ -1,5 +1,3 @@
-"""What comes of the payment provider's events."""
-
 from app.core import FieldError, Unprocessable
 from app.orders import OrderRepository
 from app.payments.events import process_response
@@ -8,13 +6,12 @@ from app.payments.schemas import PaymentEvent
 
 
 class PaymentService:
-    """Payments, within the request's transaction."""
+    """Handles payment events, within the transaction of the request."""
 
     def receive(self, event: PaymentEvent) -> str:
-        """Store the event, mark its order paid if it says so, and tell what was understood.
+        """Store an event and return its meaning. Mark the order as paid after a success.
 
-        Delivered again, or replayed by somebody who overheard it, it has no further effect. Unprocessable when there is
-        no such order.
+        A repeated or replayed event has no further effect. Unprocessable for an unknown order.
         """
         orders = OrderRepository()
         if not orders.get(event.order_id):

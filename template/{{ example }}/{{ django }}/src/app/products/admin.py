@@ -13,7 +13,7 @@ from app.products.models import Product
 
 @admin.register(Product)
 class ProductAdmin(admin.ModelAdmin):
-    """The catalogue."""
+    """Products in the admin."""
 
     fields = ("name", "price", "stock")
     list_display = ("name", "price", "stock")
@@ -25,7 +25,7 @@ class ProductAdmin(admin.ModelAdmin):
     }
 
     def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:
-        """Of the stock, save the difference: orders go on while the form is open."""
+        """Add the change of the stock instead of overwriting it: orders may change the stock while the form is open."""
         if not change:
             super().save_model(request, obj, form, change)
             return

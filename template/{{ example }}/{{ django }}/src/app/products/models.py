@@ -17,7 +17,7 @@ from app.products.words import WORDS
 
 
 class Product(Model):
-    """Something to order."""
+    """A product of the catalogue."""
 
     name = TextField()
     price = DecimalField(max_digits=12, decimal_places=2)

@@ -1,5 +1,3 @@
-"""What can be done with products."""
-
 from collections.abc import Mapping
 from decimal import Decimal
 
@@ -12,12 +10,12 @@ class OutOfStock(Conflict):
 
 
 class ProductService:
-    """Products, within the request's transaction."""
+    """Reserves products, within the transaction of the request."""
 
     def reserve(self, quantities: Mapping[int, int]) -> dict[int, Decimal]:
-        """Take a quantity of each product from its stock; returns their prices.
+        """Subtract a quantity of each product from its stock, and return the prices.
 
-        NotFound or OutOfStock, with the products that are to blame, unless all of it can be taken.
+        NotFound with the unknown products, or OutOfStock with the products that have too little stock.
         """
         repository = ProductRepository()
         products = repository.lock(quantities)

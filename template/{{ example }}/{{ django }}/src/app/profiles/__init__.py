@@ -1,1 +1,1 @@
-"""Profiles: what this service keeps of its users beside their accounts."""
+"""Profiles: personal data of users, in addition to their accounts."""

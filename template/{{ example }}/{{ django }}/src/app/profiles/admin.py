@@ -7,8 +7,6 @@ from app.profiles.models import Profile
 
 @admin.register(Profile)
 class ProfileAdmin(admin.ModelAdmin):
-    """Profiles of users."""
-
     list_display = ("user", "display_name", "locale", "time_zone")
     search_fields = ("display_name",)
     autocomplete_fields = ("user",)

@@ -1,4 +1,4 @@
-"""Listeners to events of users."""
+"""Listeners to events of users: delete and export profiles."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ from app.profiles.schemas import ProfileResponse
 
 @receiver(erased)
 def delete_profile(user: User, **_: Any) -> None:
-    """Delete the profile with the other personal data."""
+    """Delete the profile."""
     ProfileRepository().delete(user.id)
 
 
 @receiver(exporting)
 def export_profile(user: User, **_: Any) -> dict[str, Any] | None:
-    """Export the profile."""
+    """Return the profile, or None."""
     profile = ProfileRepository().get(user.id)
     return ProfileResponse.model_validate(profile).model_dump() if profile else None

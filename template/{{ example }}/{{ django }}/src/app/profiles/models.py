@@ -5,7 +5,7 @@ from django.db.models import CASCADE, CharField, Model, OneToOneField
 
 
 class Profile(Model):
-    """What this service keeps of a user beside the account."""
+    """The profile of a user."""
 
     user = OneToOneField(settings.AUTH_USER_MODEL, on_delete=CASCADE, primary_key=True, related_name="profile")
     display_name = CharField(max_length=200, null=True, blank=True)

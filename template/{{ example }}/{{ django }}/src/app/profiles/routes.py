@@ -1,4 +1,4 @@
-"""`/users/me/profile` over HTTP."""
+"""Routes of `/users/me/profile`."""
 
 from http import HTTPStatus
 
@@ -22,9 +22,9 @@ def get_profile(request: Request) -> ProfileResponse:
 @router.put("/users/me/profile", response={HTTPStatus.OK: ProfileResponse, HTTPStatus.CREATED: ProfileResponse})
 @transaction.atomic
 def replace_profile(request: Request, data: ProfileUpdate) -> Status[ProfileResponse]:
-    """Create or replace your profile. A field that is left out becomes empty."""
+    """Create or replace your profile. Missing fields become empty."""
     profiles = ProfileRepository()
-    if not profiles.user_is_active(request.auth.id):  # since the token was issued
+    if not profiles.user_is_active(request.auth.id):  # deactivated or deleted after the token was issued
         raise Unauthorized
     profile, is_new = profiles.put(request.auth.id, data.model_dump())
     return Status(HTTPStatus.CREATED if is_new else HTTPStatus.OK, ProfileResponse.model_validate(profile))
@@ -33,7 +33,7 @@ def replace_profile(request: Request, data: ProfileUpdate) -> Status[ProfileResp
 @router.patch("/users/me/profile", response=ProfileResponse, openapi_extra=problem_responses(404))
 @transaction.atomic
 def change_profile(request: Request, data: ProfileUpdate) -> ProfileResponse:
-    """Change fields of your profile. `null` empties a field; one that is left out stays (RFC 7396)."""
+    """Change fields of your profile. `null` clears a field; missing fields do not change (RFC 7396)."""
     profile = ProfileRepository().update(_profile_of(request), data.model_dump(exclude_unset=True))
     return ProfileResponse.model_validate(profile)
 

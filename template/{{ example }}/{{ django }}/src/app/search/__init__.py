@@ -1,1 +1,1 @@
-"""Searching the catalogue."""
+"""Search of the catalogue."""

@@ -1,4 +1,4 @@
-"""What this slice does when something happens in core."""
+"""Listeners to events of users."""
 
 from typing import Any
 
@@ -11,6 +11,6 @@ from app.welcome.messages import SUBJECT, write_text
 
 @receiver(registered)
 def welcome(user: User, **_: Any) -> None:
-    """Welcome a new user. The message leaves when the registration is committed."""
+    """Send a welcome message to a new user with an address, after the commit of the registration."""
     if user.email:
         send(user.email, SUBJECT, write_text(user.name or user.email, user.email), name=user.name)

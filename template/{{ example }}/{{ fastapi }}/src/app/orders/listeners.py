@@ -1,4 +1,4 @@
-"""The orders of a user who asks for the data. Those of an erased user stay, for the accounts of the business."""
+"""Listeners to events of users. The orders of an erased user stay, because they hold no personal data."""
 
 from typing import Any
 

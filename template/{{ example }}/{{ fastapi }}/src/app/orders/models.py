@@ -22,7 +22,7 @@ from app.core import Base
 
 
 class Order(Base):
-    """What a user ordered at once, under a key of the user's own choice if the request had one."""
+    """An order, with the idempotency key of its request, if any."""
 
     __tablename__ = "orders"
 
@@ -33,7 +33,7 @@ class Order(Base):
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     paid_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
-    # Whoever reads orders says so when their lines are wanted too: none is ever loaded order by order.
+    # `lazy="raise"`: queries load lines explicitly, against N+1 queries.
     lines: Mapped[list["OrderItem"]] = relationship(order_by="OrderItem.product_id", lazy="raise", viewonly=True)
 
     __table_args__ = (
@@ -45,7 +45,7 @@ class Order(Base):
 
 
 class OrderItem(Base):
-    """A line of an order. Its price stays what it was, whatever becomes of the product's."""
+    """A line of an order, with the price at the time of the order."""
 
     __tablename__ = "order_items"
 

@@ -13,16 +13,14 @@ from app.orders.models import Order, OrderItem
 
 
 class OrderRepository[Session: ReadSession](BaseRepository[Order, Session]):
-    """Orders and their lines."""
-
     model = Order
 
     async def find(self, **values: Any) -> Order | None:
-        """The order with these values, and its lines."""
+        """Return the order with these values and its lines, or None."""
         return await self.session.scalar(select(Order).options(selectinload(Order.lines)).filter_by(**values))
 
     async def page_of_user(self, user_id: int, period: DateRange, paginator: Paginator) -> tuple[list[Order], int]:
-        """One page of the user's orders within the period, newest first, with their lines, and how many there are."""
+        """Return one page of the user's orders in the period with their lines, newest first, and the total number."""
         first = datetime.combine(period.start_date, time.min, UTC)
         last = datetime.combine(period.end_date, time.max, UTC)
         wanted = select(Order).where(Order.user_id == user_id, Order.created_at.between(first, last))
@@ -30,14 +28,14 @@ class OrderRepository[Session: ReadSession](BaseRepository[Order, Session]):
         return await self.page(paginator, newest_first)
 
     async def all_of_user(self, user_id: int) -> Iterable[Order]:
-        """All orders of the user, oldest first, with their lines."""
+        """Return all orders of the user with their lines, oldest first."""
         query = select(Order).where(Order.user_id == user_id).options(selectinload(Order.lines)).order_by(Order.id)
         return await self.session.scalars(query)
 
     async def create_once(self: "OrderRepository[WriteSession]", values: Mapping[str, Any]) -> int | None:
-        """Store a new order and return its key; None when its user gave the idempotency key to an order before.
+        """Store a new order and return its id. None if the user has an order with the same idempotency key.
 
-        It waits for a concurrent request with the same key.
+        Waits for a concurrent request with the same key.
         """
         return await self.session.scalar(
             upsert(Order)
@@ -47,11 +45,10 @@ class OrderRepository[Session: ReadSession](BaseRepository[Order, Session]):
         )
 
     async def add_lines(self: "OrderRepository[WriteSession]", lines: Iterable[Mapping[str, Any]]) -> None:
-        """Store the lines of an order."""
         await self.session.execute(insert(OrderItem), list(lines))
 
     async def mark_paid(self: "OrderRepository[WriteSession]", order_id: int) -> None:
-        """Note when the order was paid, once."""
+        """Set the time of payment, unless it is set already."""
         await self.session.execute(
             update(Order).where(Order.id == order_id, Order.paid_at.is_(None)).values(paid_at=func.now())
         )

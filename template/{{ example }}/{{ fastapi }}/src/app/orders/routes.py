@@ -1,4 +1,4 @@
-"""`/orders` over HTTP."""
+"""Routes of `/orders`."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -32,7 +32,7 @@ async def place_order(
     *,
     idempotency_key: Annotated[IdempotencyKey | None, Header(alias="Idempotency-Key")] = None,
 ) -> OrderResponse:
-    """Order. Sent again with the same key, it is the same order."""
+    """Place an order. A repeated request with the same Idempotency-Key returns the first order."""
     order = await OrderService(session).place(user.id, data, idempotency_key)
     response.headers["Location"] = request.app.url_path_for("get_order", order_id=order.id)
     return OrderResponse.model_validate(order)
@@ -42,14 +42,14 @@ async def place_order(
 async def list_orders(
     session: ReadOnly, user: LoggedIn, period: Annotated[OrderPeriod, Query()], pagination: Pagination
 ) -> Page[OrderResponse]:
-    """The caller's own orders, newest first."""
+    """List your orders, newest first."""
     orders, total = await OrderRepository(session).page_of_user(user.id, period, pagination)
     return Page[OrderResponse].of(orders, total, pagination)
 
 
 @router.get("/{order_id}", responses=problem_responses(404))
 async def get_order(order_id: PathId, session: ReadOnly, user: LoggedIn) -> OrderResponse:
-    """An order: one's own, or anybody's for administrators."""
+    """Return an order: your own, or any order for admins."""
     order = await OrderRepository(session).find(id=order_id)
     # Another user's order is a 404, not a 403: a caller must not learn which orders exist.
     if order is None or (order.user_id != user.id and not user.is_admin):

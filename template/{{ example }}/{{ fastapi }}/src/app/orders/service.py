@@ -1,5 +1,3 @@
-"""What can be done with orders."""
-
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,19 +12,19 @@ from app.products import ProductService
 
 class IdempotencyKeyReused(Unprocessable):
     type = "urn:problem-type:idempotency-key-reused"
-    detail = "The idempotency key belongs to an order of something else."
+    detail = "This Idempotency-Key was already used for a different order."
 
 
 @dataclass
 class OrderService:
-    """Orders, within the transaction of `session`."""
+    """Places orders, within the transaction of `session`."""
 
     session: WriteSession
 
     async def place(self, user_id: int, data: OrderCreate, idempotency_key: str | None) -> Order:
-        """Order; or return the order that this user placed before with this key and the same lines.
+        """Place an order, or return the earlier order of the user with the same key and lines.
 
-        NotFound, OutOfStock or IdempotencyKeyReused when that cannot be.
+        NotFound for an unknown product, OutOfStock for too little stock, IdempotencyKeyReused for other lines.
         """
         orders = OrderRepository(self.session)
         request: dict[str, Any] = {
@@ -37,7 +35,7 @@ class OrderService:
         try:
             order_id = await orders.create_once(request)
         except IntegrityError:
-            # The user is gone since the token was issued.
+            # The user was deleted after the token was issued.
             raise Unauthorized from None
         if order_id is not None:
             wanted = {line.product_id: line.quantity for line in data.lines}

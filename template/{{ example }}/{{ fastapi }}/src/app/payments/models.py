@@ -9,7 +9,7 @@ from app.core import Base
 
 
 class Event(Base):
-    """An event as it was first delivered, under the provider's own key."""
+    """An event, as first delivered. The primary key is the provider's id of the event."""
 
     __tablename__ = "payment_events"
 

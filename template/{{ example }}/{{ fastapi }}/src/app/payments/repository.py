@@ -10,11 +10,9 @@ from app.payments.models import Event
 
 
 class EventRepository(BaseRepository[Event, WriteSession]):
-    """Payment events."""
-
     model = Event
 
     async def create_once(self, data: Mapping[str, Any]) -> bool:
-        """Store the event. False when it was stored before."""
+        """Store an event. Return False if the event was stored before."""
         insertion = insert(Event).values(data).on_conflict_do_nothing().returning(Event.id)
         return await self.session.scalar(insertion) is not None

@@ -1,4 +1,4 @@
-"""`/payments` over HTTP."""
+"""Routes of `/payments`."""
 
 from types import MappingProxyType
 from typing import Annotated
@@ -27,7 +27,7 @@ class BadSignature(Unauthorized):
 
 
 async def signed(request: Request, offered: Annotated[str | None, Security(signature)]) -> None:
-    """BadSignature unless the payment provider signed the body, byte for byte."""
+    """Raise BadSignature unless the payment provider signed the exact bytes of the body."""
     secret = Settings.current().payments_secret.get_secret_value()
     if offered is None or not signature_matches(secret, await request.body(), offered):
         raise BadSignature
@@ -35,5 +35,5 @@ async def signed(request: Request, offered: Annotated[str | None, Security(signa
 
 @public.post("/events", dependencies=[Depends(signed)])
 async def receive_event(event: PaymentEvent, session: Transaction) -> EventResponse:
-    """The payment provider tells what became of a payment."""
+    """Receive an event of the payment provider."""
     return EventResponse(message=await PaymentService(session).receive(event))

@@ -1,5 +1,3 @@
-"""What comes of the payment provider's events."""
-
 from dataclasses import dataclass
 
 from app.core import FieldError, Unprocessable, WriteSession
@@ -11,15 +9,14 @@ from app.payments.schemas import PaymentEvent
 
 @dataclass
 class PaymentService:
-    """Payments, within the transaction of `session`."""
+    """Handles payment events, within the transaction of `session`."""
 
     session: WriteSession
 
     async def receive(self, event: PaymentEvent) -> str:
-        """Store the event, mark its order paid if it says so, and tell what was understood.
+        """Store an event and return its meaning. Mark the order as paid after a success.
 
-        Delivered again, or replayed by somebody who overheard it, it has no further effect. Unprocessable when there is
-        no such order.
+        A repeated or replayed event has no further effect. Unprocessable for an unknown order.
         """
         orders = OrderRepository(self.session)
         if not await orders.get(event.order_id):

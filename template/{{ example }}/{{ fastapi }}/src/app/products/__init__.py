@@ -1,6 +1,6 @@
-"""Products: the catalogue and what is in stock.
+"""Products: the catalogue and the stock.
 
-What other slices may use is named here; nothing else of the slice is theirs to import.
+Other slices may import only the names of this module.
 """
 
 from app.products.repository import ProductRepository

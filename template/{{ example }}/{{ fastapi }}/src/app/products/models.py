@@ -11,7 +11,7 @@ from app.products.words import WORDS
 
 
 class Product(Base):
-    """Something to order."""
+    """A product of the catalogue."""
 
     __tablename__ = "products"
 

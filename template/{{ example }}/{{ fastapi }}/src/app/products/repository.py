@@ -11,26 +11,24 @@ from app.products.words import prefix_query
 
 
 class ProductRepository[Session: ReadSession](BaseRepository[Product, Session]):
-    """Products."""
-
     model = Product
 
     async def search(self, text: str, paginator: Paginator) -> tuple[list[Product], int]:
-        """One page of the products in whose names every word of `text` begins a word, and how many there are."""
+        """Return one page of products whose names match `prefix_query(text)`, and the total number."""
         matches = Product.words.bool_op("@@")(cast(func.lower(prefix_query(text)), TSQUERY))
         return await self.page(paginator, select(Product).where(matches).order_by(Product.name, Product.id))
 
     async def lock(self: "ProductRepository[WriteSession]", product_ids: Iterable[int]) -> list[Product]:
-        """Those of these products that exist. Other transactions cannot change them before this one ends.
+        """Lock the rows of these products until the end of the transaction. Return the products that exist.
 
-        The locks are taken in the order of the keys, so that two orders of the same products cannot deadlock.
+        Rows are locked in the order of their ids, so that two orders of the same products cannot deadlock.
         """
         wanted = select(Product).where(Product.id.in_(product_ids)).order_by(Product.id)
         locked = wanted.with_for_update(key_share=True).execution_options(populate_existing=True)
         return list(await self.session.scalars(locked))
 
     async def take(self: "ProductRepository[WriteSession]", quantities: Mapping[int, int]) -> None:
-        """Take these quantities from the stock of locked products."""
+        """Subtract quantities from the stock of locked products."""
         await self.session.execute(
             update(Product)
             .where(Product.id.in_(quantities))

@@ -1,5 +1,3 @@
-"""What can be done with products."""
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,14 +12,14 @@ class OutOfStock(Conflict):
 
 @dataclass
 class ProductService:
-    """Products, within the transaction of `session`."""
+    """Reserves products, within the transaction of `session`."""
 
     session: WriteSession
 
     async def reserve(self, quantities: Mapping[int, int]) -> dict[int, Decimal]:
-        """Take a quantity of each product from its stock; returns their prices.
+        """Subtract a quantity of each product from its stock, and return the prices.
 
-        NotFound or OutOfStock, with the products that are to blame, unless all of it can be taken.
+        NotFound with the unknown products, or OutOfStock with the products that have too little stock.
         """
         repository = ProductRepository(self.session)
         products = await repository.lock(quantities)

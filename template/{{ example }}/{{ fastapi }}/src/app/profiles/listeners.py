@@ -1,4 +1,4 @@
-"""The profile of a user who is erased, or asks for the data."""
+"""Listeners to events of users: delete and export profiles."""
 
 from typing import Any
 
@@ -15,6 +15,6 @@ async def erase(session: WriteSession, user: User) -> None:
 
 @exporting.connect
 async def export(session: WriteSession, user: User) -> dict[str, Any] | None:
-    """Return the profile, if there is one."""
+    """Return the profile, or None."""
     profile = await ProfileRepository(session).get(user.id)
     return ProfileResponse.model_validate(profile).model_dump() if profile else None

@@ -10,13 +10,13 @@ from app.profiles.models import Profile
 
 
 class ProfileRepository[Session: ReadSession](BaseRepository[Profile, Session]):
-    """Profiles, whose primary key is that of their user."""
+    """Profiles. The primary key is the id of the user."""
 
     model = Profile
 
     async def create_once(
         self: "ProfileRepository[WriteSession]", user_id: int, data: Mapping[str, Any]
     ) -> Profile | None:
-        """Store a profile and return it; None when the user has one. IntegrityError when there is no such user."""
+        """Store a profile and return it. None if the user has a profile. IntegrityError for an unknown user."""
         insertion = insert(Profile).values(user_id=user_id, **data).on_conflict_do_nothing()
         return await self.session.scalar(insertion.returning(Profile))

@@ -1,4 +1,4 @@
-"""`/users/me/profile` over HTTP."""
+"""Routes of `/users/me/profile`."""
 
 from http import HTTPStatus
 
@@ -24,7 +24,7 @@ async def get_profile(user: LoggedIn, session: ReadOnly) -> ProfileResponse:
 async def replace_profile(
     data: ProfileUpdate, user: LoggedIn, session: Transaction, response: Response
 ) -> ProfileResponse:
-    """Create or replace your profile. A field that is left out becomes empty."""
+    """Create or replace your profile. Missing fields become empty."""
     profiles = ProfileRepository(session)
     try:
         profile = await profiles.create_once(user.id, data.model_dump())
@@ -39,7 +39,7 @@ async def replace_profile(
 
 @router.patch("", responses=problem_responses(404))
 async def change_profile(data: ProfileUpdate, user: LoggedIn, session: Transaction) -> ProfileResponse:
-    """Change fields of your profile. `null` empties a field; one that is left out stays (RFC 7396)."""
+    """Change fields of your profile. `null` clears a field; missing fields do not change (RFC 7396)."""
     profiles = ProfileRepository(session)
     profile = await profiles.get(user.id)
     if profile is None:

@@ -1,4 +1,4 @@
-"""`/search` over HTTP."""
+"""Routes of `/search`."""
 
 import math
 from typing import Annotated
@@ -11,12 +11,14 @@ from app.search.schemas import SearchPage
 
 public = APIRouter(tags=["search"])
 
-Text = Annotated[ShortText, Query(description="each word must begin a word of the product's name, whatever its case")]
+Text = Annotated[
+    ShortText, Query(description="words; each must be the prefix of a word of the product's name, ignoring case")
+]
 
 
 @public.get("/search")
 async def search(q: Text, session: ReadOnly, request: Request, page: int = 1) -> SearchPage:
-    """Products by text, by name."""
+    """Search products by the words of their names. Results are sorted by name."""
     paginator = Paginator(page)
     products, total = await ProductRepository(session).search(q, paginator)
     last = math.ceil(total / paginator.size)

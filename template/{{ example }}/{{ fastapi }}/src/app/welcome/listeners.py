@@ -1,4 +1,4 @@
-"""What this slice does when something happens in core."""
+"""Listeners to events of users."""
 
 from app.core import User, WriteSession, registered
 from app.core.mail import send
@@ -7,6 +7,6 @@ from app.welcome.messages import SUBJECT, write_text
 
 @registered.connect
 async def welcome(session: WriteSession, user: User) -> None:
-    """Welcome a new user who has an address. The message leaves when the registration is committed."""
+    """Send a welcome message to a new user with an address, after the commit of the registration."""
     if user.email:
         await send(session, user.email, SUBJECT, write_text(user.name or user.email, user.email), name=user.name)

@@ -1,4 +1,4 @@
-"""`/auth` over HTTP."""
+"""Routes of `/auth`."""
 
 from typing import Annotated, cast
 
@@ -23,7 +23,7 @@ public = APIRouter(
 
 
 async def get_auth(session: Transaction, state: CurrentState) -> AuthService:
-    """Log-ins within the request's transaction."""
+    """Return the service for log-in, within the transaction of the request."""
     return AuthService(session, cast("LocalTokens", state.tokens), state.settings.refresh_token_days)
 
 
@@ -34,7 +34,7 @@ Auth = Annotated[AuthService, Depends(get_auth)]
 async def log_in(
     form: Annotated[TokenForm, Form()], auth: Auth, state: CurrentState, request: Request
 ) -> TokenResponse:
-    """Log in: a password for tokens."""
+    """Exchange an e-mail address and a password for tokens."""
     await state.rate_limits.hit_log_in(client_address(request), form.username)
     user = await authenticate(state.database, form.username, form.password)
     if user and (tokens := await auth.log_in(user)):
@@ -44,8 +44,8 @@ async def log_in(
 
 @public.post("/refresh", response_model=TokenResponse)
 async def refresh(data: RefreshRequest, auth: Auth, request: Request) -> TokenResponse | Response:
-    """A refresh token for new tokens. It is good for one use; using it again ends the log-in."""
+    """Exchange a refresh token for new tokens. A refresh token is valid once; its reuse ends the session."""
     if tokens := await auth.refresh(data.refresh_token):
         return tokens
-    # Answered, not raised: the end of the family must be committed.
+    # Return the 401 instead of raising it: an exception would roll back the revocation of the family.
     return ProblemResponse(Unauthorized("The refresh token is not valid."), request.url.path)

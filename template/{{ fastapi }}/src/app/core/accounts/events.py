@@ -10,7 +10,7 @@ type Listener[Answer] = Callable[[WriteSession, User], Awaitable[Answer]]
 
 
 class UserEvent[Answer]:
-    """Something that happens to a user, in the transaction that makes it happen.
+    """An event of a user. Listeners run in the transaction of the event.
 
         @registered.connect
         async def welcome(session: WriteSession, user: User) -> None: ...
@@ -22,27 +22,27 @@ class UserEvent[Answer]:
         self._listeners: list[Listener[Answer]] = []
 
     def connect(self, listener: Listener[Answer]) -> Listener[Answer]:
-        """Call `listener` from now on, after those that were connected before."""
+        """Add a listener. Listeners are called in the order in which they were added."""
         self._listeners.append(listener)
         return listener
 
     def disconnect(self, listener: Listener[Answer]) -> None:
-        """Call `listener` no longer. ValueError when it was not connected."""
+        """Remove a listener. ValueError when it was not added."""
         self._listeners.remove(listener)
 
     async def send(self, session: WriteSession, user: User) -> list[tuple[Listener[Answer], Answer]]:
-        """Call every listener, one after the other; return each with its answer."""
+        """Call all listeners, one after the other. Return each listener with its answer."""
         return [(listener, await listener(session, user)) for listener in self._listeners]
 
 
 registered = UserEvent[None]()
-"""A user was created: by registration, on the command line, or when an identity provider's user was first seen."""
+"""A user was created: by registration, on the command line, or by the first request of a provider's user."""
 
 deactivated = UserEvent[None]()
-"""A user may no longer log in."""
+"""A user was deactivated, and can no longer log in."""
 
 erased = UserEvent[None]()
-"""A user is about to be erased: core's columns are cleared after the listeners, which delete what their slices keep."""
+"""A user is being erased. Listeners delete the data of their slices; afterwards core clears its own columns."""
 
 exporting = UserEvent[Any]()
-"""All data of a user is collected: a listener returns what its slice keeps, as values that JSON can hold."""
+"""The data of a user is being exported. Listeners return the data of their slices, as JSON-compatible values."""

@@ -1,4 +1,4 @@
-"""The token of a request: its scopes, and which user it belongs to."""
+"""Authentication: the token of a request, its scopes and its user."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -25,10 +25,10 @@ from app.core.security.users import CurrentUser
 
 
 class BearerToken(SecurityBase):
-    """Gives the verified token of a request or WebSocket. Unauthorized without one, and for an inactive user."""
+    """Returns the verified token of a request or WebSocket. Unauthorized without a token, and for an inactive user."""
 
     def __init__(self) -> None:
-        # For the document alone: called, it would take no WebSocket.
+        # Only for the OpenAPI document: OAuth2PasswordBearer cannot read a WebSocket.
         bearer = OAuth2PasswordBearer(tokenUrl=f"{API_PREFIX}/auth/token", scheme_name="token")
         self.model = bearer.model
         self.scheme_name = bearer.scheme_name
@@ -54,7 +54,7 @@ class BearerToken(SecurityBase):
 
 
 class OptionalToken(BearerToken):
-    """Lets callers without an Authorization header pass. Unauthorized for one that holds no valid token."""
+    """Returns None for callers without an Authorization header. Unauthorized for a header without a valid token."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ VerifiedToken = Annotated[AccessToken, Depends(authenticated)]
 
 @cache
 def require_scope(scope: str) -> Callable[[AccessToken], Awaitable[None]]:
-    """Make a dependency that raises Forbidden unless the token of the request holds `scope`."""
+    """Return a dependency that raises Forbidden unless the token of the request has `scope`."""
 
     async def check(token: VerifiedToken) -> None:
         token.require(scope)
@@ -81,15 +81,15 @@ def require_scope(scope: str) -> Callable[[AccessToken], Awaitable[None]]:
 async def current_user(request: HTTPConnection, token: VerifiedToken) -> CurrentUser:
     """Return the user who sends the request.
 
-    The service's own tokens name the user's key. A token of the identity provider has the provider's name for the user,
-    who is entered at the first request.
+    The service's own tokens have the id of the user. A token of the identity provider has a subject instead: the first
+    request creates the user.
     """
     state: State = request.app.state.core
     if (issuer := state.settings.jwt_issuer) is None:
         return CurrentUser(int(token.subject), token.scopes)
     if token.user_id is not None:
         return CurrentUser(token.user_id, token.scopes)
-    # A transaction of its own: the new user stays even if the request itself fails.
+    # In a separate transaction: the new user stays even if the request fails.
     async with state.database.sessions.begin() as session:
         user = await UserService(session).enter(ProvidedUser.of(issuer, token.subject, token.claims))
     return CurrentUser(user.id, token.scopes)
@@ -103,11 +103,11 @@ async def optional_user(
 
 
 async def require_local_accounts(state: CurrentState) -> None:
-    """NotFound where an identity provider keeps the accounts: there are no passwords here then."""
+    """Raise NotFound when an identity provider manages the accounts: the service has no passwords then."""
     if state.settings.jwt_issuer is not None:
         raise NotFound
 
 
 LoggedIn = Annotated[CurrentUser, Depends(current_user)]
 MaybeLoggedIn = Annotated[CurrentUser | None, Depends(optional_user)]
-"""For a route of a `public` router that knows its users, and answers everybody."""
+"""For a route of a `public` router that also answers callers without a token."""

@@ -33,7 +33,7 @@ user_roles = Table(
 
 
 class Role(Base):
-    """A name that stands for scopes: `roles.py` of a slice says which."""
+    """A role. `roles.py` of a slice defines its scopes."""
 
     __tablename__ = "roles"
 
@@ -42,9 +42,9 @@ class Role(Base):
 
 
 class User(Base):
-    """An account. Its user logs in with `password`, or is `subject` of the identity provider `issuer`.
+    """An account. The user logs in with `password`, or is `subject` of the identity provider `issuer`.
 
-    Address and name may be missing: a provider need not tell them, and an erased user has none.
+    Address and name may be missing: for a user of an identity provider, or an erased user.
     """
 
     __tablename__ = "users"
@@ -60,7 +60,7 @@ class User(Base):
     subject: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
-    # A query that needs the roles says so: none is ever loaded user by user.
+    # `lazy="raise"`: queries load roles explicitly, against N+1 queries.
     roles: Mapped[list[Role]] = relationship(secondary=user_roles, order_by=Role.name, lazy="raise", viewonly=True)
 
     __table_args__ = (
@@ -81,7 +81,7 @@ class User(Base):
 
 
 class RefreshToken(Base):
-    """A refresh token, as far as it must be known again. The tokens that came of one log-in are a family."""
+    """The hash of a refresh token. All tokens of one log-in form a family."""
 
     __tablename__ = "refresh_tokens"
 

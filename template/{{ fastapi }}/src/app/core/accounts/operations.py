@@ -1,4 +1,4 @@
-"""What `python -m app user` does with the database, each in a transaction of its own."""
+"""Database operations of `python -m app user`. Each runs in its own transaction."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -19,7 +19,7 @@ from app.core.slices import import_all
 
 
 def find(who: int | str) -> int | None:
-    """Return the key of the user with this key or address, or None."""
+    """Return the id of the user with this id or address, or None."""
 
     async def work(service: UserService) -> int | None:
         user = await (service.users.get(who) if isinstance(who, int) else service.users.get_by_email(who))
@@ -29,8 +29,6 @@ def find(who: int | str) -> int | None:
 
 
 def create(data: UserCreate, *, admin: bool, roles: Iterable[str]) -> None:
-    """Create a user."""
-
     async def work(service: UserService) -> None:
         user = await service.create(data, admin=admin)
         await service.users.add_roles(user.id, roles)
@@ -52,23 +50,23 @@ def change(user_id: int, *, admin: bool | None, add: Iterable[str], remove: Iter
 
 
 def set_password(user_id: int, password: Secret[str]) -> None:
-    """Set a password; all sessions end."""
+    """Set a new password and end all sessions."""
     hashed = hash_password(password.get_secret_value())
     _change(user_id, lambda service, user: service.set_password(user, hashed))
 
 
 def deactivate(user_id: int) -> None:
-    """Forbid to log in; all sessions end."""
+    """Forbid the user to log in, and end all sessions."""
     _change(user_id, UserService.deactivate)
 
 
 def activate(user_id: int) -> None:
-    """Allow to log in again."""
+    """Allow the user to log in again."""
     _change(user_id, UserService.activate)
 
 
 def erase(user_id: int) -> None:
-    """Delete the personal data."""
+    """Delete the personal data of the user."""
     _change(user_id, UserService.erase)
 
 
@@ -78,8 +76,6 @@ def export(user_id: int) -> dict[str, Any]:
 
 
 def show_users(show: Callable[[AccountExport], None]) -> None:
-    """Call `show` with each user, oldest first."""
-
     async def work(service: UserService) -> None:
         async with aclosing(service.users.stream(WITH_ROLES)) as users:
             async for user in users:

@@ -16,36 +16,34 @@ WITH_ROLES = USERS.options(selectinload(User.roles))
 
 
 class UserRepository[Session: ReadSession](BaseRepository[User, Session]):
-    """Users."""
-
     model = User
     ROWS_AT_A_TIME = 500
 
     async def get_by_email(self, email: str) -> User | None:
-        """The user with this address, whatever its case, with the roles."""
+        """Return the user with this address and the roles. Ignores case."""
         return await self.session.scalar(WITH_ROLES.where(func.lower(User.email) == func.lower(email)))
 
     async def get_by_subject(self, issuer: str, subject: str) -> User | None:
-        """The user whom this identity provider calls `subject`."""
+        """Return the user with this `subject` of the identity provider `issuer`."""
         return await self.session.scalar(select(User).where(User.issuer == issuer, User.subject == subject))
 
     async def get_with_roles(self, user_id: int) -> User | None:
-        """The user with this primary key, with the roles."""
+        """Return the user with this id and the roles."""
         return await self.session.scalar(WITH_ROLES.where(User.id == user_id))
 
     async def lock(self: "UserRepository[WriteSession]", user_id: int) -> User | None:
-        """The user with this primary key, with the roles. Other transactions cannot change it before this one ends."""
+        """Lock the row of the user until the end of the transaction. Return the user with the roles."""
         locked = WITH_ROLES.where(User.id == user_id).with_for_update(key_share=True)
         return await self.session.scalar(locked.execution_options(populate_existing=True))
 
     async def note_log_in(self: "UserRepository[WriteSession]", user: User) -> bool:
-        """Set the time of the last log-in. False if the user is no longer active, or has another password by now."""
+        """Set the time of the last log-in. Return False if the user is inactive now, or has a new password."""
         unchanged = (User.id == user.id) & User.is_active & (User.password == user.password)
         noted = update(User).where(unchanged).values(last_login=func.now()).returning(User.id)
         return await self.session.scalar(noted) is not None
 
     async def add_roles(self: "UserRepository[WriteSession]", user_id: int, names: Iterable[str]) -> None:
-        """Give the user these roles."""
+        """Add roles to the user. Creates roles that do not exist."""
         for name in names:
             await self.session.execute(insert(Role).values(name=name).on_conflict_do_nothing())
             role = select(literal(user_id), Role.id).where(Role.name == name)
@@ -55,14 +53,14 @@ class UserRepository[Session: ReadSession](BaseRepository[User, Session]):
     async def remove_roles(
         self: "UserRepository[WriteSession]", user_id: int, names: Iterable[str] | None = None
     ) -> None:
-        """Take these roles from the user, or all without `names`."""
+        """Remove roles from the user; all roles without `names`."""
         removal = delete(user_roles).where(user_roles.c.user_id == user_id)
         if names is not None:
             removal = removal.where(user_roles.c.role_id.in_(select(Role.id).where(Role.name.in_(names))))
         await self.session.execute(removal)
 
     async def stream(self, query: Select[User] = USERS) -> AsyncGenerator[User]:
-        """Every user, oldest first, from a server-side cursor: memory stays flat whatever their number."""
+        """Yield every user, oldest first, from a server-side cursor: memory use is constant."""
         query = query.order_by(User.id).execution_options(yield_per=self.ROWS_AT_A_TIME)
         result = await self.session.stream(query)
         async for users in result.scalars().partitions():
@@ -71,14 +69,12 @@ class UserRepository[Session: ReadSession](BaseRepository[User, Session]):
 
 
 class RefreshTokenRepository(BaseRepository[RefreshToken, WriteSession]):
-    """Refresh tokens."""
-
     model = RefreshToken
 
     async def use(self, digest: str) -> RefreshToken | None:
-        """Mark the token as used and return it; None unless it is unused and has not expired.
+        """Mark a token as used and return it. None for a used, expired or unknown token.
 
-        One statement finds and marks it, so that of two concurrent requests only one succeeds.
+        One statement finds and marks the token, so that only one of two concurrent requests succeeds.
         """
         fresh = (
             (RefreshToken.digest == digest) & RefreshToken.used_at.is_(None) & (RefreshToken.expires_at > func.now())
@@ -88,25 +84,26 @@ class RefreshTokenRepository(BaseRepository[RefreshToken, WriteSession]):
         )
 
     async def family_of_used(self, digest: str) -> uuid.UUID | None:
-        """Return the family of a token that was used before."""
+        """Return the family of a used token, or None."""
         used = (RefreshToken.digest == digest) & RefreshToken.used_at.is_not(None)
         return await self.session.scalar(select(RefreshToken.family).where(used))
 
     async def delete_family(self, family: uuid.UUID) -> None:
-        """Delete every token that came of one log-in."""
+        """Delete all tokens of a family."""
         deletion = delete(RefreshToken).where(RefreshToken.family == family).returning(RefreshToken.id)
-        # A concurrent refresh holds the lock of the token that it uses. Its new token is visible only after that.
+        # A concurrent refresh holds a row lock on its token, and inserts a new token. DELETE waits for the lock, but
+        # does not see the new token: repeat until no rows are left.
         while (await self.session.scalars(deletion)).all():
             pass
 
     async def delete_of_user(self, user_id: int) -> None:
-        """Delete every token of a user, which ends all sessions."""
+        """Delete all tokens of a user. This ends all sessions."""
         deletion = delete(RefreshToken).where(RefreshToken.user_id == user_id).returning(RefreshToken.id)
         while (await self.session.scalars(deletion)).all():  # as in `delete_family`
             pass
 
     async def delete_expired(self, user_id: int | None = None) -> int:
-        """Delete the tokens that have expired, of one user or of all; return how many."""
+        """Delete expired tokens of one user, or of all users. Return their number."""
         expired = delete(RefreshToken).where(RefreshToken.expires_at < func.now()).returning(RefreshToken.id)
         if user_id is not None:
             expired = expired.where(RefreshToken.user_id == user_id)

@@ -1,4 +1,4 @@
-"""`/users` over HTTP."""
+"""Routes of `/users`."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -30,13 +30,13 @@ router = APIRouter(prefix="/users", tags=["users"])
 
 
 async def require_open_registration(state: CurrentState) -> None:
-    """Forbidden when REGISTRATION is closed."""
+    """Raise Forbidden when REGISTRATION is closed."""
     if state.settings.registration == "closed":
         raise Forbidden("Registration is closed. Ask the operators of this service for an account.")
 
 
 async def limit_registrations(request: Request, state: CurrentState) -> None:
-    """TooManyRequests when one address registers more often than REGISTRATION_RATE."""
+    """Raise TooManyRequests when one address registers more often than REGISTRATION_RATE."""
     await state.rate_limits.hit(state.settings.registration_rate, "registration", client_address(request))
 
 
@@ -59,14 +59,14 @@ async def register(data: UserCreate, session: Transaction, request: Request, res
 
 @router.get("", responses=problem_responses(403), dependencies=[Depends(require_scope(ADMIN))])
 async def list_users(session: ReadOnly, pagination: Pagination) -> Page[UserResponse]:
-    """The users, oldest first. For administrators."""
+    """List all users, oldest first. Admins only."""
     users, total = await UserRepository(session).page(pagination)
     return Page[UserResponse].of(users, total, pagination)
 
 
 @router.get("/me")
 async def get_me(session: ReadOnly, user: LoggedIn) -> UserResponse:
-    """The user of the token."""
+    """Return the user of the token."""
     found = await UserRepository(session).get(user.id)
     if found is None or not found.is_active:
         raise Unauthorized
@@ -81,15 +81,15 @@ async def get_me(session: ReadOnly, user: LoggedIn) -> UserResponse:
     | {200: {"description": "One user a line", "content": {"application/x-ndjson": {}}}},
 )
 async def export_users(request: Request) -> StreamingResponse:
-    """Every user, one JSON object a line, streamed. For administrators."""
+    """Stream all users, one JSON object per line. Admins only."""
     lines = _lines(get_database(request))
-    first = await anext(lines)  # before the status is sent, so that it can still be another
+    first = await anext(lines)  # read before the status is sent, so that an error can still change the status
     return StreamingResponse(_begun(first, lines), media_type="application/x-ndjson")
 
 
 @router.get("/{user_id}", responses=problem_responses(404))
 async def get_user(user_id: PathId, session: ReadOnly, user: LoggedIn) -> UserResponse:
-    """A user: oneself, or anybody for administrators."""
+    """Return a user: yourself, or any user for admins."""
     # Another user is a 404, not a 403: a caller must not learn which users exist.
     may_see = user_id == user.id or user.is_admin
     found = await UserRepository(session).get(user_id) if may_see else None
@@ -106,7 +106,7 @@ async def _begun(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncIterator[byt
 
 
 async def _lines(database: Database) -> AsyncGenerator[bytes]:
-    # The stream outlives the request's own session, so it opens one of its own, inside the generator.
+    # The session of the request ends before the stream does. So the generator opens its own session.
     async with database.streaming_sessions() as session, aclosing(UserRepository(session).stream()) as users:
         to_json = TypeAdapter(UserResponse).dump_json
         lines = bytearray()

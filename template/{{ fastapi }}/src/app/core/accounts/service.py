@@ -1,4 +1,4 @@
-"""What can be done with users."""
+"""The account service: creating, changing, exporting and erasing users; authentication."""
 
 import asyncio
 from typing import Any
@@ -21,16 +21,16 @@ from app.core.security.users import CurrentUser
 
 class EmailTaken(Conflict):
     type = "urn:problem-type:email-taken"
-    detail = "Somebody is registered under this e-mail address."
+    detail = "This e-mail address is already registered."
 
 
 async def add_user(session: WriteSession, **fields: Any) -> User:
-    """Store a user, and send `registered`: every way to create a user ends here.
+    """Store a user, and send `registered`. All code that creates users calls this function.
 
-    EmailTaken when the address is in use, whatever its case; IntegrityError when another constraint refuses the user.
+    EmailTaken when the address is in use (ignoring case). IntegrityError when another constraint refuses the user.
     """
     try:
-        # In a savepoint, so that the session can be used after the error.
+        # Use a savepoint, so that the session stays usable after the error.
         async with session.begin_nested():
             user = await UserRepository(session).create(fields)
     except IntegrityError as error:
@@ -42,23 +42,21 @@ async def add_user(session: WriteSession, **fields: Any) -> User:
 
 
 class UserService:
-    """Users, within the transaction of `session`."""
-
     def __init__(self, session: WriteSession) -> None:
         self.session = session
         self.users = UserRepository(session)
         self.refresh_tokens = RefreshTokenRepository(session)
 
     async def create(self, data: UserCreate, *, admin: bool = False) -> User:
-        """Register a user. EmailTaken when the address is in use, whatever its case."""
+        """Register a user. EmailTaken when the address is in use (ignoring case)."""
         hashed = await asyncio.to_thread(hash_password, data.password.get_secret_value())
         fields = data.model_dump(exclude={"password"})
         return await add_user(self.session, **fields, password=hashed, is_superuser=admin)
 
     async def enter(self, data: ProvidedUser) -> User:
-        """Return the user of an identity provider, who is created if unknown.
+        """Return the user of an identity provider. Creates an unknown user.
 
-        Without the address when that belongs to another account, which is never taken over.
+        If another account has the address, the new user gets no address: an account is never linked by address.
         """
         fields = data.model_dump()
         try:
@@ -70,12 +68,12 @@ class UserService:
         return await add_user(self.session, **fields | {"email": None})
 
     async def set_password(self, user: User, hashed: str) -> None:
-        """Set a hash of `hash_password`; all sessions end."""
+        """Set a password hash made by `hash_password`, and end all sessions."""
         await self.users.update(user, {"password": hashed})
         await self.refresh_tokens.delete_of_user(user.id)
 
     async def deactivate(self, user: User) -> None:
-        """Forbid a locked user to log in; all sessions end."""
+        """Forbid the user to log in, and end all sessions. The row must be locked."""
         if user.is_active:
             await self.users.update(user, {"is_active": False})
             await self.refresh_tokens.delete_of_user(user.id)
@@ -86,11 +84,11 @@ class UserService:
         await self.users.update(user, {"is_active": True})
 
     async def export(self, user: User) -> dict[str, Any]:
-        """Return all data of a user who was read with the roles: `{"account": …, "<slice>": …}`."""
+        """Return all data of a user who was loaded with the roles: `{"account": …, "<slice>": …}`."""
         return assemble(AccountExport.model_validate(user), await exporting.send(self.session, user))
 
     async def erase(self, user: User) -> None:
-        """Delete the personal data of a locked user. The row stays for what refers to it, and nobody can log in."""
+        """Delete the personal data of a user whose row is locked. The row stays, for foreign keys, but is inactive."""
         await erased.send(self.session, user)
         await self.refresh_tokens.delete_of_user(user.id)
         await self.users.remove_roles(user.id)
@@ -99,9 +97,9 @@ class UserService:
 
 
 async def authenticate(database: Database, email: str, password: Secret[str]) -> User | None:
-    """Return the active user of this address if the password is right. As slow for an address that is not known.
+    """Return the active user with this address if the password matches. Equally slow for an unknown address.
 
-    Without a connection while it hashes: a crowd of log-ins waits for that, and would leave none for anybody else.
+    Hashing holds no database connection: a burst of log-ins would use up the pool.
     """
     async with database.read_sessions() as session:
         user = await UserRepository(session).get_by_email(email)
@@ -110,5 +108,5 @@ async def authenticate(database: Database, email: str, password: Secret[str]) ->
 
 
 def logged_in(user: User) -> CurrentUser:
-    """Return a user who was read with the roles, with the scopes that a log-in gives."""
+    """Return a user who was loaded with the roles, with the scopes of a log-in."""
     return CurrentUser(user.id, scopes_of(user.role_names, admin=user.is_admin))

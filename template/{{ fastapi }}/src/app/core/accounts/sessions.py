@@ -1,4 +1,4 @@
-"""Handing out tokens."""
+"""The authentication service: issuing and refreshing tokens."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from app.core.security.users import CurrentUser
 
 
 class AuthService:
-    """Log-ins, within the transaction of `session`."""
+    """Issues tokens, within the transaction of `session`."""
 
     def __init__(self, session: WriteSession, tokens: LocalTokens, refresh_days: int) -> None:
         self.users = UserRepository(session)
@@ -24,14 +24,14 @@ class AuthService:
         self.lifetime = timedelta(days=refresh_days)
 
     async def log_in(self, user: User) -> TokenResponse | None:
-        """Return tokens for a user whose password was verified; None if the account has changed since then."""
+        """Return tokens for a user whose password was verified. None if the account has changed since then."""
         if not await self.users.note_log_in(user):
             return None
         await self.refresh_tokens.delete_expired(user.id)
         return await self._issue(logged_in(user), uuid.uuid4(), datetime.now(UTC) + self.lifetime)
 
     async def refresh(self, token: str) -> TokenResponse | None:
-        """Return new tokens for a refresh token. Reuse of a used one revokes its family (RFC 9700, section 4.14)."""
+        """Return new tokens for a refresh token. Reuse of a used token revokes its family (RFC 9700, section 4.14)."""
         used = await self.refresh_tokens.use(digest(token))
         if used is None:
             if family := await self.refresh_tokens.family_of_used(digest(token)):
@@ -40,7 +40,7 @@ class AuthService:
         user = await self.users.get_with_roles(used.user_id)
         if user is None or not user.is_active:
             return None
-        # The family ends when its log-in would have: being used does not make it live longer.
+        # Keep the expiry of the family: a refresh must not extend the session.
         return await self._issue(logged_in(user), used.family, used.expires_at)
 
     async def _issue(self, user: CurrentUser, family: uuid.UUID, ends: datetime) -> TokenResponse:

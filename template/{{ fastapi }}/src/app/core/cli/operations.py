@@ -1,4 +1,4 @@
-"""The commands of the command line that depend on the framework. Each imports only what it needs."""
+"""Commands of the command line that depend on the framework. Each function imports only what it needs."""
 
 import asyncio
 import gc
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 SHUTDOWN_SECONDS = 30
-"""Requests under way have this long after the drain to end."""
+"""Time for running requests to finish after the drain."""
 
 
 def prepare() -> None:
-    """Do what every command needs first: nothing."""
+    """Prepare for any command. FastAPI needs no preparation."""
 
 
 def describe(error: Exception) -> str:
-    """Return a sentence for an unusable database: no connection, or no migrations. "" for any other error."""
+    """Return an error message for a database without connection or migrations, and "" for any other error."""
     from sqlalchemy.exc import DBAPIError
 
     from app.core.database.sessions import DatabaseUnavailableError
@@ -43,7 +43,7 @@ def describe(error: Exception) -> str:
 
 
 def serve() -> None:
-    """Serve until SIGTERM or SIGINT: readiness turns 503, requests under way finish, connections close."""
+    """Serve until SIGTERM or SIGINT. Then readiness turns 503, running requests finish, and connections close."""
     import uvicorn
 
     from app.core.config import Settings
@@ -57,7 +57,7 @@ def serve() -> None:
     state = state_of(app)
 
     class Server(uvicorn.Server):
-        """Tells the load balancer first, and stops listening when it had time to hear it."""
+        """Turns readiness off first, and stops listening after DRAIN_SECONDS, when the load balancer has noticed."""
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             again, state.draining = state.draining, True
@@ -85,12 +85,12 @@ def serve() -> None:
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
     )
-    gc.freeze()  # imported objects live as long as the process: the collector need not look through them
+    gc.freeze()  # imported objects are never freed: the garbage collector can skip them
     server.run()
 
 
 def dev() -> None:
-    """Serve with reload. The tables are migrated first, and a session survives a reload."""
+    """Migrate the tables and serve with reload. Tokens stay valid after a reload."""
     import uvicorn
     from uvicorn.supervisors.watchfilesreload import WatchFilesReload
 
@@ -128,20 +128,20 @@ def dev() -> None:
         server_header=False,
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
-        timeout_graceful_shutdown=1,  # an open stream does not delay a reload
+        timeout_graceful_shutdown=1,  # an open stream must not delay a reload
     )
     Reload(config, target=uvicorn.Server(config).run, sockets=[config.bind_socket()]).run()
 
 
 def shell() -> None:
-    """Open a Python shell, where `await` works, with all models and a session."""
+    """Open a Python shell with `await`, all models and a session."""
     os.environ["PYTHONSTARTUP"] = str(Path(__file__).with_name("shell.py"))
     sys.argv[1:] = []
     runpy.run_module("asyncio", run_name="__main__", alter_sys=True)
 
 
 def migrate() -> None:
-    """Apply the migrations that the database does not have yet, of core and of every slice."""
+    """Apply all missing migrations of core and of the slices."""
     from app.core.database.migrations import alembic_config, upgrade
 
     with _failing_with("The migrations do not fit the database"):
@@ -149,7 +149,7 @@ def migrate() -> None:
 
 
 def describe_missing() -> str:
-    """Return a sentence with the migrations that the database does not have, or "" when it has all of them."""
+    """Return an error message with the missing migrations, or "" when the database has all of them."""
     from app.core.database.migrations import missing_migrations
 
     try:
@@ -161,7 +161,7 @@ def describe_missing() -> str:
 
 
 def make_revision(message: str) -> None:
-    """Write a migration into each slice whose models differ from the migrated database."""
+    """Migrate the database. Then write a migration into each slice whose models differ from the database."""
     from app.core.database.autogenerate import write_revisions
     from app.core.database.revisions import report
 
@@ -171,13 +171,13 @@ def make_revision(message: str) -> None:
 
 
 def rollback(label: str) -> None:
-    """Take the last applied migration of a slice back."""
+    """Revert the last applied migration of a slice."""
     from app.core.database.migrations import alembic_config, downgrade, last_migration
 
-    with _failing_with("Nothing was taken back"):
+    with _failing_with("Nothing was reverted"):
         last, before = asyncio.run(_ask(lambda connection: last_migration(connection, label)))
         downgrade(alembic_config(), before)
-    print(f"Took {last} back.")
+    print(f"Reverted {last}.")
 
 
 async def _ask[T](question: "Callable[[Connection], T]") -> T:

@@ -1,4 +1,4 @@
-"""The start of `poe shell`: every model is imported, and `session` reaches the database."""
+"""Start-up script of `poe shell`: imports all models and opens `session`."""
 
 from sqlalchemy import select  # noqa: F401 -- for the shell
 

@@ -1,4 +1,4 @@
-"""`poe revision`: Alembic's autogenerate, whose operations are split by the slice that owns the table."""
+"""`poe revision`: runs Alembic's autogenerate, and splits the operations by the slice that owns the table."""
 
 import re
 from argparse import Namespace
@@ -34,7 +34,7 @@ CREATED = re.compile(r'\bcreate_table\(\s*"(\w+)"')
 def write_revisions(message: str) -> tuple[list[Path], list[str]]:
     """Write a migration into each slice with changed tables. Return the files, and warnings for the developer."""
     config = alembic_config()
-    config.cmd_opts = Namespace(quiet=True)  # the command says which files it wrote
+    config.cmd_opts = Namespace(quiet=True)  # `report` prints the names of the files
     script = ScriptDirectory.from_config(config)
     warnings: list[str] = []
 
@@ -50,7 +50,7 @@ def write_revisions(message: str) -> tuple[list[Path], list[str]]:
 
 
 def table_owners() -> dict[str, Slice]:
-    """Return the slice of each table: that of its model, or of the migration that created a table without one."""
+    """Return the slice of each table: the slice of its model or, without a model, of the migration that creates it."""
     owners: dict[str, Slice] = {}
     parts = {f"{PACKAGE.name}.{part.name}": part for part in find_parts()}
     for part in parts.values():

@@ -1,4 +1,4 @@
-"""The base of all models, and where they are imported."""
+"""Base class of models, and the import of all models."""
 
 from sqlalchemy import MetaData
 from sqlalchemy.exc import SQLAlchemyError
@@ -8,7 +8,7 @@ from app.core.slices import SliceError, import_all
 
 
 class Base(DeclarativeBase):
-    """The base of every model. Constraints have predictable names, so that a migration can drop them."""
+    """Base class of models. Constraints have predictable names, so that a migration can drop them."""
 
     metadata = MetaData(
         naming_convention={
@@ -22,7 +22,7 @@ class Base(DeclarativeBase):
 
 
 def load_models() -> None:
-    """Import the models of core and of every slice, so that the metadata knows all tables."""
+    """Import the models of core and of all slices into the metadata."""
     import_all("models")
     try:
         configure_mappers()

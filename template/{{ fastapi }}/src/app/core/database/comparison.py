@@ -1,4 +1,4 @@
-"""A plugin for Alembic's autogenerate, which compares no CHECK constraints and no values of enums."""
+"""A plugin for Alembic's autogenerate: compares CHECK constraints and enum values, which Alembic does not."""
 
 import re
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ CHECKS = text(
     "SELECT conname AS name, pg_get_expr(conbin, conrelid) AS condition FROM pg_constraint"
     " WHERE contype = 'c' AND conrelid = to_regclass(:name)"
 )
-"""Not `pg_get_constraintdef`, which adds NOT VALID until the constraint is validated."""
+"""Uses `pg_get_expr`, because `pg_get_constraintdef` adds NOT VALID until the constraint is validated."""
 
 ENUMS = text(
     "SELECT typname AS name, array_agg(enumlabel::text ORDER BY enumsortorder) AS labels"
@@ -40,11 +40,11 @@ ENUMS = text(
 )
 
 BIND = re.compile(r"(?<![:\w$\\]):(?=[\w$]+(?![:\w$]))")
-"""A colon that SQLAlchemy's `text` would read as the start of a parameter."""
+"""A colon that SQLAlchemy's `text` would parse as the start of a bind parameter."""
 
 
 class EnumChange(NamedTuple):
-    """An enum of a model with other values than the type in the database. `stored` is empty without such a type."""
+    """An enum of a model whose values differ from the type in the database. `stored` is empty for a missing type."""
 
     enum: Enum
     table: str
@@ -65,7 +65,7 @@ class TypeOp(ExecuteSQLOp):
         self._statement, self._undo = statement, undo
 
     def reverse(self) -> MigrateOperation:
-        if not self._undo:  # PostgreSQL cannot remove a value. Earlier models work with it
+        if not self._undo:  # PostgreSQL cannot remove a value; a new value does not break earlier models
             return ModifyTableOps(self.table_name, [])
         return TypeOp(self.table_name, self._undo, self._statement)
 
@@ -78,7 +78,7 @@ def compare_checks(
     stored: Table | None,
     table: Table | None,
 ) -> PriorityDispatchResult:
-    """Add operations for CHECK constraints that differ between the table and its model, in PostgreSQL's own text."""
+    """Add operations for CHECK constraints that differ between the table and its model. Compares PostgreSQL's text."""
     connection = context.connection
     if stored is None or table is None or connection is None:
         return PriorityDispatchResult.CONTINUE
@@ -91,10 +91,11 @@ def compare_checks(
     by_name = {_final_name(connection, check): check for check in checks}
 
     def operation(check: str, condition: str) -> CreateCheckConstraintOp:
-        # Escaped twice: once for the file, which is written from `text`, and once for `text` in the file.
+        # Escape twice: once for `text` here, and once for `text` in the written file.
         return CreateCheckConstraintOp(conv(check), name, text(BIND.sub(r"\\\\:", condition)))
 
-    # First and last, for columns that are added or dropped too: PostgreSQL drops a column with its constraints.
+    # Drop constraints first and create them last, because PostgreSQL drops the constraints of a dropped column, and a
+    # constraint may need a new column.
     changes.ops[:0] = [
         DropConstraintOp(conv(check), name, "check", _reverse=operation(check, before[check])) for check in dropped
     ]
@@ -107,9 +108,10 @@ def compare_checks(
 
 
 def compare_enums(context: AutogenContext, upgrade: UpgradeOps) -> PriorityDispatchResult:
-    """Create each enum type before the first column that has it, and add new values to one that exists.
+    """Add operations that create each new enum type before its first column, and add new values to existing types.
 
-    Explicitly, so that a migration can be taken back: Alembic would create a type with its table, and never drop it.
+    The statements are explicit, so that a migration can be reverted: Alembic creates a type with its table, and never
+    drops the type.
     """
     if context.connection is None or not isinstance(context.metadata, MetaData):
         return PriorityDispatchResult.CONTINUE
@@ -124,7 +126,7 @@ def compare_enums(context: AutogenContext, upgrade: UpgradeOps) -> PriorityDispa
 
 
 def enum_changes(connection: Connection, metadata: MetaData) -> list[EnumChange]:
-    """Return the enums of the models that are missing in the database, or have other values there."""
+    """Return the enums of the models that are missing in the database, or have different values there."""
     stored: dict[str, list[str]] = {row.name: row.labels for row in connection.execute(ENUMS)}
     found: dict[str, EnumChange] = {}
     for table in metadata.sorted_tables:
@@ -135,21 +137,21 @@ def enum_changes(connection: Connection, metadata: MetaData) -> list[EnumChange]
 
 
 def native_enum(kind: TypeEngine[Any]) -> Enum | None:
-    """Return the enum type of PostgreSQL that a column of this type has, also in an array, or None."""
+    """Return the PostgreSQL enum of a column type or of its array items, or None."""
     kind = _undecorated(kind)
     kind = _undecorated(kind.item_type) if isinstance(kind, ARRAY) else kind
     return kind if isinstance(kind, Enum) and kind.native_enum else None
 
 
 def render_item(kind: str, item: Any, _context: AutogenContext) -> str | Literal[False]:
-    """Render an enum with `create_type=False`: `compare_enums` writes a statement that creates the type."""
+    """Render an enum with `create_type=False`, because `compare_enums` adds a statement that creates the type."""
     if kind == "type" and not isinstance(_undecorated(item), ARRAY) and (enum := native_enum(item)):
         return f"sa.Enum({', '.join(map(repr, enum.enums))}, name={enum.name!r}, create_type=False)"
     return False
 
 
 def _statements(connection: Connection, change: EnumChange) -> Iterator[tuple[str, str]]:
-    """Yield pairs of SQL statements: one changes the type to the values of the model, the other reverts it."""
+    """Yield pairs of SQL statements. The first changes the type to the values of the model, the second reverts that."""
     name = connection.dialect.identifier_preparer.quote(change.enum.name or "")
     values = [_literal(value) for value in change.enum.enums]
     if not change.stored:
@@ -189,10 +191,10 @@ def _checks(connection: Connection, table: Table) -> dict[str, str]:
 
 
 def _checks_of_model(connection: Connection, table: Table) -> dict[str, str]:
-    """Return the CHECK constraints of a model in PostgreSQL's own text, read from a temporary table."""
+    """Return the CHECK constraints of a model in PostgreSQL's text, read from a temporary table."""
     if not any(isinstance(constraint, CheckConstraint) for constraint in table.constraints):
         return {}
-    # Names without a schema are looked up in pg_temp first, so that an enum is there with the values of the model.
+    # PostgreSQL looks in pg_temp first. So the constraints use temporary enums with the values of the model.
     temporary = table.to_metadata(MetaData(naming_convention=table.metadata.naming_convention), schema="pg_temp")
     enums: dict[str, Enum] = {}
     for column in temporary.columns:
@@ -212,12 +214,12 @@ def _checks_of_model(connection: Connection, table: Table) -> dict[str, str]:
 
 
 def _comes_with_column(check: CheckConstraint, new_columns: set[str]) -> bool:
-    """Return whether a new column adds the constraint itself: an enum with `create_constraint=True`."""
+    """Return whether a new column brings the constraint: an enum with `create_constraint=True`."""
     return check._type_bound and not new_columns.isdisjoint(check.columns.keys())  # noqa: SLF001 -- no public name
 
 
 def _final_name(connection: Connection, check: CheckConstraint) -> str:
-    """Return the name that PostgreSQL uses, cut to 63 characters."""
+    """Return the name in PostgreSQL, which is cut to 63 characters."""
     preparer = connection.dialect.identifier_preparer
     return next(iter(preparer.unformat_identifiers(preparer.format_constraint(check) or "")), "")
 

@@ -1,4 +1,4 @@
-"""The engine and the sessions that are made of it."""
+"""The database engine and its sessions."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -31,27 +31,27 @@ UNSUPPORTED_BY_ASYNCPG = {
     "require_auth",
     "tcp_user_timeout",
 }
-"""Parameters of libpq that asyncpg would take for settings of the server, which refuses them at each connection."""
+"""Parameters of libpq that asyncpg would send as server settings. The server would refuse each connection."""
 
 PING_TIMEOUT_SECONDS = 1.0
-"""How long one try may take at the start, where liveness cannot be answered yet."""
+"""Time limit of one attempt at the start, when the service cannot answer liveness checks yet."""
 
 
 class Database:
-    """Where sessions come from: an engine, or in tests one connection that is rolled back afterwards."""
+    """Creates sessions on an engine, or in tests on one connection that is rolled back afterwards."""
 
     def __init__(self, bind: AsyncEngine | AsyncConnection) -> None:
         self._bind = bind
         writing = bind.execution_options(isolation_level="READ COMMITTED") if isinstance(bind, AsyncEngine) else bind
         self.sessions = _sessions(writing, WriteSession)
         self.read_sessions: ReadSessions = _sessions(bind, ReadOnlySession)
-        # A server-side cursor lives in a transaction.
+        # A server-side cursor needs a transaction.
         streaming = writing.execution_options(postgresql_readonly=True) if isinstance(writing, AsyncEngine) else bind
         self.streaming_sessions: ReadSessions = _sessions(streaming, ReadOnlySession)
 
     @classmethod
     def connect(cls, settings: Settings) -> Self:
-        """The database that the settings name. No connection is made yet."""
+        """Return the database of the settings. Does not connect yet."""
         seconds = settings.database_timeout_seconds
         limits = {
             "statement_timeout": f"{seconds * 1000:.0f}",
@@ -59,17 +59,17 @@ class Database:
         }
         engine = create_engine(
             settings,
-            # The server ends a statement that takes too long. Only when it does not answer at all, as when the
-            # network to it is gone, the service gives up by itself.
+            # The server cancels slow statements. The client's time limit is for a server that does not answer,
+            # for example because the network is down.
             connect_args={
                 "timeout": seconds,
                 "command_timeout": seconds + 1,
-                # A pooler refuses them: its connections serve other clients too.
+                # PgBouncer refuses these settings, because its connections are shared with other clients.
                 "server_settings": {} if settings.database_pooler else limits,
             },
-            hide_parameters=not settings.debug,  # they are personal data, and errors are logged
-            # Neither a read nor the ping of the pool needs a BEGIN and a ROLLBACK around it: two round trips
-            # instead of six. Sessions that write ask for their transaction.
+            hide_parameters=not settings.debug,  # errors are logged, and parameters may be personal data
+            # Without transactions, a read and the ping of the pool take two round trips instead of six (no BEGIN and
+            # ROLLBACK). Write sessions set their own isolation level.
             isolation_level="AUTOCOMMIT",
             poolclass=Pool,
             pool_pre_ping=True,
@@ -79,38 +79,38 @@ class Database:
         )
         event.listen(engine.sync_engine, "handle_error", _give_up, retval=True)
         if settings.otel_exporter_otlp_endpoint:
-            from app.core.observability.traces import trace_statements  # noqa: PLC0415 -- only where it is on
+            from app.core.observability.traces import trace_statements  # noqa: PLC0415 -- only when it is on
 
             trace_statements(engine.sync_engine)
         return cls(engine)
 
     @retry(times=4, on=(OSError, OperationalError, InterfaceError), delay=0.5)
     async def ping(self) -> None:
-        """Reach the server; it may be starting just now, as after a deployment, so more than one try is made."""
+        """Connect to the server, with retries: after a deployment, the server may still be starting."""
         async with asyncio.timeout(PING_TIMEOUT_SECONDS):
             await self.check()
 
     async def check(self) -> None:
-        """Reach the server once."""
+        """Run a query on the server, without retries."""
         async with self.read_sessions() as session:
             await session.execute(select(1))
 
     async def close(self) -> None:
-        """Give all connections back."""
+        """Close all connections."""
         if isinstance(self._bind, AsyncEngine):
             await self._bind.dispose()
 
 
 def create_engine(settings: Settings, *, connect_args: Mapping[str, Any] | None = None, **options: Any) -> AsyncEngine:
-    """An engine that connects to DATABASE_URL, which asyncpg reads by itself: it knows what libpq knows there.
+    """Return an engine for DATABASE_URL. asyncpg parses the URL itself, because it supports more of libpq's syntax.
 
-    ConfigError for a parameter that asyncpg does not know.
+    ConfigError for a parameter that asyncpg does not support.
     """
     url = settings.database_url
     if unknown := UNSUPPORTED_BY_ASYNCPG & {name for name, _ in parse_qsl(urlsplit(url or "").query)}:
         raise ConfigError(f"DATABASE_URL must do without {' and '.join(sorted(unknown))}, which asyncpg does not know.")
 
-    # A pooler may run the next statement on another connection, where a prepared statement with a name is not known.
+    # PgBouncer may run the next statement on another connection, which does not know a named prepared statement.
     unnamed: dict[str, Any] = {"statement_cache_size": 0} if settings.database_pooler else {}
     cache = (
         {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str} if settings.database_pooler else {}
@@ -127,12 +127,12 @@ def create_engine(settings: Settings, *, connect_args: Mapping[str, Any] | None 
 
 
 def script_engine(settings: Settings) -> AsyncEngine:
-    """An engine for a script that connects once and ends: no pool, no time limit on a statement."""
+    """Return an engine for scripts: without a pool, and without a time limit for statements."""
     return create_engine(settings, poolclass=NullPool)
 
 
 def _give_up(context: ExceptionContext) -> BaseException | None:
-    """Drop a connection that does not answer. To roll back on it would only be the next wait."""
+    """Drop a connection that does not answer, without a rollback, which would wait for a second timeout."""
     if not isinstance(context.original_exception, OSError):
         return None
     context.is_disconnect = True
@@ -140,6 +140,6 @@ def _give_up(context: ExceptionContext) -> BaseException | None:
 
 
 def _sessions[S: AsyncSession](bind: Any, kind: type[S]) -> async_sessionmaker[S]:
-    # After the commit a response is still made of the objects, so they must not expire with it. In tests the
-    # savepoint lets the code under test commit and roll back inside the transaction that the test rolls back.
+    # `expire_on_commit=False`: responses are made from the objects after the commit. `create_savepoint`: in tests, the
+    # code under test can commit and roll back inside the transaction that the test rolls back.
     return async_sessionmaker(bind, class_=kind, expire_on_commit=False, join_transaction_mode="create_savepoint")

@@ -1,7 +1,7 @@
-"""Alembic's migrations: each room of core and each slice keeps its own in its folder `migrations`.
+"""Alembic's migrations. Each module of core and each slice has its own folder `migrations`.
 
-Alembic stamps the heads only, and a migration that depends on another slice's replaces the stamp of that slice. Where
-the folder of a slice is deleted, the stamps can no longer say what is applied. So core records every applied migration.
+Alembic stores only the heads, and a migration that depends on another slice's replaces the head of that slice. After
+the folder of a slice is deleted, the heads no longer say what is applied. So core records every applied migration.
 """
 
 import traceback
@@ -21,12 +21,12 @@ from app.core.database.revisions import describe_failure
 from app.core.slices import find_parts
 
 RECORD = Table("core_revisions", MetaData(), Column("revision", Text, primary_key=True), Column("slice", Text))
-# Alembic would make it for 32 characters, which the name of a slice and a message soon exceed.
+# Alembic's own table has only 32 characters, too few for the name of a slice and a message.
 STAMPS = Table("alembic_version", RECORD.metadata, Column("version_num", Text, primary_key=True))
 
 
 def alembic_config() -> Config:
-    """Return the configuration of Alembic, also for an installed package."""
+    """Return the configuration of Alembic. Works in an installed package too."""
     config = Config()
     config.set_main_option("script_location", "app.core:migrations")
     config.set_main_option("file_template", "%%(rev)s")
@@ -34,26 +34,26 @@ def alembic_config() -> Config:
 
 
 def upgrade(config: Config) -> None:
-    """Bring the tables up to date. A migration that needs another slice's names it as `depends_on`."""
+    """Apply all migrations. A migration that needs another slice's names it in `depends_on`."""
     with _naming_statements():
         command.upgrade(config, "heads")
 
 
 def downgrade(config: Config, target: str) -> None:
-    """Take migrations back."""
+    """Revert migrations down to `target`."""
     with _naming_statements():
         command.downgrade(config, target)
 
 
 def find_migrations(script: ScriptDirectory) -> dict[str, str]:
-    """Make Alembic find the migrations of every slice. Returns the label of the slice of each.
+    """Make Alembic find the migrations of all slices. Return each revision with the label of its slice.
 
-    CommandError when one depends on a migration that no slice has.
+    CommandError when a migration depends on one that no slice has.
     """
     folders = {(part.folder / "migrations").resolve(): part.label for part in find_parts()}
     script.version_locations = [str(folder) for folder in folders]
     try:
-        # The label stands in the first migration: a room of core that a release renames keeps it.
+        # Read the label from the first migration: a module of core keeps its label when a release renames the module.
         return {
             found.revision: next(iter(found.branch_labels), folders[Path(found.path).parent])
             for found in script.walk_revisions()
@@ -68,9 +68,10 @@ def find_migrations(script: ScriptDirectory) -> dict[str, str]:
 
 
 def restamp(connection: Connection, script: ScriptDirectory) -> list[str]:
-    """Stamp what is applied of the slices that are there; returns the deleted slices, or [] when nothing changed.
+    """Set Alembic's heads to the applied migrations of the existing slices.
 
-    CommandError when the database has a migration that this code lacks, of a slice that is there: this code is older.
+    Return the deleted slices, or [] when nothing changed. CommandError when this code is older than the database: an
+    existing slice lacks an applied migration.
     """
     RECORD.metadata.create_all(connection)
     known = find_migrations(script)
@@ -80,7 +81,7 @@ def restamp(connection: Connection, script: ScriptDirectory) -> list[str]:
     stamps = set(connection.scalars(select(STAMPS.c.version_num)))
     left = known.keys() & applied.keys()
     heads = left - needed_by(left, script)
-    if stamps == heads or not stamps <= applied.keys():  # or somebody stamped by hand, which is for Alembic to judge
+    if stamps == heads or not stamps <= applied.keys():  # the second case: heads set by hand, which Alembic checks
         return []
     connection.execute(delete(STAMPS))
     if heads:
@@ -89,13 +90,13 @@ def restamp(connection: Connection, script: ScriptDirectory) -> list[str]:
 
 
 def record(connection: Connection, script: ScriptDirectory, heads: Collection[str]) -> None:
-    """Record what is applied with these heads.
+    """Record the migrations that are applied with these heads.
 
-    What is recorded of deleted slices stays: the release before, which has them, may return and finds their tables.
+    Records of deleted slices stay: after a rollback to an earlier release, their tables are still known.
     """
     known = find_migrations(script)
     applied, ahead = set[str](), set(heads)
-    # Not by `iterate_revisions`: it refuses heads of which one depends on another, as a downgrade leaves them.
+    # Not `iterate_revisions`, which refuses heads that depend on each other. A downgrade leaves such heads.
     while ahead:
         applied |= ahead
         ahead = needed_by(ahead, script) - applied
@@ -106,7 +107,7 @@ def record(connection: Connection, script: ScriptDirectory, heads: Collection[st
 
 
 def applied_migrations(connection: Connection) -> dict[str, str]:
-    """Return each applied migration with the label of its slice, those of deleted slices included."""
+    """Return each applied migration with the label of its slice, including deleted slices."""
     if not inspect(connection).has_table(RECORD.name):
         return {}
     rows = connection.execute(select(RECORD.c.revision, RECORD.c.slice).where(exists(select(STAMPS))))
@@ -114,13 +115,13 @@ def applied_migrations(connection: Connection) -> dict[str, str]:
 
 
 def newer_migrations(known: Mapping[str, str], applied: Mapping[str, str]) -> list[str]:
-    """Return the applied migrations that a newer release has, of slices that are there."""
+    """Return the applied migrations of existing slices that this code does not have: a newer release applied them."""
     labels = {*known.values(), *(part.label for part in find_parts())}
     return sorted(revision for revision, label in applied.items() if revision not in known and label in labels)
 
 
 def needed_by(revisions: Collection[str], script: ScriptDirectory) -> set[str]:
-    """Return the migrations that one of these directly comes after or depends on."""
+    """Return the migrations that these migrations directly follow or depend on."""
     needs: set[str] = set()
     for found in script.get_revisions(tuple(revisions)):
         names = (*to_tuple(found.down_revision, default=()), *to_tuple(found.dependencies, default=()))
@@ -133,14 +134,14 @@ def missing_migrations(connection: Connection) -> list[str]:
     known = find_migrations(ScriptDirectory.from_config(alembic_config()))
     applied = applied_migrations(connection)
     if newer_migrations(known, applied):
-        return []  # a newer release has migrated it, and what it migrates lets the release before it keep running
+        return []  # a newer release has migrated the database; its migrations must let this release keep running
     return sorted(known.keys() - applied.keys())
 
 
 def last_migration(connection: Connection, label: str) -> tuple[str, str]:
-    """Return the last applied migration of a slice, and what to downgrade to so that it is taken back.
+    """Return the last applied migration of a slice, and the target of a downgrade that reverts it.
 
-    CommandError when there is none, or another slice's depends on it.
+    CommandError without an applied migration, or when a migration of another slice depends on it.
     """
     script = ScriptDirectory.from_config(alembic_config())
     known = find_migrations(script)
@@ -155,14 +156,14 @@ def last_migration(connection: Connection, label: str) -> tuple[str, str]:
     last = max(own - needed_by(own, script))
     others = sorted(other for other in known.keys() & applied.keys() - own if last in needed_by([other], script))
     if others:
-        raise CommandError(f"{', '.join(others)} of another slice depends on {last}: take that back first")
+        raise CommandError(f"{', '.join(others)} of another slice depends on {last}: revert that first")
     before = to_tuple(script.get_revision(last).down_revision, default=("base",))
     return last, f"{label}@{before[0]}"
 
 
 @contextmanager
 def _naming_statements() -> Iterator[None]:
-    """CommandError with the migration, the statement and the reason, when PostgreSQL refuses a statement."""
+    """Raise CommandError with the migration, the statement and the reason when PostgreSQL refuses a statement."""
     try:
         yield
     except DBAPIError as error:
@@ -175,6 +176,6 @@ def _naming_statements() -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """Return what PostgreSQL says, with its hint, but without the details: they hold values of rows."""
+    """Return the error message of PostgreSQL with its hint, but without the details, which hold values of rows."""
     cause = (error.orig.__cause__ or error.orig) if isinstance(error, DBAPIError) and error.orig else error
     return " ".join(filter(None, [str(cause).partition("\n")[0], getattr(cause, "hint", None)]))

@@ -1,4 +1,4 @@
-"""Functions that are called after the commit of a session, and never after a rollback."""
+"""Callbacks that run after the commit of a session, but not after a rollback."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,10 +12,10 @@ WAITING = "on_commit"
 
 
 def on_commit(session: WriteSession, function: Callable[[], object]) -> None:
-    """Call `function` after the commit of the transaction that is open.
+    """Call `function` after the commit of the current transaction.
 
-    Never when the transaction is rolled back, or the savepoint that this call is made in. `function` must not raise,
-    and must not block: it runs on the event loop.
+    `function` is not called when the transaction or the current savepoint is rolled back. It must not raise or block,
+    because it runs on the event loop.
     """
     sync = session.sync_session
     if WAITING not in sync.info:
@@ -43,4 +43,4 @@ def _committed(session: Session) -> None:
 
 def _ended(session: Session, transaction: SessionTransaction) -> None:
     if transaction.parent is None:
-        session.info[WAITING].clear()  # what still waits was rolled back
+        session.info[WAITING].clear()  # the remaining functions belong to a rollback

@@ -1,4 +1,4 @@
-"""Warnings about a new migration: operations that lose data, or that fail on a table with rows."""
+"""Warnings about operations of a new migration that lose data, or that fail on a table with rows."""
 
 from collections.abc import Iterable, Iterator
 from itertools import product
@@ -11,7 +11,7 @@ from app.core.database.comparison import EnumChange
 
 
 def review(operations: Iterable[Any], enums: Iterable[EnumChange], dialect: Dialect) -> Iterator[str]:
-    """Yield a warning for each operation of a migration that loses data or may fail, with what to write instead."""
+    """Yield a warning for each operation that loses data or may fail, with the code to write instead."""
     operations = list(operations)
 
     def columns(operation: CreateTableOp | DropTableOp) -> set[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Sessions that write and sessions that read, two types for the type checker, and the pool of their connections."""
+"""Sessions for writing and for reading, as different types, and the connection pool."""
 
 from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Protocol
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from app.core.database.engine import Database
 
 FAILED = "app.failed"
-"""Key in the scope of a request: whether a route with a class of its own raised, and so must not be committed."""
+"""Key in the scope of a request: True if a route with its own APIRoute subclass raised. Forces a rollback."""
 
 type Query[*Ts] = Select[*Ts] | CompoundSelect[*Ts]
 type Parameters = Mapping[str, Any]
 
 
 class ReadOnlyError(Exception):
-    """A statement that writes was given to a session that only reads."""
+    """A read session received a statement that writes."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -35,18 +35,18 @@ class ReadOnlyError(Exception):
 
 
 class WriteSession(AsyncSession):
-    """SQLAlchemy's session in a transaction. It can be used wherever a `ReadSession` is wanted."""
+    """SQLAlchemy's session in a transaction. Also accepted as a `ReadSession`."""
 
 
 class ReadSession(Protocol):
-    """A session for SELECT statements. All else is a type error, and fails when it runs."""
+    """A session for SELECT statements. Other statements are type errors, and raise ReadOnlyError."""
 
     async def get[T](self, entity: type[T], ident: Any, /) -> T | None: ...
     async def execute[*Ts](self, statement: Query[*Ts], params: Parameters | None = None, /) -> Result[*Ts]: ...
     async def scalar[T](self, statement: Query[T], params: Parameters | None = None, /) -> T | None: ...
     async def scalars[T](self, statement: Query[T], params: Parameters | None = None, /) -> ScalarResult[T]: ...
 
-    # A server-side cursor lives in a transaction: only a session of `Database.streaming_sessions` has one.
+    # A server-side cursor needs a transaction: only a session of `Database.streaming_sessions` has one.
     async def stream[*Ts](self, statement: Query[*Ts], params: Parameters | None = None, /) -> AsyncResult[*Ts]: ...
 
 
@@ -54,12 +54,12 @@ class _ReadOnlySession(Session):
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise ReadOnlyError
 
-    # `before_flush` alone would lose, without an error, an object that is added and never flushed.
+    # Refuse `add`, too: `before_flush` alone would silently lose an object that is added but never flushed.
     add = add_all = delete = merge = commit = begin_nested = connection = _refuse
 
 
 class ReadOnlySession(AsyncSession):
-    """The `ReadSession` that a request gets."""
+    """The `ReadSession` of a request."""
 
     sync_session_class = _ReadOnlySession
 
@@ -71,7 +71,7 @@ def _refuse_flush(*_: object) -> NoReturn:
 
 @event.listens_for(_ReadOnlySession, "do_orm_execute")
 def _refuse_write(state: ORMExecuteState) -> None:
-    # A SELECT may hold an INSERT … RETURNING as a common table expression. To look for one takes 12 microseconds.
+    # A SELECT may contain an INSERT … RETURNING as a common table expression. The search takes 12 microseconds.
     statement = state.statement
     if not isinstance(statement, Select | CompoundSelect) or any(
         getattr(part, "is_dml", False) for part in iterate(statement)
@@ -82,12 +82,12 @@ def _refuse_write(state: ORMExecuteState) -> None:
 class DatabaseUnavailableError(ConnectionError):
     """The database cannot be reached, or does not answer in time.
 
-    A type of its own, so that a refused call of other code is not taken for an outage of the database.
+    A separate type, so that a ConnectionError of other code is not reported as an outage of the database.
     """
 
 
 class Pool(AsyncAdaptedQueuePool):
-    """SQLAlchemy's pool, which raises DatabaseUnavailableError where asyncpg and SQLAlchemy raise general errors."""
+    """SQLAlchemy's pool, but connection errors are raised as DatabaseUnavailableError."""
 
     def connect(self) -> PoolProxiedConnection:
         try:
@@ -101,13 +101,13 @@ class Pool(AsyncAdaptedQueuePool):
 
 
 def get_database(request: HTTPConnection) -> "Database":
-    """The application's database."""
+    """Return the database of the application."""
     database: Database = request.app.state.core.database  # not by `state_of`: the engine imports this module
     return database
 
 
 async def get_db(request: HTTPConnection) -> AsyncGenerator[WriteSession]:
-    """Give the session of one transaction: committed when the handler returns, rolled back when it raises."""
+    """Yield a session with a transaction: committed when the handler returns, rolled back when it raises."""
     async with get_database(request).sessions.begin() as session:
         yield session
         if request.scope.get(FAILED):
@@ -115,11 +115,11 @@ async def get_db(request: HTTPConnection) -> AsyncGenerator[WriteSession]:
 
 
 async def get_read_only_db(request: HTTPConnection) -> AsyncGenerator[ReadSession]:
-    """Give a session that only reads: every statement sees what is committed, and no transaction is held open."""
+    """Yield a read-only session without a transaction: each statement sees the latest committed data."""
     async with get_database(request).read_sessions() as session:
         yield session
 
 
-# `function` ends the transaction before the response is sent: a commit that fails is a 500, never a 201.
+# scope="function" commits before the response is sent, so that a failed commit is a 500 and not a 201.
 Transaction = Annotated[WriteSession, Depends(get_db, scope="function")]
 ReadOnly = Annotated[ReadSession, Depends(get_read_only_db, scope="function")]

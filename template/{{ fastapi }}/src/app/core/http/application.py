@@ -1,4 +1,4 @@
-"""The application of core: settings, state, middleware, and the routes of core and of all slices."""
+"""The application of core: settings, state, middleware, routes of core and of all slices."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -31,11 +31,11 @@ log = structlog.get_logger()
 
 
 class Application(FastAPI):
-    """FastAPI, with core's middleware around that of the user and core's answers in the document."""
+    """FastAPI with core's middleware around the project's middleware, and core's responses in the OpenAPI document."""
 
     def build_middleware_stack(self) -> ASGIApp:
         settings = state_of(self).settings
-        # First in the list is outermost: what a middleware of the user raises is answered and logged as well.
+        # The first middleware is the outermost: core's also handles and logs errors of the project's middleware.
         self.user_middleware[:0] = [Middleware(RequestContext, settings=settings), Middleware(cors, settings=settings)]
         return super().build_middleware_stack()
 
@@ -50,7 +50,7 @@ class Application(FastAPI):
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The application. ConfigError or SliceError, in one sentence, when it cannot be put together."""
+    """Return the application. ConfigError or SliceError, with one sentence, for invalid settings or slices."""
     settings = settings or Settings.load()
     logs.configure(settings.log_level, json=settings.logs_json)
     telemetry.start(settings)
@@ -61,8 +61,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=version(ABOUT.name),
         lifespan=lifespan,
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: route.name,  # clients are generated with these names
-        docs_url=None,  # it would load its files from another server
+        generate_unique_id_function=lambda route: route.name,  # names of functions in generated clients
+        docs_url=None,  # FastAPI's page loads files from another server
         redoc_url=None,
         openapi_url=None if settings.production else "/openapi.json",
         telemetry={
@@ -76,7 +76,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.core = State.of(settings)
     errors.install(app)
-    app.router.routes.extend(health.router.routes)  # what is included instead, FastAPI matches twice, and slower
+    app.router.routes.extend(health.router.routes)  # faster than `include_router`, whose routes FastAPI matches twice
     if not settings.production:
         add_docs(app)
     include_routes(app)
@@ -85,7 +85,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Reach the database before the first request, give its connections back after the last."""
+    """Connect to the database before the first request, and disconnect after the last."""
     state = state_of(app)
     settings = state.settings
     log.info("start", environment=settings.environment, **current()._asdict())
@@ -94,7 +94,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         await state.database.ping()
     except Exception as error:
-        # Readiness says so until it is there; a process that exits would only be started again.
+        # Continue: readiness is 503 until the database answers. A process that exits would only be restarted.
         log.warning("database unavailable", reason=str(error).partition("\n")[0])
     yield
     await state.database.close()
@@ -102,7 +102,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def include_routes(app: FastAPI) -> None:
-    """Add the routes of core and of every slice: `router` for callers with a token, `public` for everybody."""
+    """Add the routes of core and of all slices: `router` requires a token, `public` does not."""
     load_models()
     import_all("listeners")
     declared_roles()
@@ -114,7 +114,7 @@ def include_routes(app: FastAPI) -> None:
 
 def _routers() -> Iterator[tuple[str, APIRouter, list[params.Depends]]]:
     private = [Depends(authenticated)]
-    # Those of core come first: FastAPI tries the routers in turn, and most requests are for users.
+    # Core first: FastAPI tries the routers in order, and most requests are for `/users`.
     yield "core", routes.router, private
     yield "core", routes.public, []
     yield "core", auth_routes.public, []
@@ -130,9 +130,9 @@ def _routers() -> Iterator[tuple[str, APIRouter, list[params.Depends]]]:
 
 
 def _take(router: APIRouter, name: str, taken: dict[tuple[str, str], str]) -> None:
-    """SliceError when a route of `router` is another's already, or refuses what it reads itself.
+    """Raise SliceError for a route that another slice has, or whose query model refuses the route's other parameters.
 
-    FastAPI would only ever call the first of two routes.
+    FastAPI would silently ignore the second of two equal routes.
     """
     for route in iter_route_contexts(router.routes):
         if isinstance(route.original_route, APIRoute) and route.path is not None:

@@ -1,4 +1,4 @@
-"""Dependencies for routes: the state of the application, a page."""
+"""Dependencies for routes: the state of the application, pagination."""
 
 from typing import Annotated
 
@@ -9,9 +9,8 @@ from app.core.http.pagination import Paginator
 from app.core.http.state import State, state_of
 
 
-# A coroutine, although it waits for nothing: FastAPI would call a function in a thread.
+# `async` although nothing is awaited: FastAPI calls a plain function in a thread.
 async def get_state(request: HTTPConnection) -> State:
-    """Return the state of the application that handles this request."""
     return state_of(request.app)
 
 

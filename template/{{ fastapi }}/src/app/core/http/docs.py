@@ -13,7 +13,7 @@ FILES = ("fastapi_offline", "static")
 
 
 def add_docs(app: FastAPI) -> None:
-    """Add the page, unless the development dependency with the files of Swagger UI is missing."""
+    """Add the page if the development dependency with Swagger UI is installed."""
     if not find_spec(FILES[0]):
         return
 

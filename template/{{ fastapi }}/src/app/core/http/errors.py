@@ -1,4 +1,4 @@
-"""Every exception becomes a problem document here, and nowhere else."""
+"""Conversion of all exceptions to problem documents."""
 
 from email.message import Message
 from http import HTTPStatus
@@ -28,10 +28,10 @@ from app.core.problems import (
 log = structlog.get_logger()
 
 STATUSES = range(100, 600)
-"""Those that RFC 9110 allows, section 15."""
+"""Valid status codes (RFC 9110, section 15)."""
 
 MAX_REASON_BYTES = 123
-"""RFC 6455, section 5.5: a control frame holds 125 bytes, of which the code takes two."""
+"""Maximum length of a close reason: 125 bytes of a control frame, minus two for the code (RFC 6455, section 5.5)."""
 
 
 def install(app: FastAPI) -> None:
@@ -45,7 +45,7 @@ def install(app: FastAPI) -> None:
     async def refused(request: Request | WebSocket, error: HTTPException) -> Response | None:
         headers = dict(error.headers or {})
         if error.status_code not in STATUSES:
-            raise ValueError(f"HTTPException({error.status_code}): no such status of HTTP") from error
+            raise ValueError(f"HTTPException({error.status_code}) does not have a valid HTTP status") from error
         if not is_body_allowed_for_status_code(error.status_code):
             return Response(status_code=error.status_code, headers=headers)
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and isinstance(request, Request):
@@ -72,7 +72,7 @@ def install(app: FastAPI) -> None:
 
 
 async def _answer(connection: Request | WebSocket, error: ProblemError) -> Response | None:
-    """Return the problem as a response; close a WebSocket that was accepted, with the detail as the reason."""
+    """Return the problem as a response, or close an accepted WebSocket with the detail as reason."""
     if isinstance(connection, WebSocket) and connection.application_state is WebSocketState.CONNECTED:
         code = WS_1008_POLICY_VIOLATION if error.status < HTTPStatus.INTERNAL_SERVER_ERROR else WS_1011_INTERNAL_ERROR
         await connection.close(code, error.detail.encode()[:MAX_REASON_BYTES].decode(errors="ignore"))
@@ -81,13 +81,13 @@ async def _answer(connection: Request | WebSocket, error: ProblemError) -> Respo
 
 
 def _allowed(request: Request) -> str:
-    """The methods of every route with this path; Starlette names those of the first."""
+    """Return the methods of all routes with this path. Starlette's Allow header has only those of the first route."""
     operations = request.app.openapi()["paths"].get(route_path(request.scope), {"get": None})
     return ", ".join(sorted(method.upper() for method in operations))
 
 
 def _readable(request: Request) -> bool:
-    """Whether the route reads the kind of body that was sent."""
+    """Return whether the route accepts the content type of the request."""
     message = Message()
     message["content-type"] = request.headers.get("content-type", "")
     sent = message.get_content_type()
@@ -98,6 +98,6 @@ def _readable(request: Request) -> bool:
 
 
 def _temporary(error: DBAPIError) -> bool:
-    """Whether the same request may succeed later: the database is gone, overloaded, or took too long."""
+    """Return whether the same request may succeed later: the database is down, overloaded or too slow."""
     state = getattr(error.orig, "sqlstate", None)
     return error.connection_invalidated or isinstance(error, InterfaceError) or is_temporary(state)

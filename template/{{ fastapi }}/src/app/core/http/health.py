@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it should get requests."""
+"""Health checks: liveness and readiness."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,11 +17,11 @@ log = structlog.get_logger()
 router = APIRouter(prefix="/health", tags=["health"], generate_unique_id_function=lambda route: route.name)
 
 CHECK_TIMEOUT_SECONDS = 1.0
-"""Of one dependency; a probe gives up by itself after a few seconds."""
+"""Time limit for the check of one dependency, shorter than the time limit of a probe."""
 
 
 class Health(BaseModel):
-    """The process answers, and so does everything that it was asked about."""
+    """The process and all checked dependencies answer."""
 
     status: Literal["ok"] = "ok"
     checks: list[str] = []
@@ -32,13 +32,13 @@ ALIVE = Health()
 
 @router.get("/live")
 async def live() -> Health:
-    """Whether the process answers. Never asks the database: a restart would not mend that."""
+    """Liveness: the process answers. The database is not checked, because a restart would not fix it."""
     return ALIVE
 
 
 @router.get("/ready", responses=problem_responses(503))
 async def ready(state: CurrentState) -> Health:
-    """Whether requests should be sent here: every dependency answers and no shutdown is under way."""
+    """Readiness: all dependencies answer, and no shutdown is in progress."""
     if state.draining:
         raise Unavailable("The service is shutting down.")
     checks: dict[str, Callable[[], Awaitable[None]]] = {"database": state.database.check}
@@ -49,7 +49,7 @@ async def ready(state: CurrentState) -> Health:
         check = asyncio.ensure_future(checks[name]())
         try:
             async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
-                await asyncio.shield(check)  # to give up takes a connection longer than to answer
+                await asyncio.shield(check)  # without `shield`, the cancellation could exceed the time limit
         except Exception as error:
             check.cancel()
             log.warning("not ready", dependency=name, error=type(error).__name__)

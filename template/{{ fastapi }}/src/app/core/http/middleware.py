@@ -1,4 +1,4 @@
-"""What surrounds every request and WebSocket: id, log line, security headers, limits, the answer to defects."""
+"""Middleware of all requests and WebSockets: request id, log, security headers, body limit, unexpected errors."""
 
 import time
 from collections.abc import Awaitable
@@ -41,10 +41,10 @@ class ProblemResponse(JSONResponse):
 
 
 def route_path(scope: Scope) -> str | None:
-    """The path template of the route that was matched, such as `/api/v1/users/{user_id}`; None without a match."""
-    # What FastAPI keeps of an included router knows the prefixes around the route; the route itself does not.
+    """Return the path template of the matched route, such as `/api/v1/users/{user_id}`, or None."""
+    # Only FastAPI's context of an included router has the prefixes of the path: in `starlette_route` for a WebSocket.
     included = scope.get("fastapi", {}).get("effective_route_context")
-    route = getattr(included, "starlette_route", None) or included or scope.get("route")  # the first: of a WebSocket
+    route = getattr(included, "starlette_route", None) or included or scope.get("route")
     path: str | None = getattr(route, "path", None)
     return path
 
@@ -52,11 +52,11 @@ def route_path(scope: Scope) -> str | None:
 SWITCHING_PROTOCOLS, FORBIDDEN = 101, 403
 EVENTS = b"text/event-stream"
 STREAM = "app.stream"
-"""Key in the scope of a request that is answered with a stream of events, which ends when the service stops."""
+"""Key in the scope of a request: True if the response is a stream of events, which a shutdown must end."""
 
 
 class BodyLimit(RequestBodyLimitResponder):
-    """Starlette's limit of a body, which `max_body_size` of a route replaces. A larger body is a problem document."""
+    """Starlette's body limit, with a problem document as response. `max_body_size` of a route replaces the limit."""
 
     def __init__(self, app: ASGIApp, max_body_size: int) -> None:
         super().__init__(self._refusing, max_body_size)
@@ -67,7 +67,7 @@ class BodyLimit(RequestBodyLimitResponder):
         try:
             await self._limited(scope, receive, send)
         except Exception as error:
-            # Starlette would answer in plain text, and not know the error in the group that a middleware makes of it.
+            # Starlette would answer in plain text. And a middleware may have wrapped the error in an ExceptionGroup.
             if self._exceeded:
                 raise ContentTooLarge from error
             raise
@@ -80,12 +80,12 @@ class BodyLimit(RequestBodyLimitResponder):
             raise
 
     async def send_with_limit(self, message: Message) -> None:
-        # Starlette would replace the response to a body that nobody read.
+        # Starlette would replace the response when the route has not read the body.
         await self.send(message)
 
 
 class RequestContext:
-    """The outermost middleware. Pure ASGI: no task, no queue and no copy of the context a request."""
+    """The outermost middleware. Pure ASGI: creates no task, queue or copy of the context for a request."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
@@ -107,7 +107,7 @@ class RequestContext:
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
-            if "status" in message:  # the start of a response, also of one that refuses a WebSocket
+            if "status" in message:  # the start of a response, also of a refused WebSocket
                 status = message["status"]
                 present = {name for name, _ in message["headers"]}
                 if any(value.startswith(EVENTS) for _, value in message["headers"]):
@@ -119,7 +119,7 @@ class RequestContext:
             elif message["type"] == "websocket.accept":
                 status = SWITCHING_PROTOCOLS
             elif message["type"] == "websocket.close":
-                status = status or FORBIDDEN  # what the server answers to a WebSocket that was not accepted
+                status = status or FORBIDDEN  # the server's response to a WebSocket that was not accepted
             await send(message)
 
         try:
@@ -131,7 +131,7 @@ class RequestContext:
                 app = BodyLimit(self.app, self.settings.max_body_bytes) if limits else self.app
                 await app(scope, receive, send_with_headers)
         except WebSocketDisconnect:
-            pass  # The client left while the route waited for it.
+            pass  # the client has closed the connection
         except Exception as raised:
             error = _problem_of(raised)
             if not isinstance(error, ProblemError):
@@ -139,7 +139,7 @@ class RequestContext:
             if status == SWITCHING_PROTOCOLS:
                 await send({"type": "websocket.close", "code": WS_1011_INTERNAL_ERROR})
             elif status:
-                raise  # The response is under way: only a broken connection can still say that it is not whole.
+                raise  # the response has started: only a broken connection can signal the error
             else:
                 await cors(await _answer(scope, error), self.settings)(scope, receive, send_with_headers)
         finally:
@@ -147,14 +147,14 @@ class RequestContext:
 
 
 def _problem_of(error: Exception) -> Exception:
-    """Return the problem for an HTTPException that a middleware of the user raised, and any other error as it is."""
+    """Convert an HTTPException of the project's middleware to a problem. Return other errors unchanged."""
     if isinstance(error, HTTPException) and error.status_code >= HTTPStatus.BAD_REQUEST:
         return problem_for(error.status_code, error.detail, error.headers)
     return error
 
 
 async def _answer(scope: Scope, error: Exception) -> Response:
-    """Return the problem of `error`; for a defect, the answer of the user's handler for Exception if there is one."""
+    """Return the response for `error`. For an unexpected error, the project's handler for Exception comes first."""
     if isinstance(error, ProblemError):
         return ProblemResponse(error, scope["path"])
     handler = scope["app"].exception_handlers.get(Exception)
@@ -165,7 +165,7 @@ async def _answer(scope: Scope, error: Exception) -> Response:
 
 
 class ProblemCORSMiddleware(CORSMiddleware):
-    """Starlette's CORS, but a preflight that is refused is a problem document like every other error."""
+    """Starlette's CORS, but the response to a refused preflight request is a problem document."""
 
     def preflight_response(self, request_headers: Headers) -> Response:
         response = super().preflight_response(request_headers)
@@ -177,7 +177,7 @@ class ProblemCORSMiddleware(CORSMiddleware):
 
 
 def cors(app: ASGIApp, settings: Settings) -> ASGIApp:
-    """`app` for browser applications of ALLOWED_ORIGINS. No cookies: they send a token themselves."""
+    """Add CORS for ALLOWED_ORIGINS to `app`. Without credentials: browser applications send a token, not cookies."""
     if not settings.allowed_origins:
         return app
     return ProblemCORSMiddleware(

@@ -1,4 +1,4 @@
-"""How often one caller may try."""
+"""Rate limits of callers."""
 
 import math
 import time
@@ -16,11 +16,11 @@ from app.core.problems import TooManyRequests
 log = structlog.get_logger()
 
 REDIS_TIMEOUT_SECONDS = 1.0
-"""After this a process counts for itself."""
+"""Time limit for Redis. After a timeout, the process counts in its own memory."""
 
 
 class RateLimits:
-    """Counts in Redis, for all processes together, when REDIS_URL is set; in this process otherwise."""
+    """Counts in Redis for all processes if REDIS_URL is set, otherwise in this process."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -39,23 +39,23 @@ class RateLimits:
         )
 
     async def hit(self, rate: str, *identifiers: str) -> None:
-        """Count one try of whoever `identifiers` name. TooManyRequests when that makes more than `rate`."""
+        """Count one attempt of the caller that `identifiers` name. TooManyRequests above `rate`."""
         try:
             await self._hit(self.shared or self._own, rate, *identifiers)
         except TooManyRequests:
             raise
         except Exception as error:
-            # Without Redis every process counts for itself: a weaker limit, but never none and never an outage.
+            # Without Redis each process counts for itself: the limit is weaker, but requests do not fail.
             log.warning("rate limits are not shared", reason=str(error))
             await self._hit(self._own, rate, *identifiers)
 
     async def hit_log_in(self, address: str, account: str) -> None:
-        """Count one try to log in. TooManyRequests for an address that tries one account, or many, too often."""
+        """Count one log-in. TooManyRequests when an address tries too often, for one account or for all together."""
         await self.hit(self._settings.login_address_rate, "log-ins", address)
         await self.hit(self._settings.login_rate, "log-in", address, account.lower())
 
     async def check(self) -> None:
-        """Reach the shared storage, where there is one. ConnectionError when it does not answer."""
+        """Check the connection to Redis if REDIS_URL is set. ConnectionError when Redis does not answer."""
         if self.shared and not await self.shared.storage.check():
             raise ConnectionError("Redis does not answer")
 
@@ -68,5 +68,5 @@ class RateLimits:
 
 
 def client_address(request: Request) -> str:
-    """Where the caller is; behind TRUSTED_PROXIES, what they forward."""
+    """Return the address of the caller. Behind TRUSTED_PROXIES, this is the forwarded address."""
     return network(request.client.host if request.client else "unknown")

@@ -1,4 +1,4 @@
-"""What core makes sure of in the routes of slices."""
+"""Checks and changes of the routes of slices."""
 
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ type Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class _Watched(APIRoute):
-    """Notes in the scope of the request whether FastAPI's own handler returned a response."""
+    """Records in the scope of the request whether FastAPI's own handler returned a response."""
 
     def get_route_handler(self) -> Handler:
         handler = super().get_route_handler()
@@ -30,10 +30,10 @@ class _Watched(APIRoute):
 
 
 def watch(routes: Sequence[BaseRoute]) -> None:
-    """Make each route with a subclass of APIRoute roll back when its function raises.
+    """Roll back the transaction when the function of a route raises, also if the route has its own APIRoute subclass.
 
-    FastAPI ends the dependencies outside of `get_route_handler`: an error that a subclass catches there never reaches
-    the transaction, which would commit half-done work. So a class is put between the subclass and APIRoute.
+    A subclass may catch the error in `get_route_handler`. FastAPI closes the dependencies outside of that method.
+    Without `_Watched` as an additional base class, the transaction would not see the error, and would commit.
     """
     for route in (context.original_route for context in iter_route_contexts(routes)):
         kind = type(route)
@@ -42,7 +42,7 @@ def watch(routes: Sequence[BaseRoute]) -> None:
 
 
 def refusing_query(route: Dependant) -> str:
-    """Return the name of a model of query parameters that refuses those of other parameters of the route, or ""."""
+    """Return the name of a query model that refuses the other query parameters of the route, or ""."""
     dependants, parameters = [route], []
     for dependant in dependants:
         dependants += dependant.dependencies

@@ -1,4 +1,4 @@
-"""uvicorn's protocols, with an end to what a caller may send before its body, and to streams when the service stops."""
+"""uvicorn's protocols, with a size limit for request heads, and with an end to streams at shutdown."""
 
 import asyncio
 import logging
@@ -13,18 +13,18 @@ from app.core.http.middleware import STREAM
 HEAD_BYTES = 65_536
 
 WEBSOCKET_SECONDS = 1.0
-"""How long the route of a WebSocket may go on after the service has closed the connection."""
+"""Time that the route of a WebSocket may run after the service has closed the connection."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Refuses a path and headers that do not end: httptools keeps them in memory, however long they become."""
+    """Limits the size of path and headers. httptools keeps them in memory without a limit."""
 
     _unfinished = 0
-    """What has come of a head that is not whole yet, in bytes."""
+    """Bytes of the head received so far."""
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        # There is none before the first message, and its method is told when its head is whole.
+        # uvicorn sets `scope` with the first message, and the method when the head is complete.
         if self.scope and "method" not in self.scope:  # type: ignore[redundant-expr]
             self._unfinished += len(data)
             if self._unfinished > HEAD_BYTES and not self.transport.is_closing():
@@ -33,20 +33,20 @@ class BoundedProtocol(HttpToolsProtocol):
             self._unfinished = 0
 
     def shutdown(self) -> None:
-        """End a stream of events, which would end by itself only when the client leaves; let all else finish."""
-        if getattr(self.cycle, "scope", {}).get(STREAM):  # there is no cycle before the first request
+        """Close a stream of events, which would end only when the client leaves. Let other requests finish."""
+        if getattr(self.cycle, "scope", {}).get(STREAM):  # `cycle` is None before the first request
             self.transport.close()
         else:
             super().shutdown()
 
 
 WEBSOCKET_LOG = logging.getLogger("uvicorn.websocket")
-# uvicorn logs the query, which may hold secrets, and each refusal as an error. The middleware reports defects.
+# uvicorn would log the query, which may hold secrets, and each refusal as an error. The middleware logs errors.
 WEBSOCKET_LOG.setLevel(logging.CRITICAL)
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """Ends the route of a WebSocket when the service stops: it may wait for something other than the client."""
+    """Cancels the route of a WebSocket at shutdown, because the route may not be waiting for the client."""
 
     _route: asyncio.Task[None] | None = None
 
@@ -58,7 +58,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._route, app = asyncio.current_task(), self.app
 
         async def ending(*connection: Any) -> None:
-            with suppress(asyncio.CancelledError):  # uvicorn would log it as a defect
+            with suppress(asyncio.CancelledError):  # uvicorn would log an error
                 await app(*connection)
 
         self.app = ending

@@ -1,4 +1,4 @@
-"""The state of the application: made once, the same for all requests."""
+"""The state of the application, which all requests share."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -13,22 +13,22 @@ from app.core.security.tokens import TokenVerifier, token_verifier
 
 @dataclass
 class State:
-    """All that requests share."""
+    """Objects that all requests share."""
 
     settings: Settings
     database: Database
     rate_limits: RateLimits
     tokens: TokenVerifier
     draining: bool = False
-    """True once the process was asked to end."""
+    """True after the process received a signal to stop."""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Return the state that these settings ask for. No connection is made yet."""
+        """Return the state for these settings. Does not connect yet."""
         return cls(settings, Database.connect(settings), RateLimits(settings), token_verifier(settings))
 
 
 def state_of(app: FastAPI) -> State:
-    """Return the state that `create_app` gave to this application."""
+    """Return the state of an application that `create_app` made."""
     state: State = app.state.core
     return state

@@ -1,4 +1,4 @@
-"""Links to the service's own routes."""
+"""URLs of the service's own routes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from fastapi import Request
 def reverse(
     request: Request, name: str, *, query: Mapping[str, Any] | None = None, fragment: str = "", **path: Any
 ) -> str:
-    """The address of the route called `name`, below this service's root: path, query and fragment, encoded."""
+    """Return the path of the route `name`, with an encoded query and fragment."""
     url = str(request.app.url_path_for(name, **path))
     if query:
         url += f"?{urlencode(query)}"

@@ -1,4 +1,4 @@
-"""How a message leaves: by the queue of the feature jobs, or without it by a thread after the commit."""
+"""Sending of messages: by a worker of the feature jobs, or by a thread of this process after the commit."""
 
 from functools import cache, partial
 from importlib import import_module
@@ -14,11 +14,11 @@ from app.core.mail.messages import compose
 async def send(
     session: WriteSession, to: str, subject: str, text: str, *, name: str = "", html: str | None = None
 ) -> None:
-    """Send an e-mail when the transaction of `session` is committed; none when it is rolled back.
+    """Send an e-mail after the commit of the transaction of `session`. A rollback discards the e-mail.
 
-    `name` is the recipient's. With the feature jobs, a worker delivers the message, and retries with back-off. Without
-    it, this process tries once, in the background: a failure is logged, and the message is lost. ValueError for an
-    invalid address, or a line break in the name or the subject.
+    `name` is the recipient's name. With the feature jobs, a worker delivers the message, and retries with back-off.
+    Without jobs, this process tries once, in the background: a failure is logged, and the message is lost. ValueError
+    for an invalid address, or a line break in the name or the subject.
     """
     message = compose(to, subject, text, name=name, html=html)
     if outbox := _find_outbox():
@@ -30,8 +30,8 @@ async def send(
 @cache
 def _find_outbox() -> ModuleType | None:
     spec = find_spec("app.core.outbox")
-    # A feature that was switched off leaves its folder with compiled files behind: a package without an origin.
+    # A removed feature may leave a folder with compiled files. Such a namespace package has no origin.
     return import_module("app.core.outbox.jobs") if spec and spec.origin else None
 
 
-_find_outbox()  # imports the queue now, instead of in the first request that sends a message
+_find_outbox()  # import the queue now, and not in the first request that sends a message

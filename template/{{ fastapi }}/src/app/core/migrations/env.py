@@ -1,4 +1,4 @@
-"""Alembic's entry: migrations run on the database that the settings name, one process at a time."""
+"""Alembic's environment script. Migrates the database of DATABASE_URL; a lock admits one process at a time."""
 
 import asyncio
 
@@ -15,9 +15,9 @@ from app.core.database.engine import script_engine
 from app.core.database.migrations import record, restamp
 
 LOCK = 7_262_100_428
-"""Any number, as long as it stays the same: the key of the advisory lock that migrations hold."""
+"""Key of the advisory lock that migrations hold. Any number, but it must never change."""
 
-options = context.config.cmd_opts  # of Alembic's own command line
+options = context.config.cmd_opts  # set by Alembic's own command line
 if getattr(options, "cmd", (None,))[0] in {command.revision, command.merge}:
     raise CommandError('each slice has migrations of its own: use `poe revision "what changed"`')
 if (target := getattr(options, "revision", "")) == "head" or target.startswith(("+", "-")):
@@ -28,12 +28,12 @@ owners = table_owners()
 
 
 def is_ours(name: str | None, kind: str, _parents: object) -> bool:
-    """Whether Alembic compares what has this name: not the tables of libraries, core's record, or deleted slices."""
+    """Return whether Alembic compares this object. Skips core's record, and tables of libraries and deleted slices."""
     return kind != "table" or name in owners
 
 
 def run(connection: Connection) -> None:
-    """Migrate over `connection`, in one transaction."""
+    """Migrate in one transaction of `connection`."""
     script = context.script
     context.configure(
         connection=connection,
@@ -51,7 +51,6 @@ def run(connection: Connection) -> None:
 
 
 async def connect_and_run() -> None:
-    """Migrate the database of the settings."""
     ensure_database()
     engine = script_engine(Settings.load())
     async with engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""What SQLAlchemy does, as spans and metrics. Imported only where OpenTelemetry is on; requests are FastAPI's own."""
+"""Spans and metrics of SQLAlchemy. Imported only when OpenTelemetry is on. FastAPI itself traces requests."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ RUNNING = "statement"
 
 
 def trace_statements(engine: Engine) -> None:
-    """Make a span and a measurement of each statement, and observe the pool."""
+    """Record a span and the duration of each statement, and measure the pool."""
     event.listen(engine, "before_cursor_execute", _begin)
     event.listen(engine, "after_cursor_execute", _end)
     event.listen(engine, "handle_error", _fail)

@@ -1,4 +1,4 @@
-"""The commands of the queue: `python -m app worker`, `python -m app jobs list|cancel ID|retry ID`."""
+"""Commands of the job queue: `python -m app worker`, `python -m app jobs list|cancel ID|retry ID`."""
 
 import argparse
 import sys
@@ -14,13 +14,12 @@ type Command = Callable[[argparse.Namespace], Coroutine[None, None, None]]
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the commands to those of `python -m app`."""
-    commands.add_parser("worker", help="do jobs until SIGTERM").set_defaults(run=partial(_run, work))
+    commands.add_parser("worker", help="run jobs until SIGTERM").set_defaults(run=partial(_run, work))
     jobs = commands.add_parser("jobs", help="list, cancel or retry jobs").add_subparsers(
         required=True, metavar="action"
     )
-    jobs.add_parser("list", help="the jobs that wait, run or failed").set_defaults(run=partial(_run, show))
-    cancelled = jobs.add_parser("cancel", help="cancel a job that waits, or stop it where it runs")
+    jobs.add_parser("list", help="list waiting, running and failed jobs").set_defaults(run=partial(_run, show))
+    cancelled = jobs.add_parser("cancel", help="cancel a waiting job, or abort a running job")
     retried = jobs.add_parser("retry", help="enqueue a failed job again")
     for parser, command in ((cancelled, cancel), (retried, retry)):
         parser.add_argument("id", type=int)
@@ -40,7 +39,7 @@ def _run(command: Command, options: argparse.Namespace) -> None:
 
 
 async def work(_options: argparse.Namespace) -> None:
-    """Do jobs until SIGTERM or SIGINT. ConfigError when a setting that a job may need does not fit."""
+    """Run jobs until SIGTERM or SIGINT. ConfigError for an invalid setting of any slice, which a job may need."""
     from app.core.config import Environment
     from app.core.jobs import worker
     from app.core.jobs.settings import Settings
@@ -53,7 +52,7 @@ async def work(_options: argparse.Namespace) -> None:
 
 
 async def show(_options: argparse.Namespace) -> None:
-    """Print the jobs that have neither succeeded nor been cancelled, one a line."""
+    """Print all jobs that are neither succeeded nor cancelled, one per line."""
     from app.core.jobs.backend import connected, queue
 
     async with connected():
@@ -63,7 +62,7 @@ async def show(_options: argparse.Namespace) -> None:
 
 
 async def cancel(options: argparse.Namespace) -> None:
-    """Cancel a job."""
+    """Cancel a waiting job, or abort a running job."""
     from app.core.jobs.backend import connected, queue
 
     async with connected():

@@ -1,4 +1,4 @@
-"""How a job gets into the queue: by the SQL function that Procrastinate itself calls, over any connection."""
+"""Enqueuing of jobs over any database connection, with the SQL function that Procrastinate itself uses."""
 
 import json
 import sys
@@ -18,31 +18,31 @@ DEFER = """
         SELECT jsonb_populate_recordset(NULL::procrastinate_job_to_defer_v1, {jobs}::jsonb)
     )))
 """
-"""Takes an array of what `written` gives, and answers with the id of each job."""
+"""Takes the JSON array that `written` returns. Returns the id of each job."""
 
 ORIGIN = "_origin"
-"""The argument that tells a job which request and span enqueued it; the worker takes it out before the task sees it."""
+"""Argument with the request id and span that enqueued the job. The worker removes it before it calls the task."""
 
 
 class Backoff(RetryStrategy):
-    """Retries after every error but a PermanentError."""
+    """Retries after all errors except PermanentError."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
-        """Return when to retry, or None when the job is given up."""
+        """Return the time of the next attempt, or None to give up."""
         if isinstance(exception, PermanentError):
             return None
         return super().get_retry_decision(exception=exception, job=job)
 
 
 BACKOFF = Backoff(max_attempts=7, exponential_wait=4)
-"""Retries after 4, 16, 64 … seconds, for six hours in all."""
+"""Retries after 4, 16, 64 … seconds, for six hours in total."""
 
 type Enqueued = Task[Any, Any, Any] | JobDeferrer
 """A task, or `task.configure(schedule_in=…, lock=…, queueing_lock=…)`."""
 
 
 def written(what: Enqueued, arguments: Mapping[str, Any]) -> str:
-    """The job as `DEFER` takes it, with the request and the span that this is part of."""
+    """Return a job as JSON for `DEFER`, with the current request id and span."""
     deferrer = what.configure() if isinstance(what, Task) else what
     job = deferrer.make_new_job(**{**arguments, ORIGIN: _origin()})
     return json.dumps(
@@ -63,7 +63,7 @@ def written(what: Enqueued, arguments: Mapping[str, Any]) -> str:
 def _origin() -> dict[str, str]:
     origin: dict[str, str] = {}
     if "opentelemetry.sdk" in sys.modules:
-        from opentelemetry import propagate  # noqa: PLC0415 -- there already
+        from opentelemetry import propagate  # noqa: PLC0415 -- already imported
 
         propagate.inject(origin)
     if request_id := get_contextvars().get("request_id"):
@@ -72,5 +72,5 @@ def _origin() -> dict[str, str]:
 
 
 def says_already_enqueued(error: Exception) -> bool:
-    """Whether the database refused a job because one with its `queueing_lock` is waiting."""
+    """Return whether the database refused a job because another job with its `queueing_lock` is waiting."""
     return QUEUEING_LOCK_CONSTRAINT in str(error)

@@ -9,10 +9,10 @@ from procrastinate.manager import JobManager
 from app.core.jobs.backend import queue
 
 KEPT_DAYS = 14
-"""How long a job that has ended stays in the table."""
+"""Days after which finished jobs are deleted."""
 
 MAX_ATTEMPTS = 10
-"""Attempts at a job whose workers die in the middle of it. After more, the job itself may be the cause."""
+"""Maximum number of attempts at a job whose workers die: the job may be the cause."""
 
 RETRY_STALLED = "jobs.retry_stalled"
 DELETE_OLD = "jobs.delete_old"
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 @queue.periodic(cron="* * * * *")
 @queue.task(name=RETRY_STALLED, queueing_lock=RETRY_STALLED, pass_context=True)
 async def retry_stalled(context: JobContext, timestamp: int) -> None:
-    """Put the jobs of dead workers back into the queue: workers killed, out of memory, or cut off."""
+    """Put the jobs of dead workers back into the queue."""
     manager = context.app.job_manager
     for job in await manager.get_stalled_jobs():
         if not await _stalled(manager, job):
@@ -41,7 +41,7 @@ async def retry_stalled(context: JobContext, timestamp: int) -> None:
 
 
 async def _stalled(manager: JobManager, job: Job) -> bool:
-    # Another worker may have put it back already, and a live worker may have begun it since.
+    # Another worker may have put the job back into the queue already, and a live worker may have started it.
     begun = await manager.list_jobs_async(id=job.id, status="doing")
     return job.worker_id in [now.worker_id for now in begun]
 
@@ -49,7 +49,7 @@ async def _stalled(manager: JobManager, job: Job) -> bool:
 @queue.periodic(cron="43 3 * * *")
 @queue.task(name=DELETE_OLD, queueing_lock=DELETE_OLD, pass_context=True)
 async def delete_old(context: JobContext, timestamp: int) -> None:
-    """Delete the jobs that ended KEPT_DAYS ago: succeeded, failed, cancelled or aborted."""
+    """Delete jobs that succeeded, failed, were cancelled or aborted more than KEPT_DAYS ago."""
     await context.app.job_manager.delete_old_jobs(
         KEPT_DAYS * 24, include_failed=True, include_cancelled=True, include_aborted=True
     )

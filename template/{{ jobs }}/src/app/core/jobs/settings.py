@@ -1,4 +1,4 @@
-"""What can be set about workers."""
+"""Settings of workers."""
 
 from pydantic import Field
 
@@ -6,9 +6,7 @@ from app.core.config import Environment
 
 
 class Settings(Environment):
-    """The slice's settings."""
-
-    worker_concurrency: int = Field(default=10, ge=1, le=1000, description="jobs that one worker does at a time")
+    worker_concurrency: int = Field(default=10, ge=1, le=1000, description="jobs that one worker runs concurrently")
     worker_grace_seconds: float = Field(
-        default=30, ge=0, le=3600, description="time that jobs under way have to finish after SIGTERM"
+        default=30, ge=0, le=3600, description="time for running jobs to finish after SIGTERM"
     )

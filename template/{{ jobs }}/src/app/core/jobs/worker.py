@@ -1,4 +1,4 @@
-"""The process that does the jobs."""
+"""The worker process."""
 
 import asyncio
 import signal
@@ -29,10 +29,10 @@ from app.core.observability.logs import first_line
 
 HEARTBEAT_SECONDS = 5.0
 SPARE_THREADS = 4
-"""For what the event loop itself does in threads, as to look up a host."""
+"""Threads for the event loop itself, for example for DNS lookups."""
 
 PAUSE_SECONDS = 1.0
-"""Between two tries to reach a database that is gone."""
+"""Pause between two attempts to connect to the database."""
 
 log = structlog.get_logger()
 tracer = trace.get_tracer(__name__)
@@ -42,15 +42,15 @@ durations = metrics.get_meter(__name__).create_histogram(
 
 
 async def work(settings: Settings, *, wait: bool = True) -> None:
-    """Do jobs until SIGTERM or SIGINT, then finish those under way; without `wait`, until none is left.
+    """Run jobs until SIGTERM or SIGINT, then finish the running jobs. With `wait=False`, until the queue is empty.
 
-    A database that is gone is waited for. A worker that ends without a word leaves its jobs to `jobs.retry_stalled`.
+    Waits for a database that is down. If a worker is killed, `jobs.retry_stalled` puts its jobs back into the queue.
     """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    # A plain `def` takes one for as long as it runs. Python's own number of threads follows the cores, not the setting.
+    # Each task with a plain `def` needs a thread. Python's default number of threads depends on the CPU cores.
     loop.set_default_executor(ThreadPoolExecutor(settings.worker_concurrency + SPARE_THREADS))
     async with prepared() as context:
         while not stopping.is_set():
@@ -59,7 +59,7 @@ async def work(settings: Settings, *, wait: bool = True) -> None:
             await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
             stopped.cancel()
             if stopping.is_set():
-                running.cancel()  # which lets the jobs under way finish
+                running.cancel()  # the running jobs finish first
             try:
                 await running
                 if not wait:
@@ -82,7 +82,7 @@ async def _run(settings: Settings, context: dict[str, Any], *, wait: bool) -> No
             concurrency=settings.worker_concurrency,
             shutdown_graceful_timeout=settings.worker_grace_seconds,
             update_heartbeat_interval=HEARTBEAT_SECONDS,
-            listen_notify=not CoreSettings.load().database_pooler,  # a pooler passes no notifications on
+            listen_notify=not CoreSettings.load().database_pooler,  # PgBouncer does not support LISTEN
             install_signal_handlers=False,
             additional_context=context,
             worker_middleware=[observed],
@@ -90,7 +90,7 @@ async def _run(settings: Settings, context: dict[str, Any], *, wait: bool) -> No
 
 
 async def observed(call_next: AsyncCallNext, context: JobContext, worker: Worker) -> Any:
-    """Do one job under the id of the request that enqueued it, and leave a line, a span and a measurement."""
+    """Run one job with the id of the request that enqueued it. Log the job, and record a span and the duration."""
     job = context.job
     origin: Any = job.task_kwargs.pop(ORIGIN, {})
     attributes = {
@@ -108,7 +108,7 @@ async def observed(call_next: AsyncCallNext, context: JobContext, worker: Worker
         kind=SpanKind.CONSUMER,
         attributes=attributes,
         links=links,
-        record_exception=False,  # its message may name people
+        record_exception=False,  # the message may hold personal data
         set_status_on_exception=False,
     ) as span:
         clear_contextvars()
@@ -134,7 +134,7 @@ async def observed(call_next: AsyncCallNext, context: JobContext, worker: Worker
 
 
 def _end_when_unsaid(worker: Worker, done: asyncio.Task[Any]) -> None:
-    # The database could not be told how a job ended. As long as this worker is known to live, nobody would do it again:
-    # it ends, and another one begins in its place.
+    # The result of the job could not be stored, and the job is not retried while this worker is alive. So stop the
+    # worker: `work` starts a new one.
     if not done.cancelled() and done.exception() is not None:
         worker.stop()  # type: ignore[no-untyped-call]

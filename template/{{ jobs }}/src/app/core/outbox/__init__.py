@@ -1,1 +1,1 @@
-"""Messages that wait in the database for a worker to send them; `app.core.mail.send` puts them there."""
+"""The outbox: messages in the database that workers send. `app.core.mail.send` stores them."""

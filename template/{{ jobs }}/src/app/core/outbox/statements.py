@@ -1,4 +1,4 @@
-"""SQL of the messages that wait, the same over every driver."""
+"""SQL for the outbox, for all drivers."""
 
 DELETE_ABANDONED = """
     DELETE FROM outgoing_messages WHERE NOT EXISTS (
@@ -6,4 +6,4 @@ DELETE_ABANDONED = """
         AND (args ->> 'message_id')::bigint = outgoing_messages.id
     )
 """
-"""Deletes the messages whose job has ended: cancelled, or failed since its workers died."""
+"""Deletes messages whose job was cancelled, or failed because its workers died."""

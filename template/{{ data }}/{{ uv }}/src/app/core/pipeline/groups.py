@@ -1,3 +1,3 @@
-"""How the dependency group of an engine is installed."""
+"""Command to install the dependency group of an engine."""
 
 INSTALL = "uv sync --group"

@@ -129,7 +129,7 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(
                 django.db.models.functions.text.Lower("email"),
                 name="uq_users_email_lower",
-                violation_error_message="Somebody is registered under this e-mail address.",
+                violation_error_message="This e-mail address is already registered.",
             ),
         ),
         migrations.AddConstraint(

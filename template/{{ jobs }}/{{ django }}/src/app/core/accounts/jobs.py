@@ -1,4 +1,4 @@
-"""Jobs that delete what has expired."""
+"""Jobs that delete expired data."""
 
 import structlog
 from django.contrib.sessions.backends.db import SessionStore
@@ -15,7 +15,7 @@ log = structlog.get_logger()
 @queue.periodic(cron="17 3 * * *")
 @queue.task(name=EXPIRED_TOKENS, queueing_lock=EXPIRED_TOKENS, retry=BACKOFF)
 def delete_expired_tokens(timestamp: int) -> None:
-    """Delete the refresh tokens that have expired. Nothing else deletes those of users who never came back."""
+    """Delete expired refresh tokens. A log-in deletes only those of its user, who may never return."""
     deleted = RefreshTokenRepository().delete_expired()
     log.info("refresh tokens deleted", count=deleted)
 
@@ -23,5 +23,5 @@ def delete_expired_tokens(timestamp: int) -> None:
 @queue.periodic(cron="17 3 * * *")
 @queue.task(name=EXPIRED_SESSIONS, queueing_lock=EXPIRED_SESSIONS, retry=BACKOFF)
 def delete_expired_sessions(timestamp: int) -> None:
-    """Delete the sessions of the admin that have expired: Django never does by itself."""
+    """Delete expired sessions of the admin. Django does not delete them."""
     SessionStore.clear_expired()

@@ -1,4 +1,4 @@
-"""The queue as an application of Django's."""
+"""The Django application of the queue."""
 
 import logging
 
@@ -6,14 +6,14 @@ from django.apps import AppConfig
 
 from app.core.slices import import_all
 
-# What it says of every job, the worker says in a line of its own; errors and warnings are left.
+# The worker logs each job itself. Keep warnings and errors of Procrastinate.
 logging.getLogger("procrastinate").setLevel(logging.WARNING)
 
 NEEDS = ("procrastinate.contrib.django",)
 
 
 class JobsConfig(AppConfig):
-    """Finds the tasks of every slice when the models are there."""
+    """Imports the tasks of all slices after the models."""
 
     name = "app.core.jobs"
     label = "core_jobs"

@@ -1,4 +1,4 @@
-"""The queue: where tasks are declared, how requests reach it, and how workers do."""
+"""The job queue: declaring tasks, enqueuing jobs, and connections of workers."""
 
 import os
 from collections.abc import AsyncIterator
@@ -21,9 +21,9 @@ __all__ = ["connected", "enqueue", "prepared", "queue"]
 
 
 def enqueue(what: Enqueued, /, **arguments: Any) -> int:
-    """Enqueue a job in the transaction that is open: none when it is rolled back. Returns the job's id.
+    """Enqueue a job in the current transaction, and return its id. A rollback discards the job.
 
-    AlreadyEnqueued when a job with the same `queueing_lock` is waiting; the transaction goes on.
+    AlreadyEnqueued when a job with the same `queueing_lock` is waiting. The transaction stays usable.
     """
     deferrer = what.configure() if isinstance(what, Task) else what
     with transaction.atomic() if deferrer.job.queueing_lock else nullcontext(), connection.cursor() as cursor:
@@ -39,10 +39,10 @@ def enqueue(what: Enqueued, /, **arguments: Any) -> int:
 
 @asynccontextmanager
 async def connected() -> AsyncIterator[None]:
-    """The queue with connections that do not block."""
+    """Connect the queue to the database, asynchronously."""
     _set_up()
-    # Django would have each of the few statements planned anew, every time. A pooler may run the next statement on
-    # another connection, where a prepared one is not known.
+    # Use prepared statements, which Django turns off. Not with PgBouncer, which may run the next statement on another
+    # connection, without the prepared statement.
     parameters = connector_params() | {"prepare_threshold": None if settings.CORE_SETTINGS.database_pooler else 5}
     with queue.replace_connector(PsycopgConnector(kwargs=parameters, min_size=1, max_size=4, timeout=5)) as app:
         app.job_manager = Manager(app.connector)
@@ -52,10 +52,10 @@ async def connected() -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def prepared() -> AsyncIterator[dict[str, Any]]:
-    """The tasks of every slice, and what they find in their context: nothing, Django has connections."""
+    """Load the tasks of all slices. Yield their context, which is empty: Django manages connections."""
     _set_up()
     if settings.CORE_SETTINGS.otel_exporter_otlp_endpoint:
-        from app.core.http.traces import observe_connections  # noqa: PLC0415 -- only where it is on
+        from app.core.http.traces import observe_connections  # noqa: PLC0415 -- only when it is on
 
         observe_connections()
     yield {}

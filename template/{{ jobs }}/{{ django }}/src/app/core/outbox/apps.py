@@ -1,10 +1,10 @@
-"""The messages that wait, as an application of Django's."""
+"""The Django application of the outbox."""
 
 from django.apps import AppConfig
 
 
 class OutboxConfig(AppConfig):
-    """Pins what migrations depend on. The label leaves the name `outbox` to a slice."""
+    """Sets names that migrations depend on. The label leaves the name `outbox` free for a slice."""
 
     name = "app.core.outbox"
     label = "core_outbox"

@@ -1,4 +1,4 @@
-"""How a message is stored, and the jobs that send it."""
+"""Storing of messages, and the jobs that send them."""
 
 from email.message import EmailMessage
 
@@ -19,18 +19,18 @@ DELETE_ABANDONED = "outbox.delete_abandoned"
 
 @transaction.atomic
 def put(message: EmailMessage) -> None:
-    """Store `message` and enqueue its job, in the transaction that is open."""
+    """Store `message` and enqueue its job, in the current transaction."""
     stored = OutgoingMessage.objects.create(content=dump(message))
     enqueue(send_stored, message_id=stored.pk)
 
 
 @queue.task(name="outbox.send", retry=BACKOFF, pass_context=True)
 def send_stored(context: JobContext, message_id: int) -> None:
-    """Send a stored message, and delete it when it is sent or given up."""
+    """Send a stored message. Delete the message after success, or after the last attempt."""
     found = OutgoingMessage.objects.filter(id=message_id)
     stored = found.first()
     if stored is None:
-        return  # sent before, by a worker that died afterwards
+        return  # sent by a worker that died before it finished the job
     give_back()
     try:
         deliver(load(bytes(stored.content)), get_settings())
@@ -44,6 +44,6 @@ def send_stored(context: JobContext, message_id: int) -> None:
 @queue.periodic(cron="27 3 * * *")
 @queue.task(name=DELETE_ABANDONED, queueing_lock=DELETE_ABANDONED, retry=BACKOFF)
 def delete_abandoned(timestamp: int) -> None:
-    """Delete the messages that no job will send any more."""
+    """Delete messages without a job that will send them."""
     with connection.cursor() as cursor:
         cursor.execute(ABANDONED)

@@ -1,13 +1,13 @@
-"""The table of messages that wait to be sent."""
+"""The table of outgoing messages."""
 
 from django.db.models import BinaryField, DateTimeField, Model
 from django.db.models.functions import Now
 
 
 class OutgoingMessage(Model):
-    """A message that waits to be sent.
+    """A message to send.
 
-    Its job holds the key only: the arguments of jobs are logged, and stay for days.
+    Its job has only the id of the message, because arguments of jobs are logged, and are kept for days.
     """
 
     content = BinaryField()

@@ -1,4 +1,4 @@
-"""Jobs that delete what has expired."""
+"""Jobs that delete expired data."""
 
 import structlog
 from procrastinate import JobContext
@@ -14,7 +14,7 @@ log = structlog.get_logger()
 @queue.periodic(cron="17 3 * * *")
 @queue.task(name=EXPIRED_TOKENS, queueing_lock=EXPIRED_TOKENS, retry=BACKOFF, pass_context=True)
 async def delete_expired_tokens(context: JobContext, timestamp: int) -> None:
-    """Delete the refresh tokens that have expired. Nothing else deletes those of users who never came back."""
+    """Delete expired refresh tokens. A log-in deletes only those of its user, who may never return."""
     async with database(context).sessions.begin() as session:
         deleted = await RefreshTokenRepository(session).delete_expired()
     log.info("refresh tokens deleted", count=deleted)

@@ -1,11 +1,11 @@
-"""Jobs: work that outlives a request, in a queue in the service's own PostgreSQL, done by workers (`poe worker`).
+"""Background jobs: a queue in the service's PostgreSQL, and workers (`poe worker`) that run the jobs.
 
-A slice puts its tasks into a `jobs.py`, where they are found, and enqueues them in the transaction of the request:
+A slice defines its tasks in `jobs.py`, and enqueues jobs in the transaction of the request:
 
     await enqueue(session, count_stock, product_id=product.id)
 
-A job is done at least once, and again after a worker that died in the middle of it: write tasks so that the second time
-does no harm. Arguments are stored and logged: pass keys, not personal data.
+Jobs run at least once, and again after the death of a worker: tasks must be idempotent. Arguments are stored and
+logged: pass ids, not personal data.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""The queue: where tasks are declared, how requests reach it, and how workers do."""
+"""The job queue: declaring tasks, enqueuing jobs, and connections of workers."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ from app.core.jobs.deferring import DEFER, Enqueued, says_already_enqueued, writ
 from app.core.jobs.manager import Manager
 from app.core.slices import import_all
 
-# What it says of every job, the worker says in a line of its own; errors and warnings are left.
+# The worker logs each job itself. Keep warnings and errors of Procrastinate.
 logging.getLogger("procrastinate").setLevel(logging.WARNING)
 
 queue = App(connector=PsycopgConnector())
@@ -27,15 +27,15 @@ _DEFER = text(DEFER.format(jobs=r"(:jobs)"))
 
 
 def database(context: JobContext) -> Database:
-    """The database of the worker, for a task that has `pass_context=True`."""
+    """Return the database of the worker, for a task with `pass_context=True`."""
     found: Database = context.additional_context["database"]
     return found
 
 
 async def enqueue(session: AsyncSession, what: Enqueued, /, **arguments: Any) -> int:
-    """Enqueue a job in the transaction of `session`: none when it is rolled back. Returns the job's id.
+    """Enqueue a job in the transaction of `session`, and return its id. A rollback discards the job.
 
-    AlreadyEnqueued when a job with the same `queueing_lock` is waiting; the transaction goes on.
+    AlreadyEnqueued when a job with the same `queueing_lock` is waiting. The transaction stays usable.
     """
     deferrer = what.configure() if isinstance(what, Task) else what
     async with session.begin_nested() if deferrer.job.queueing_lock else nullcontext():
@@ -50,10 +50,10 @@ async def enqueue(session: AsyncSession, what: Enqueued, /, **arguments: Any) ->
 
 @asynccontextmanager
 async def connected() -> AsyncIterator[None]:
-    """The queue with its connections."""
+    """Connect the queue to the database."""
     settings = Settings.load()
     url = settings.database_url or ""
-    # A pooler may run the next statement on another connection, where a prepared one is not known.
+    # PgBouncer may run the next statement on another connection, without the prepared statement.
     prepare = {"prepare_threshold": None if settings.database_pooler else 5}
     connector = PsycopgConnector(conninfo=url, kwargs=prepare, min_size=1, max_size=4, timeout=5)
     with queue.replace_connector(connector) as app:
@@ -64,7 +64,7 @@ async def connected() -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def prepared() -> AsyncIterator[dict[str, Any]]:
-    """The tasks of every slice, and what they find in their context."""
+    """Load the tasks of all slices. Yield their context: the database."""
     for name in ("models", "listeners", "jobs"):
         import_all(name)
     connections = Database.connect(Settings.load())

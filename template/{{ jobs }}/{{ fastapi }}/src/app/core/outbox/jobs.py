@@ -1,4 +1,4 @@
-"""How a message is stored, and the jobs that send it."""
+"""Storing of messages, and the jobs that send them."""
 
 import asyncio
 from email.message import EmailMessage
@@ -29,12 +29,12 @@ async def put(session: WriteSession, message: EmailMessage) -> None:
 
 @queue.task(name="outbox.send", retry=BACKOFF, pass_context=True)
 async def send_stored(context: JobContext, message_id: int) -> None:
-    """Send a stored message, and delete it when it is sent or given up."""
+    """Send a stored message. Delete the message after success, or after the last attempt."""
     connections = database(context)
     async with connections.read_sessions() as session:
         stored = await session.get(OutgoingMessage, message_id)
     if stored is None:
-        return  # sent before, by a worker that died afterwards
+        return  # sent by a worker that died before it finished the job
     try:
         await asyncio.to_thread(deliver, load(stored.content), get_settings())
     except Exception as error:
@@ -47,7 +47,7 @@ async def send_stored(context: JobContext, message_id: int) -> None:
 @queue.periodic(cron="27 3 * * *")
 @queue.task(name=DELETE_ABANDONED, queueing_lock=DELETE_ABANDONED, retry=BACKOFF, pass_context=True)
 async def delete_abandoned(context: JobContext, timestamp: int) -> None:
-    """Delete the messages that no job will send any more."""
+    """Delete messages without a job that will send them."""
     async with database(context).sessions.begin() as session:
         await session.execute(text(ABANDONED))
 

@@ -1,4 +1,4 @@
-"""The table of messages that wait to be sent."""
+"""The table of outgoing messages."""
 
 from datetime import datetime
 
@@ -9,9 +9,9 @@ from app.core.database.base import Base
 
 
 class OutgoingMessage(Base):
-    """A message that waits to be sent.
+    """A message to send.
 
-    Its job holds the key only: the arguments of jobs are logged, and stay for days.
+    Its job has only the id of the message, because arguments of jobs are logged, and are kept for days.
     """
 
     __tablename__ = "outgoing_messages"

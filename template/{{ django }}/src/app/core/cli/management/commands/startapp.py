@@ -1,4 +1,4 @@
-"""`manage.py startapp`, which makes the folder where slices are found."""
+"""`manage.py startapp`, which creates the new slice below `src/app`."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from app.core.slices import PACKAGE
 
 
 class Command(startapp.Command):
-    def handle(self, **options: Any) -> None:  # type: ignore[override]  # as of the command that it extends
+    def handle(self, **options: Any) -> None:  # type: ignore[override]  # like the base class
         name = options["name"]
         if name in apps.app_configs:
             raise CommandError(f"'{name}' is the label of {apps.get_app_config(name).name}: choose another name.")

@@ -1,4 +1,4 @@
-"""The way back: Procrastinate's own migrations make its tables, and none of them can be undone."""
+"""The reverse migration of Procrastinate's tables, because Procrastinate's own migrations cannot be reverted."""
 
 from django.db import migrations
 

@@ -1,4 +1,4 @@
-"""The tables, types and functions of the queue, as Procrastinate wrote them.
+"""The tables, types and functions of the queue, from Procrastinate's SQL files.
 
 Revision ID: core_jobs_0001_initial
 Revises:
@@ -15,7 +15,7 @@ branch_labels = ("core_jobs",)
 depends_on = None
 
 SINCE = "03.04.00_50_post_add_retry_failed_job_procedure.sql"
-"""The last of Procrastinate's own migrations that this one applies; what comes later is for a revision after it."""
+"""The last of Procrastinate's migrations that this revision applies. Later ones need a new revision."""
 
 
 def upgrade() -> None:
@@ -49,6 +49,6 @@ def downgrade() -> None:
 
 
 def run(script: str) -> None:
-    """Run several statements: the driver's own `execute` takes them, a prepared statement would not."""
+    """Run several statements with the driver's own `execute`: a prepared statement can hold only one."""
     connection: Any = op.get_bind().connection.dbapi_connection
     connection.run_async(lambda driver: driver.execute(script))

@@ -1,4 +1,4 @@
-"""Messages that wait to be sent.
+"""Outgoing messages.
 
 Revision ID: core_outbox_0001_initial
 Revises:
