@@ -116,7 +116,7 @@ def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Hash passwords with minimal Argon2 parameters: a real hash takes 0.1 s."""
     hasher = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
     monkeypatch.setattr(passwords, "_passwords", lambda: hasher)
-    forget = passwords._nobodys_hash.cache_clear
+    forget = passwords._dummy_hash.cache_clear
     forget()
     yield
     forget()

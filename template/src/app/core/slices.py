@@ -72,27 +72,27 @@ def find_slices() -> Iterator[Slice]:
             yield Slice(module.name)
 
 
-def find_rooms() -> Iterator[Slice]:
-    """Yield every module of core, sorted by name."""
+def find_packages() -> Iterator[Slice]:
+    """Yield every package of core, sorted by name."""
     for module in iter_modules([str(CORE)]):
         if module.ispkg:
             yield Slice(f"{CORE.name}.{module.name}")
 
 
 def find_parts() -> Iterator[Slice]:
-    """Yield the modules of core, then the slices: all packages that may have models, routes, settings or jobs."""
-    yield from find_rooms()
+    """Yield the packages of core, then the slices: all packages that may have models, routes, settings or jobs."""
+    yield from find_packages()
     yield from find_slices()
 
 
 def owner_of(function: Callable[..., Any]) -> str:
-    """Return the name of the slice or of the module of core that defines `function`."""
+    """Return the name of the slice or of the package of core that defines `function`."""
     package, *below = function.__module__.split(".")
     return ".".join(below[: 2 if below[:1] == [CORE.name] else 1]) or package
 
 
 def import_all(name: str) -> None:
-    """Import the module `name` of each module of core and each slice. SliceError when an import fails."""
+    """Import the module `name` of each package of core and each slice. SliceError when an import fails."""
     for found in find_parts():
         found.module(name)
 

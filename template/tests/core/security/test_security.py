@@ -81,7 +81,7 @@ def test_password_without_hash_is_wrong(hashed: str | None) -> None:
 @pytest.mark.usefixtures("cheap_passwords")
 def test_dummy_hash_never_matches(monkeypatch: pytest.MonkeyPatch) -> None:
     hashed = passwords.hash_password("guessed")
-    monkeypatch.setattr(passwords, "_nobodys_hash", lambda: hashed)
+    monkeypatch.setattr(passwords, "_dummy_hash", lambda: hashed)
     assert not passwords.verify_password("guessed", None)
 
 

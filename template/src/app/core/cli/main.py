@@ -62,7 +62,7 @@ def _quiet_after_the_reader() -> Iterator[None]:
 
 def _parser() -> argparse.ArgumentParser:
     from app.core.cli import operations
-    from app.core.slices import find_rooms
+    from app.core.slices import find_packages
 
     parser = argparse.ArgumentParser(prog="app", description="Run and maintain the service.")
     parser.set_defaults(needs_database=True)
@@ -91,8 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     db.set_defaults(run=open_psql)
     env = added.add_parser("env", help="add missing variables to .env.example")
     env.set_defaults(run=add_env, needs_database=False)
-    for room in find_rooms():
-        if found := room.module("commands"):
+    for package in find_packages():
+        if found := package.module("commands"):
             found.add(added)
     return parser
 

@@ -54,7 +54,7 @@ def _passwords() -> PasswordHash:
 
 
 @cache
-def _nobodys_hash() -> str:
+def _dummy_hash() -> str:
     return hash_password(secrets.token_urlsafe())
 
 
@@ -69,7 +69,7 @@ def verify_password(password: str, hashed: str | None) -> bool:
 
     The constant time prevents user enumeration: a log-in takes equally long for unknown accounts.
     """
-    known = hashed or _nobodys_hash()
+    known = hashed or _dummy_hash()
     try:
         with _hashing:
             matches = _passwords().verify(password, known)

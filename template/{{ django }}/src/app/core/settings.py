@@ -7,7 +7,7 @@ from app.core.config import ABOUT, ConfigError, Settings
 from app.core.database.pool import database
 from app.core.mail.settings import Settings as MailSettings
 from app.core.mail.smtp import TIMEOUT_SECONDS
-from app.core.slices import PACKAGE, find_parts, find_rooms, find_slices
+from app.core.slices import PACKAGE, find_packages, find_parts, find_slices
 
 CORE_SETTINGS = Settings.load()
 
@@ -27,7 +27,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     *([] if CORE_SETTINGS.production else ["ninja"]),  # files of /docs; otherwise the page loads them from a CDN
     *(name for found in find_parts() for name in found.attribute("apps", "NEEDS", tuple) or ()),
-    *(f"app.{room.name}" for room in find_rooms() if room.module("apps")),
+    *(f"app.{package.name}" for package in find_packages() if package.module("apps")),
     *(f"app.{found.name}" for found in find_slices()),
 ]
 MIDDLEWARE = [

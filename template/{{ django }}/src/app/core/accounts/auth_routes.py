@@ -30,7 +30,7 @@ def get_auth(request: Request) -> AuthService:
 @first(require_local_accounts)
 @transaction.non_atomic_requests
 def log_in(request: Request, form: Annotated[TokenForm, Form(...)]) -> TokenResponse:
-    """Exchange an e-mail address and a password for tokens."""
+    """Log in. Returns tokens for an e-mail address and a password."""
     request.state.rate_limits.hit_log_in(client_address(request), form.username)
     user = authenticate(form.username, form.password)
     with transaction.atomic():
@@ -44,7 +44,7 @@ def log_in(request: Request, form: Annotated[TokenForm, Form(...)]) -> TokenResp
 @first(require_local_accounts)
 @transaction.atomic
 def refresh(request: Request, data: RefreshRequest) -> TokenResponse | ProblemResponse:
-    """Exchange a refresh token for new tokens. A refresh token is valid once; its reuse ends the session."""
+    """Refresh the tokens. A refresh token is valid once; its reuse ends the session."""
     if tokens := get_auth(request).refresh(data.refresh_token):
         return tokens
     # Return the 401 instead of raising it: an exception would roll back the revocation of the family.

@@ -57,7 +57,7 @@ def register(request: Request, data: UserCreate, response: HttpResponse) -> User
 
 @router.get("/users", response=Page[UserResponse], auth=require_scope(ADMIN), openapi_extra=problem_responses(403))
 def list_users(request: Request, page: int = 1, size: int = 20) -> Page[UserResponse]:
-    """List all users, oldest first. Admins only."""
+    """List all users. The oldest is first. Admins only."""
     paginator = Paginator(page, size)
     users, total = UserRepository().page(paginator)
     return Page[UserResponse].of(users, total, paginator)
@@ -65,7 +65,7 @@ def list_users(request: Request, page: int = 1, size: int = 20) -> Page[UserResp
 
 @router.get("/users/me", response=UserResponse)
 def get_me(request: Request) -> UserResponse:
-    """Return the user of the token."""
+    """Get your user."""
     user = UserRepository().get(request.auth.id)
     if user is None or not user.is_active:
         raise Unauthorized
@@ -78,7 +78,7 @@ def get_me(request: Request) -> UserResponse:
     openapi_extra=problem_responses(403, also=LINES),
 )
 def export_users(request: Request) -> StreamingHttpResponse:
-    """Stream all users, one JSON object per line. Admins only."""
+    """Export all users. Each line is a JSON object. Admins only."""
     lines = _lines()
     first = next(lines)  # read before the status is sent, so that an error can still change the status
     return StreamingHttpResponse(_begun(first, lines), content_type="application/x-ndjson")
@@ -86,7 +86,7 @@ def export_users(request: Request) -> StreamingHttpResponse:
 
 @router.get("/users/{user_id}", response=UserResponse, openapi_extra=problem_responses(404))
 def get_user(request: Request, user_id: PathId) -> UserResponse:
-    """Return a user: yourself, or any user for admins."""
+    """Get a user. Other users are 404, unless you are an admin."""
     # Another user is a 404, not a 403: a caller must not learn which users exist.
     may_see = user_id == request.auth.id or request.auth.is_admin
     user = UserRepository().get(user_id) if may_see else None

@@ -37,13 +37,13 @@ ALIVE = Health()
 
 @public.get("/health/live", response=Health)
 def live(request: Request) -> Health:
-    """Liveness: the process answers. The database is not checked, because a restart would not fix it."""
+    """Check that the process answers. The database is not checked, because a restart would not fix it."""
     return ALIVE
 
 
 @public.get("/health/ready", response=Health, openapi_extra=problem_responses(503))
 def ready(request: Request) -> Health:
-    """Readiness: all dependencies answer, and no shutdown is in progress."""
+    """Check readiness for requests. The response is 503 while a dependency does not answer, and during a shutdown."""
     if request.state.draining.is_set():
         raise Unavailable("The service is shutting down.")
     checks: dict[str, Callable[[], None]] = {"database": database.check}

@@ -33,7 +33,7 @@ def place_order(
 
 @router.get("/orders", response=Page[OrderResponse])
 def list_orders(request: Request, period: Query[OrderPeriod], page: int = 1, size: int = 20) -> Page[OrderResponse]:
-    """List your orders, newest first."""
+    """List your orders. The newest is first."""
     paginator = Paginator(page, size)
     orders, total = OrderRepository().page_of_user(request.auth.id, period, paginator)
     return Page[OrderResponse].of(orders, total, paginator)
@@ -41,7 +41,7 @@ def list_orders(request: Request, period: Query[OrderPeriod], page: int = 1, siz
 
 @router.get("/orders/{order_id}", response=OrderResponse, openapi_extra=problem_responses(404))
 def get_order(request: Request, order_id: PathId) -> OrderResponse:
-    """Return an order: your own, or any order for admins."""
+    """Get an order. Orders of other users are 404, unless you are an admin."""
     order = OrderRepository().find(order_id)
     # Another user's order is a 404, not a 403: a caller must not learn which orders exist.
     if order is None or (order.user_id != request.auth.id and not request.auth.is_admin):

@@ -42,5 +42,5 @@ class Signature:
 @public.post("/payments/events", response=EventResponse, auth=Signature(), openapi_extra=problem_responses(401))
 @transaction.atomic
 def receive_event(request: Request, event: PaymentEvent) -> EventResponse:
-    """Receive an event of the payment provider."""
+    """Receive a payment event. Only the payment provider calls this, and signs its requests."""
     return EventResponse(message=PaymentService().receive(event))

@@ -23,7 +23,7 @@ router = Router(tags=["products"])
 )
 @transaction.atomic
 def create_product(request: Request, data: ProductCreate, response: HttpResponse) -> ProductResponse:
-    """Add a product to the catalogue. Admins only."""
+    """Create a product. Admins only."""
     product = ProductRepository().create(data.model_dump())
     response.headers["Location"] = reverse("api:get_product", kwargs={"product_id": product.id})
     return ProductResponse.model_validate(product)
@@ -31,7 +31,7 @@ def create_product(request: Request, data: ProductCreate, response: HttpResponse
 
 @public.get("/products/{product_id}", response=ProductResponse, openapi_extra=problem_responses(404))
 def get_product(request: Request, product_id: PathId) -> ProductResponse:
-    """Return a product."""
+    """Get a product."""
     if product := ProductRepository().get(product_id):
         return ProductResponse.model_validate(product)
     raise NotFound("There is no such product.")

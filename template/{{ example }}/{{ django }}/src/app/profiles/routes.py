@@ -15,7 +15,7 @@ router = Router(tags=["profiles"])
 
 @router.get("/users/me/profile", response=ProfileResponse, openapi_extra=problem_responses(404))
 def get_profile(request: Request) -> ProfileResponse:
-    """Read your profile."""
+    """Get your profile."""
     return ProfileResponse.model_validate(_profile_of(request))
 
 
@@ -33,7 +33,7 @@ def replace_profile(request: Request, data: ProfileUpdate) -> Status[ProfileResp
 @router.patch("/users/me/profile", response=ProfileResponse, openapi_extra=problem_responses(404))
 @transaction.atomic
 def change_profile(request: Request, data: ProfileUpdate) -> ProfileResponse:
-    """Change fields of your profile. `null` clears a field; missing fields do not change (RFC 7396)."""
+    """Change your profile. `null` clears a field; missing fields do not change (RFC 7396)."""
     profile = ProfileRepository().update(_profile_of(request), data.model_dump(exclude_unset=True))
     return ProfileResponse.model_validate(profile)
 

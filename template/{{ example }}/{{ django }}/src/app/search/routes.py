@@ -19,7 +19,7 @@ Text = Annotated[
 
 @public.get("/search", response=SearchPage)
 def search(request: Request, q: Text, page: int = 1) -> SearchPage:
-    """Search products by the words of their names. Results are sorted by name."""
+    """Search products. Finds words of names, and sorts by name."""
     paginator = Paginator(page)
     products, total = ProductRepository().search(q, paginator)
     last = math.ceil(total / paginator.size)

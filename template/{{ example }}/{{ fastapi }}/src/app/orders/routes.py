@@ -42,14 +42,14 @@ async def place_order(
 async def list_orders(
     session: ReadOnly, user: LoggedIn, period: Annotated[OrderPeriod, Query()], pagination: Pagination
 ) -> Page[OrderResponse]:
-    """List your orders, newest first."""
+    """List your orders. The newest is first."""
     orders, total = await OrderRepository(session).page_of_user(user.id, period, pagination)
     return Page[OrderResponse].of(orders, total, pagination)
 
 
 @router.get("/{order_id}", responses=problem_responses(404))
 async def get_order(order_id: PathId, session: ReadOnly, user: LoggedIn) -> OrderResponse:
-    """Return an order: your own, or any order for admins."""
+    """Get an order. Orders of other users are 404, unless you are an admin."""
     order = await OrderRepository(session).find(id=order_id)
     # Another user's order is a 404, not a 403: a caller must not learn which orders exist.
     if order is None or (order.user_id != user.id and not user.is_admin):

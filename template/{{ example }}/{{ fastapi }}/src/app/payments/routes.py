@@ -35,5 +35,5 @@ async def signed(request: Request, offered: Annotated[str | None, Security(signa
 
 @public.post("/events", dependencies=[Depends(signed)])
 async def receive_event(event: PaymentEvent, session: Transaction) -> EventResponse:
-    """Receive an event of the payment provider."""
+    """Receive a payment event. Only the payment provider calls this, and signs its requests."""
     return EventResponse(message=await PaymentService(session).receive(event))

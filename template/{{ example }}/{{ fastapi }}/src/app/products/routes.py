@@ -21,7 +21,7 @@ router = APIRouter(prefix="/products", tags=["products"])
 async def create_product(
     data: ProductCreate, session: Transaction, request: Request, response: Response
 ) -> ProductResponse:
-    """Add a product to the catalogue. Admins only."""
+    """Create a product. Admins only."""
     product = await ProductRepository(session).create(data.model_dump())
     response.headers["Location"] = request.app.url_path_for("get_product", product_id=product.id)
     return ProductResponse.model_validate(product)
@@ -29,7 +29,7 @@ async def create_product(
 
 @public.get("/{product_id}", responses=problem_responses(404))
 async def get_product(product_id: PathId, session: ReadOnly) -> ProductResponse:
-    """Return a product."""
+    """Get a product."""
     if product := await ProductRepository(session).get(product_id):
         return ProductResponse.model_validate(product)
     raise NotFound("There is no such product.")

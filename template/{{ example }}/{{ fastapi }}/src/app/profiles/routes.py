@@ -14,7 +14,7 @@ router = APIRouter(prefix="/users/me/profile", tags=["profiles"])
 
 @router.get("", responses=problem_responses(404))
 async def get_profile(user: LoggedIn, session: ReadOnly) -> ProfileResponse:
-    """Read your profile."""
+    """Get your profile."""
     if profile := await ProfileRepository(session).get(user.id):
         return ProfileResponse.model_validate(profile)
     raise NotFound("You have no profile yet.")
@@ -39,7 +39,7 @@ async def replace_profile(
 
 @router.patch("", responses=problem_responses(404))
 async def change_profile(data: ProfileUpdate, user: LoggedIn, session: Transaction) -> ProfileResponse:
-    """Change fields of your profile. `null` clears a field; missing fields do not change (RFC 7396)."""
+    """Change your profile. `null` clears a field; missing fields do not change (RFC 7396)."""
     profiles = ProfileRepository(session)
     profile = await profiles.get(user.id)
     if profile is None:

@@ -18,7 +18,7 @@ Text = Annotated[
 
 @public.get("/search")
 async def search(q: Text, session: ReadOnly, request: Request, page: int = 1) -> SearchPage:
-    """Search products by the words of their names. Results are sorted by name."""
+    """Search products. Finds words of names, and sorts by name."""
     paginator = Paginator(page)
     products, total = await ProductRepository(session).search(q, paginator)
     last = math.ceil(total / paginator.size)

@@ -34,7 +34,7 @@ Auth = Annotated[AuthService, Depends(get_auth)]
 async def log_in(
     form: Annotated[TokenForm, Form()], auth: Auth, state: CurrentState, request: Request
 ) -> TokenResponse:
-    """Exchange an e-mail address and a password for tokens."""
+    """Log in. Returns tokens for an e-mail address and a password."""
     await state.rate_limits.hit_log_in(client_address(request), form.username)
     user = await authenticate(state.database, form.username, form.password)
     if user and (tokens := await auth.log_in(user)):
@@ -44,7 +44,7 @@ async def log_in(
 
 @public.post("/refresh", response_model=TokenResponse)
 async def refresh(data: RefreshRequest, auth: Auth, request: Request) -> TokenResponse | Response:
-    """Exchange a refresh token for new tokens. A refresh token is valid once; its reuse ends the session."""
+    """Refresh the tokens. A refresh token is valid once; its reuse ends the session."""
     if tokens := await auth.refresh(data.refresh_token):
         return tokens
     # Return the 401 instead of raising it: an exception would roll back the revocation of the family.

@@ -59,14 +59,14 @@ async def register(data: UserCreate, session: Transaction, request: Request, res
 
 @router.get("", responses=problem_responses(403), dependencies=[Depends(require_scope(ADMIN))])
 async def list_users(session: ReadOnly, pagination: Pagination) -> Page[UserResponse]:
-    """List all users, oldest first. Admins only."""
+    """List all users. The oldest is first. Admins only."""
     users, total = await UserRepository(session).page(pagination)
     return Page[UserResponse].of(users, total, pagination)
 
 
 @router.get("/me")
 async def get_me(session: ReadOnly, user: LoggedIn) -> UserResponse:
-    """Return the user of the token."""
+    """Get your user."""
     found = await UserRepository(session).get(user.id)
     if found is None or not found.is_active:
         raise Unauthorized
@@ -81,7 +81,7 @@ async def get_me(session: ReadOnly, user: LoggedIn) -> UserResponse:
     | {200: {"description": "One user a line", "content": {"application/x-ndjson": {}}}},
 )
 async def export_users(request: Request) -> StreamingResponse:
-    """Stream all users, one JSON object per line. Admins only."""
+    """Export all users. Each line is a JSON object. Admins only."""
     lines = _lines(get_database(request))
     first = await anext(lines)  # read before the status is sent, so that an error can still change the status
     return StreamingResponse(_begun(first, lines), media_type="application/x-ndjson")
@@ -89,7 +89,7 @@ async def export_users(request: Request) -> StreamingResponse:
 
 @router.get("/{user_id}", responses=problem_responses(404))
 async def get_user(user_id: PathId, session: ReadOnly, user: LoggedIn) -> UserResponse:
-    """Return a user: yourself, or any user for admins."""
+    """Get a user. Other users are 404, unless you are an admin."""
     # Another user is a 404, not a 403: a caller must not learn which users exist.
     may_see = user_id == user.id or user.is_admin
     found = await UserRepository(session).get(user_id) if may_see else None

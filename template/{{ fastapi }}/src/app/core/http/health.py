@@ -32,13 +32,13 @@ ALIVE = Health()
 
 @router.get("/live")
 async def live() -> Health:
-    """Liveness: the process answers. The database is not checked, because a restart would not fix it."""
+    """Check that the process answers. The database is not checked, because a restart would not fix it."""
     return ALIVE
 
 
 @router.get("/ready", responses=problem_responses(503))
 async def ready(state: CurrentState) -> Health:
-    """Readiness: all dependencies answer, and no shutdown is in progress."""
+    """Check readiness for requests. The response is 503 while a dependency does not answer, and during a shutdown."""
     if state.draining:
         raise Unavailable("The service is shutting down.")
     checks: dict[str, Callable[[], Awaitable[None]]] = {"database": state.database.check}
