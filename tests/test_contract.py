@@ -18,7 +18,7 @@ from typing import IO, Any
 import httpx2
 import pytest
 from conftest import PRODUCTION, TOOLS, Project, once
-from questionnaire import PROFILES, REPOSITORY
+from questionnaire import PROFILES, REPOSITORY, engines
 
 pytestmark = pytest.mark.deep
 
@@ -223,7 +223,8 @@ def test_orders_and_payments(live: Live) -> None:
     problem(live.client.post("/api/v1/payments/events", json={"status": "ok"}), 401)
 
 
-def test_openapi_matches_the_responses(live: Live, tmp_path: Path) -> None:
+def test_openapi_matches_the_responses(live: Live, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    is_engine = request.node.callspec.params["live"] in engines().values()
     token = live.log_in("admin")["access_token"]
     url = str(live.client.base_url.join("/openapi.json"))
     run = Project(tmp_path, live.project.environment)
@@ -232,7 +233,7 @@ def test_openapi_matches_the_responses(live: Live, tmp_path: Path) -> None:
         "--header",
         f"Authorization: Bearer {token}",
         "--max-examples",
-        "20",
+        "20" if is_engine else "5",  # other profiles serve the same routes
         "--seed",
         "2026",
         "--generation-database",
