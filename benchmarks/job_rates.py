@@ -48,7 +48,7 @@ def rate(connection: psycopg.Connection, command: list[str], workers: int, jobs:
 
 
 def main() -> None:
-    """Print the rates of both sides, measured alternately."""
+    """Measure the service and Procrastinate alone alternately, and print both rates."""
     rounds, jobs = map(int, sys.argv[1:])
     url = start("bench")
     os.environ |= {"DATABASE_URL": url, "WORKER_CONCURRENCY": str(CONCURRENCY), "LOG_FORMAT": "json"}

@@ -1,4 +1,4 @@
-"""Starts a PostgreSQL server until standard input ends. Prints its URL, then runs each line as SQL.
+"""Runs a PostgreSQL server until standard input ends. Prints its URL, then runs each line as SQL.
 
 Runs with the service's Python, in its folder.
 """

@@ -4,8 +4,8 @@
 
 Renders the service with everything on, installs it as in production, and starts both as one process each, with an
 embedded PostgreSQL. With two cores, the servers have one core for themselves; wrk and PostgreSQL share the others. Runs
-alternate, and each ratio is of two adjacent runs, so that other load changes the spread more than the ratio. The CPU
-time of a request, printed beside the rates, depends little on other load. Linux only; needs wrk.
+alternate. Each ratio compares two adjacent runs, so that other load changes the ratio less than the spread. The CPU time
+of a request, printed beside the rates, depends little on other load. Linux only; needs wrk.
 """
 
 import argparse
@@ -55,7 +55,7 @@ class Floor(NamedTuple):
 
 
 class Framework(NamedTuple):
-    """How to measure a service of this framework. The commands are programs of its own environment."""
+    """Parameters of the benchmark for one framework. Commands are programs of the service's virtual environment."""
 
     floors: tuple[Floor, ...]
     bare_import: str
@@ -128,7 +128,7 @@ class Server(NamedTuple):
             process.wait()
 
     def resident(self) -> int:
-        """Return the resident memory of all its processes in bytes; shared memory counts once."""
+        """Return the resident memory of all processes of the server in bytes. Shared memory counts once."""
         maps = [Path(f"/proc/{pid}/smaps_rollup").read_text("ascii") for pid in self.processes()]
         own = [_kilobytes(text, "Private_Clean") + _kilobytes(text, "Private_Dirty") for text in maps]
         return (sum(own) + max(_kilobytes(text, "Rss") - mine for text, mine in zip(maps, own, strict=True))) * 1024
@@ -337,7 +337,7 @@ def add_users(execute: Callable[[str], None]) -> None:
 
 
 def export(server: Server) -> list[list[str]]:
-    """Export a million users from a process that has answered only its first requests."""
+    """Measure an export of a million users by a process that was just started."""
     token = log_in(server)
     before = server.forget_peak()
     started = time.perf_counter()
@@ -389,7 +389,7 @@ def stop(server: Server) -> list[list[str]]:
 
 
 def wait(server: Server, execute: Callable[[str], None]) -> list[list[str]]:
-    """Start twice as many readers of a locked table as the service has connections, and a probe."""
+    """Lock a table, send twice as many reads of it as the pool has connections, and measure a probe meanwhile."""
     token = log_in(server)
     answered: list[tuple[int, float]] = []
 

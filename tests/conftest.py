@@ -38,7 +38,7 @@ PRODUCTION = {
 
 
 def once(named: Mapping[str, Mapping[str, str]], *, quick: Container[str] | None = None) -> list[Any]:
-    """Parametrize a fixture by answers, so that one worker renders and installs each set for all its tests.
+    """Parametrize a fixture by answers. One worker renders and installs a set, and runs all tests of the set.
 
     With `quick`, the tests of all other sets are deep.
     """
@@ -141,9 +141,9 @@ def data(answers: Answers) -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Write the group of each test where the scheduler of pytest-xdist reads it.
+    """Add the xdist group of each test to its node id.
 
-    pytest-xdist 3.8 writes it to `_nodeid`, which pytest 9.2 does not read: every worker would install every profile.
+    pytest-xdist 3.8 writes the group to `_nodeid`, which pytest 9.2 ignores: every worker would install every profile.
     """
     if getattr(config.option, "loadgroup", False):
         for item in items:

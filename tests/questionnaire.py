@@ -86,8 +86,10 @@ def label(levels: Levels) -> str:
 
 
 def pairs(factors: dict[str, list[str]], *promised: Levels) -> list[Levels]:
-    """A covering array: each pair of levels of any two factors is in a row, and so is each promised row. The first row
-    has the first level of each factor. Of 50 arrays, the one with the fewest rows."""
+    """Return a covering array: each pair of levels of any two factors is in a row, and each promised row is included.
+
+    The first row has the first level of each factor. The function makes 50 arrays and returns the smallest.
+    """
     first = {factor: levels[0] for factor, levels in factors.items()}
     more = [some for some in promised if not some.items() <= first.items()]
     fewest = prod(sorted(map(len, factors.values()))[-2:])
@@ -110,7 +112,7 @@ def holds_python(option: str) -> bool:
 FACTORS = factors()
 DEFAULTS = {factor: levels[0] for factor, levels in FACTORS.items()}
 
-# Rendered and read: each pair of answers, and each single change of the defaults.
+# Answers of tests that only read the render: each pair of answers, and each single change of the defaults.
 ROWS = pairs(FACTORS)
 FLIPS = [DEFAULTS | {factor: level} for factor in FACTORS if factor not in TEXTS for level in FACTORS[factor][1:]]
 RENDERS = {label(levels): levels for levels in [*ROWS, *FLIPS]}

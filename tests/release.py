@@ -1,4 +1,4 @@
-"""What a release promises to rendered services, and the command that prepares a release.
+"""Promises of a release to rendered services, and the command that prepares a release.
 
 `uv run python tests/release.py 1.2.0` records the version and the promises; CONTRIBUTING.md has the next steps.
 """
@@ -168,7 +168,7 @@ class Promises:
             yield dict(zip(options, choice, strict=True))
 
     def default(self, name: str, chosen: Mapping[str, object]) -> object:
-        """Return the answer of an update for a project that never answered the question."""
+        """Return the default that an update uses if the project has no answer to the question."""
         default = self.questions[name]["default"]
         return compiled(default).render(chosen) if isinstance(default, str) else default
 

@@ -168,7 +168,7 @@ QUESTION_OF = {answer: name for name, answer in PLAIN.items()}
 
 
 def replaced(document: Any, answers: Mapping[str, str]) -> Any:
-    """Return the document with the plain answers replaced."""
+    """Return the document with each answer of PLAIN replaced by the answer to the same question."""
     match document:
         case str():
             return PLAIN_ANSWER.sub(lambda found: answers[QUESTION_OF[found[0]]], document)
@@ -215,7 +215,7 @@ def plain(rendering: Rendering) -> Callable[[int, str], dict[str, object]]:
 
 @pytest.mark.deep
 @pytest.mark.parametrize("part", range(4))
-def test_any_answer_is_refused_or_kept(
+def test_any_answer_is_refused_or_unchanged(
     rendering: Rendering, plain: Callable[[int, str], dict[str, object]], part: int
 ) -> None:
     """Any text for any question, with any choices, is refused with one sentence or is unchanged in each file.
@@ -286,7 +286,7 @@ def test_message_after_copy_explains_updates(source: str, sentence: str) -> None
 @example("+ a")
 @example("12) a")
 @given(text=st.text(st.characters() | st.sampled_from(" \"\\'`*_[]<>&#|~$:;!-+=1.)(a" + OVERRIDES), max_size=90))
-def test_text_is_refused_or_kept(macros: SimpleNamespace, text: str) -> None:
+def test_text_is_refused_or_unchanged(macros: SimpleNamespace, text: str) -> None:
     harmful = any(unicodedata.category(mark) in {"Cc", "Zl", "Zp", "Cs"} for mark in text)
     if sentence := macros.check_text(text, 80):
         assert harmful or not 1 <= len(text.strip()) <= 80 or set(text) & set("\ufeff" + OVERRIDES)

@@ -214,7 +214,7 @@ def test_github_publishes_only_scanned_tags(render: Callable[..., Project]) -> N
     scanned = [action(step) for step in steps].index("anchore/scan-action")
     pushed = publishing["release.image"]
     assert scanned < steps.index(pushed)
-    # The same build, so that all layers come from the cache.
+    # Both steps have the same inputs, so that the second step takes all layers from the cache.
     ends = ("load", "push", "provenance", "tags")
     asked, again = ({key: step["with"][key] for key in step["with"].keys() - ends} for step in (built, pushed))
     assert asked == again
@@ -328,7 +328,7 @@ def test_gitlab_signs_the_pushed_image_of_a_valid_tag(project: Callable[..., Pro
 @pytest.mark.deep
 @pytest.mark.parametrize("oldest", QUESTIONS["python_version"]["choices"])
 def test_ci_checks_each_python(render: Callable[..., Project], oldest: str, tmp_path: Path) -> None:
-    """From the minimum version of the project to the newest version that can be chosen."""
+    """CI tests each Python version from the project's minimum to the newest choice."""
     supported = [version for version in QUESTIONS["python_version"]["choices"] if version >= oldest]
     service = render(python_version=oldest)
     output = tmp_path / "output"
@@ -393,7 +393,7 @@ AUDITED = [profile(framework="fastapi", package_manager=manager) for manager in 
 def test_audit_reports_a_vulnerability(
     installed: Callable[..., Project], answers: Answers, advisories: ThreadingHTTPServer
 ) -> None:
-    """The audit task of CI against a local vulnerability service, because the real one cannot be given test data."""
+    """Run the audit of CI against a local vulnerability service: the real service cannot hold test data."""
     service = installed(**answers)
     of_ours = {
         "PIP_AUDIT_VULNERABILITY_SERVICE": "osv",

@@ -120,7 +120,7 @@ def test_commands_of_the_message_after_copy_work(desk: Project, template: Path) 
     assert (desk.path / folder / ".git/HEAD").read_text() == "ref: refs/heads/main\n"
 
 
-def test_message_after_copy_knows_poetry(desk: Project, template: Path) -> None:
+def test_message_after_copy_has_poetry_commands(desk: Project, template: Path) -> None:
     output = desk.run(COPIER, "copy", "--defaults", "--data=package_manager=poetry", template, "new")
     assert "    poetry sync\n    poetry run poe dev\n    poetry run poe test\n" in output
 

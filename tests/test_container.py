@@ -35,7 +35,7 @@ BUILT: dict[str, tuple[str, ...]] = {
 PYTHON = f"python3.{sys.version_info.minor}"
 LOCKS = {"uv": "uv.lock", "poetry": "poetry.lock"}
 
-# This machine's package indexes and certificates, which a company's base image would contain.
+# Variables of this machine for package indexes and certificates, which a company's base image would set.
 REGISTRIES = re.compile(
     r"(PIP|UV)_(INDEX_URL|EXTRA_INDEX_URL|DEFAULT_INDEX|INDEX|CERT)|SSL_CERT_FILE|\w+_PROXY", re.IGNORECASE
 )
@@ -239,7 +239,7 @@ class Container:
         return [*chroot, "env", "-i", "-C", config["WorkingDir"], *environment, *command]
 
     def command(self, *arguments: str) -> list[str | Path]:
-        """Return `docker run image arguments…`. Only serving processes have a /tmp, as in compose.yaml."""
+        """Return `docker run image arguments…`. As in compose.yaml, only `serve` has a /tmp."""
         isolated = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", MOUNTS, "sh")
         config = self.image.config
         places = (self.root, self.database, "passes" if arguments else "serves")
@@ -278,7 +278,7 @@ def names(root: Path) -> set[str]:
 
 
 def test_image_contains_only_the_service(image: Image, root: Path, buildah: Buildah, base: str) -> None:
-    """The base image has an installer and a package manager, so the test can fail."""
+    """The base image has pip and apt: the test fails if the image keeps one of them."""
     programs = {"apt", "apt-get", "dpkg", "pip", "uv", "poetry", "gcc", "cc", "curl", "pytest", "ruff", "mypy", "poe"}
     with buildah.mounted(base) as below:
         assert {"apt", "dpkg", "pip"} <= names(below)
@@ -362,7 +362,7 @@ def test_container_serves_unprivileged_and_read_only(container: Container, tmp_p
 
 
 def context(image: Image, folder: Path) -> Path:
-    """Return the folder of the project, which the test can change."""
+    """Return a copy of the project's folder, so that the test can change the files."""
     unneeded = shutil.ignore_patterns(".git", ".venv", ".postgres", ".*_cache", "tests")
     shutil.copytree(image.project.path, folder, ignore=unneeded)
     return folder

@@ -300,7 +300,7 @@ def test_generated_client_works(live: Live, tmp_path: Path) -> None:
     url = str(live.client.base_url).rstrip("/")
     generate = ("generate", f"--url={url}/openapi.json", "--meta=none", "--output-path=generated")
     printed = project.run("uv", "tool", "run", "--from", GENERATOR, "openapi-python-client", *generate)
-    # It has no type for the stream of an export.
+    # The generator has no type for the NDJSON stream of the export.
     assert re.findall(r"^(?:WARNING|ERROR) .*", printed, re.MULTILINE) == [
         "WARNING parsing GET /api/v1/users/export within users."
     ]

@@ -112,7 +112,7 @@ def developed(installed: Callable[..., Project], request: pytest.FixtureRequest)
         shutil.rmtree(service.slice, ignore_errors=True)
 
 
-def test_changes_are_served(developed: Developed) -> None:
+def test_dev_server_reloads_code_and_models(developed: Developed) -> None:
     framework = "django" if (developed.project.path / "manage.py").exists() else "fastapi"
     routes, models = (kind[framework] for kind in (ROUTES, MODELS))
     developed.serves("/health/live", "ok")
@@ -131,7 +131,7 @@ def test_changes_are_served(developed: Developed) -> None:
     assert "widgets" in migration.read_text()
 
 
-def test_database_of_development_is_open_to_shells(developed: Developed) -> None:
+def test_shells_open_the_development_database(developed: Developed) -> None:
     developed.serves("/health/ready", "ok")
     python = developed.project.python()
     selected = developed.project.run(python, "-m", "app", "db", "--tuples-only", "-c", "SELECT count(*) FROM users")
@@ -139,7 +139,7 @@ def test_database_of_development_is_open_to_shells(developed: Developed) -> None
 
 
 @pytest.mark.parametrize("answers", once(engines()))
-def test_tests_run_with_a_debugger_and_from_their_folder(
+def test_tests_run_with_debugger_and_from_their_folder(
     installed: Callable[..., Project], answers: dict[str, str]
 ) -> None:
     service = installed(**answers)

@@ -203,7 +203,7 @@ def fresh(live: Live) -> httpx2.Client:
     return httpx2.Client(base_url=live.client.base_url, timeout=30)
 
 
-def test_pages_of_allauth(live: Live) -> None:
+def test_pages_of_allauth_are_served(live: Live) -> None:
     with fresh(live) as ada, fresh(live) as grace:
         signed_up = submit(ada, "/accounts/signup/", email="ada@example.com", password1=PASSWORD, password2=PASSWORD)
         assert signed_up.headers["location"] == "/accounts/email/", signed_up.text
@@ -238,7 +238,7 @@ def test_pages_of_allauth(live: Live) -> None:
     assert found == ["ada@example.com", "grace@example.com"]
 
 
-def test_application_that_knows_only_the_user_model(service: Project, live: Live) -> None:
+def test_application_of_others_works_with_user_model(service: Project, live: Live) -> None:
     live.register("eve")
     assert live.client.get("/who/").status_code == 401
     assert live.client.get("/who/", auth=("eve@example.com", PASSWORD)).json() == {"user": "eve"}
@@ -248,7 +248,7 @@ def test_application_that_knows_only_the_user_model(service: Project, live: Live
     assert re.search(r"Generated token \w+ for user EVE@example.com", printed), printed
 
 
-def test_pages_of_the_slice_and_of_the_admin(service: Project, live: Live) -> None:
+def test_pages_of_slice_and_admin_are_served(service: Project, live: Live) -> None:
     service.run("env", f"DJANGO_SUPERUSER_PASSWORD={PASSWORD}", *CREATE)
     with fresh(live) as root:
         assert submit(root, "/admin/login/", username=ROOT, password=PASSWORD, next="/admin/").status_code == 302

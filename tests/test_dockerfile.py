@@ -40,7 +40,7 @@ def test_base_image_has_the_exact_python_version(render: Callable[..., Project],
     assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${PYTHON_IMAGE}"}
 
 
-def test_images_differ_only_in_the_build(render: Callable[..., Project]) -> None:
+def test_package_managers_share_the_final_stage(render: Callable[..., Project]) -> None:
     """Both package managers give the same final stage."""
     last = {
         (render(**kind).path / "Dockerfile").read_text().rpartition("\nFROM ")[2]

@@ -367,7 +367,7 @@ def service(installed: Callable[..., Project], request: pytest.FixtureRequest) -
         yield service
 
 
-def test_restart_of_postgresql(service: Service) -> None:
+def test_service_recovers_after_restart_of_postgresql(service: Service) -> None:
     with Load(service) as load:
         stopped = time.monotonic()
         service.database.act("stop")
@@ -394,7 +394,7 @@ def test_service_recovers_after_an_outage(service: Service) -> None:
     assert max(up, created) < NOTICE
 
 
-def test_cut_connections(service: Service) -> None:
+def test_service_recovers_after_cut_connections(service: Service) -> None:
     others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     with Load(service) as load:
         for _ in range(3):
@@ -404,7 +404,7 @@ def test_cut_connections(service: Service) -> None:
     assert created < NOTICE
 
 
-def test_slow_network(service: Service) -> None:
+def test_service_recovers_after_slow_network(service: Service) -> None:
     with Load(service) as load:
         slow = time.monotonic()
         service.network.delay = 1
@@ -418,7 +418,7 @@ def test_slow_network(service: Service) -> None:
     assert max(down, alive, up, created) < NOTICE
 
 
-def test_lost_network(service: Service) -> None:
+def test_service_recovers_after_lost_network(service: Service) -> None:
     with Load(service) as load:
         gone = time.monotonic()
         service.network.lose()
@@ -432,7 +432,7 @@ def test_lost_network(service: Service) -> None:
     assert max(down, alive, up, created) < NOTICE
 
 
-def test_exhausted_pool(service: Service) -> None:
+def test_service_recovers_after_exhausted_pool(service: Service) -> None:
     with Load(service) as load:
         service.database.hold(LIMIT + 2)
         held = time.monotonic()
@@ -446,7 +446,7 @@ def test_exhausted_pool(service: Service) -> None:
     assert max(down, alive, up, created - LIMIT - 2) < NOTICE
 
 
-def test_killed_worker(service: Service) -> None:
+def test_service_recovers_after_killed_worker(service: Service) -> None:
     """Granian starts a new worker. Uvicorn has one process, which its supervisor restarts."""
     children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children").read_text().split()
     with Load(service) as load:
@@ -460,7 +460,7 @@ def test_killed_worker(service: Service) -> None:
     load.check({201, 503, 0}, created=created)
 
 
-def test_sigterm(service: Service) -> None:
+def test_sigterm_loses_no_request(service: Service) -> None:
     late: list[Call] = []
     with Load(service, heed=True) as load:
         signalled = time.monotonic()
@@ -480,7 +480,7 @@ def test_sigterm(service: Service) -> None:
     assert down < NOTICE
 
 
-def test_lost_network_at_start(service: Service) -> None:
+def test_service_starts_without_network(service: Service) -> None:
     """A request can wait long for a connection. The start must not: the liveness probe would kill it."""
     service.stop()
     service.network.lose()

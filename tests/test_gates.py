@@ -153,7 +153,7 @@ def test_failure_and_warning_are_reported(service: Project) -> None:
 
 
 def test_missing_migration_is_reported(service: Project) -> None:
-    """With the slice of the README, before its last step."""
+    """Plant the example slice of the README without its last step, the migration."""
     with planted(service, slice_of_the_readme(service)):
         check = ("pytest", "--numprocesses=0", "tests/core/database", "-k", "test_models_and_migrations_agree")
         said = service.run_inside(*check, fails=True)

@@ -1,4 +1,4 @@
-"""A service grows as its README describes: first an own slice, then a feature of the template."""
+"""A service grows as its README describes: first a slice of the user, then a feature of the template."""
 
 import ast
 import json
@@ -48,7 +48,7 @@ def slice_of_the_readme(service: Project) -> dict[str, str]:
     return files
 
 
-def test_own_slice_survives_added_features(service: Project) -> None:
+def test_slice_of_the_user_survives_added_features(service: Project) -> None:
     for name, code in slice_of_the_readme(service).items():
         path = service.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,7 +109,7 @@ def dropping(service: Project, framework: str) -> Iterator[list[str]]:
         yield from (command.replace("SLICE", name).split() for name in re.findall(r"\w+", slices))
 
 
-def test_package_manager_changes_both_ways(
+def test_package_manager_changes_in_both_directions(
     render: Callable[..., Project], poetry: dict[str, str], workshop: Path
 ) -> None:
     """With the commands of docs/updating.md."""

@@ -1,4 +1,4 @@
-"""Workers of installed renders while their dependencies fail: every job is done."""
+"""Workers of installed renders finish every job, although workers are killed and PostgreSQL stops."""
 
 import logging
 import os
@@ -124,7 +124,7 @@ def workers(installed: Callable[..., Project], request: pytest.FixtureRequest, w
     log.debug((folder / "workers.log").read_text())  # pytest shows it if the test fails
 
 
-def test_both_frameworks_are_covered() -> None:
+def test_job_faults_cover_both_frameworks() -> None:
     assert {given.get("framework", "fastapi") for given in with_jobs().values()} == {*choices("framework")}
 
 
@@ -147,7 +147,7 @@ def test_no_job_is_lost_after_crashes(workers: Workers) -> None:
     workers.database.act("start")
     assert survivor.poll() is None, "the worker must survive a lost database"
 
-    # Without the wait of 30 s for a missing heartbeat; `jobs.retry_stalled` itself runs once a minute.
+    # Make the heartbeat old instead of waiting 30 s. `jobs.retry_stalled` runs once a minute.
     silence = "UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 minute' WHERE id = "
     workers.sql(silence + number)
     rescues = 0

@@ -184,7 +184,7 @@ def test_network_policies_deny_by_default(manifests: list[Manifest]) -> None:
     assert policies == {}
 
 
-def test_replicas_and_disruption_budget(production: list[Manifest]) -> None:
+def test_disruption_budget_matches_deployment(production: list[Manifest]) -> None:
     deployment, budget = of_kind(production, "Deployment"), of_kind(production, "PodDisruptionBudget")["spec"]
     assert budget["maxUnavailable"] == 1
     assert budget["selector"]["matchLabels"].items() <= deployment["spec"]["selector"]["matchLabels"].items()
@@ -195,7 +195,7 @@ def test_replicas_and_disruption_budget(production: list[Manifest]) -> None:
     assert "replicas" not in deployment["spec"], "each apply would undo the autoscaler"
 
 
-def test_ports_agree(service: Project, manifests: list[Manifest]) -> None:
+def test_settings_and_probes_use_the_same_port(service: Project, manifests: list[Manifest]) -> None:
     [port] = api(manifests)["ports"]
     settings = of_kind(manifests, "ConfigMap")["data"]
     exposed = re.findall(r"^EXPOSE (\d+)$", (service.path / "Dockerfile").read_text(), re.MULTILINE)

@@ -38,7 +38,7 @@ def test_user_files_are_in_every_render() -> None:
     assert [len(different) for different in always.values()] == [1] * len(choices(QUESTIONS["framework"]))
 
 
-def test_feature_files_of_the_user_are_excluded() -> None:
+def test_files_of_unchosen_features_are_excluded() -> None:
     """Both lists in copier.yml are equal for each feature."""
     kept = {feature: set(excluded(CONFIGURATION, [feature], "/my_copy.d")) - {*NOW.yours} for feature in FEATURES}
     assert set().union(*kept.values()) == set(NOW.brought)
@@ -58,8 +58,8 @@ OF_THE_TEMPLATE = (
 )
 
 
-def test_all_but_core_is_the_users() -> None:
-    """In src/app and tests, so that fixes reach every service and updates change nothing else there."""
+def test_template_owns_only_core() -> None:
+    """In src/app and tests, only core belongs to the template: updates bring fixes, and change no other file."""
     paths = {path for path in NOW.every_path() if path.startswith(("src/app/", "tests/"))}
     core = matching(OF_THE_TEMPLATE, paths)
     assert matching([*NOW.yours, *NOW.brought], paths) == paths - core

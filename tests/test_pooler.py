@@ -27,7 +27,7 @@ WITH_JOBS = [
     for framework in ("fastapi", "django")
 ]
 SERVER_CONNECTIONS = 3
-"""Fewer than clients, so that each statement may run on another one."""
+"""Fewer server connections than clients, so that each statement may run on another connection."""
 
 CALLERS = 16
 PERSONS = 48

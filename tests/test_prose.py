@@ -88,7 +88,7 @@ def readable(root: Path, paths: list[Path], prefix: str = "") -> Iterator[tuple[
 
 @pytest.fixture(scope="module")
 def pages(render: Callable[..., Project]) -> list[tuple[str, str]]:
-    """Path and text of each file that is held: the template's own, and those of two renders that hold all layers."""
+    """Return path and text of each checked file: the template's own files, and those of two renders with all layers."""
     everything = typed(choices("features"))
     first = render(framework="fastapi", features=everything)
     second = render(framework="django", features=everything, package_manager="poetry", ci="gitlab")
@@ -139,7 +139,7 @@ def test_readme_states_the_sizes_of_a_default_render(render: Callable[..., Proje
     assert stated == pytest.approx([len(files), *lines.values()], rel=0.1), lines
 
 
-def test_lists_of_exceptions_are_needed(pages: list[tuple[str, str]]) -> None:
+def test_each_exception_is_needed(pages: list[tuple[str, str]]) -> None:
     held = "\n".join(text.replace("_", " ") for _, text in pages)
     assert [context for _, context, reason in ALLOWED if not reason or not re.search(context, held)] == []
 

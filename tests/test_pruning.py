@@ -136,6 +136,6 @@ def whole(word: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE if word.islower() else re.NOFLAG)
 
 
-def test_each_option_has_a_word(words: Callable[[Option], set[str]]) -> None:
-    """Without a word, its traces could not be found. Versions and absences have none."""
+def test_each_option_has_a_searchable_word(words: Callable[[Option], set[str]]) -> None:
+    """The traces of an option are found by a word. Only the options of ORDINARY have no word."""
     assert {level for factor, level in options() if not words((factor, level))} <= ORDINARY

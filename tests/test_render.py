@@ -71,7 +71,7 @@ def every_set_of_choices() -> Iterator[dict[str, object]]:
         yield given | {name: default.render(given) for name, default in computed.items()}
 
 
-def test_rows_cover_each_pair_of_answers() -> None:
+def test_covering_array_has_each_pair_of_answers() -> None:
     for (one, levels), (other, more) in combinations(FACTORS.items(), 2):
         pairs = {(row[one], row[other]) for row in ROWS}
         assert pairs == set(product(levels, more)), (one, other)

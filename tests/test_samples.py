@@ -41,7 +41,7 @@ def releases(template: Path, tmp_path: Path) -> Callable[[str, str], Project]:
     return releases
 
 
-def test_samples_are_the_slices_of_features() -> None:
+def test_recorded_samples_are_slices_of_features() -> None:
     found = samples(CONFIGURATION, [path.relative_to("template") for path in working_tree("template")])
     assert {f"/src/app/{name}" for name in found} == {path for path in Promises.now().brought if "src/app" in path}
 
@@ -81,6 +81,6 @@ def test_update_names_a_changed_sample(releases: Callable[..., Project], tmp_pat
     assert "Take a change" not in project.run(COPIER, "update", "--defaults")
 
 
-def test_record_names_feature_and_version() -> None:
+def test_record_of_samples_has_feature_and_version() -> None:
     for name, sample in json.loads(SAMPLES.read_text()).items():
         assert sample.keys() == {"feature", "digest", "version"}, name

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.parametrize("answers", once(PROFILES))
 
 
 def test_names_in_pages_exist(render: Callable[..., Project], answers: dict[str, str]) -> None:
-    """Also those of slices, which the render itself does not check because users change them."""
+    """Includes names in slices. The tests of a render do not check these names, because users change slices."""
     project = render(**answers)
     pages = [project.path / path for path in project.files() if path.suffix == ".md" and path.name != "README.md"]
     named = {found for page in pages for found in re.findall(NAMED, page.read_text())}

@@ -94,7 +94,7 @@ def as_user(installed: Callable[..., Project]) -> Iterator[Callable[..., subproc
         shutil.rmtree(home)
 
 
-def test_users_of_a_machine_do_not_meet(
+def test_embedded_servers_of_two_users_do_not_conflict(
     installed: Callable[..., Project], as_user: Callable[..., subprocess.Popen[str]]
 ) -> None:
     processes = [as_user(STRANGER), as_user(1)]
@@ -104,14 +104,14 @@ def test_users_of_a_machine_do_not_meet(
         assert process.returncode == 0, out
 
 
-def test_user_without_a_name_gets_a_sentence(as_user: Callable[..., subprocess.Popen[str]]) -> None:
+def test_unnamed_system_user_is_one_sentence(as_user: Callable[..., subprocess.Popen[str]]) -> None:
     process = as_user(NAMELESS)
     out, _ = process.communicate(timeout=120)
     assert (process.returncode, out.count("\n")) == (1, 1)
     assert out.startswith(f"The embedded PostgreSQL needs a user with a name, and the user ID {NAMELESS} has none: ")
 
 
-def test_root_changes_no_mode_of_a_folder_above(installed: Callable[..., Project], workshop: Path) -> None:
+def test_root_keeps_modes_of_parent_folders(installed: Callable[..., Project], workshop: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("PostgreSQL is another user for root alone")
     private = workshop / "private"

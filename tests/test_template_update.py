@@ -86,7 +86,7 @@ def report(service: Project) -> str:
     return service.run("git", "log", "-1", "--format=%B")
 
 
-def test_without_a_release_nothing_changes(service: Project) -> None:
+def test_update_without_a_release_changes_nothing(service: Project) -> None:
     assert update(service).startswith("Nothing to do: the project has v1.0.0, ")
     assert service.run("git", "branch", "--show-current") == "main\n"
     assert service.run("git", "status", "--porcelain") == ""
@@ -120,7 +120,7 @@ def test_clean_update_is_one_commit_with_report(
     assert elsewhere.run("git", "log", "-1", "--format=%B", "template/v1.2.0") == said
 
 
-def test_update_with_poetry(
+def test_poetry_project_is_updated(
     origin: Project, releases: Callable[..., None], poetry: dict[str, str], tmp_path: Path
 ) -> None:
     service = first_release(origin, tmp_path, poetry, "poetry")
@@ -184,7 +184,7 @@ def with_environment(service: Project, **variables: str) -> Project:
 
 
 def state(service: Project) -> list[str]:
-    """Return all that the script could leave behind."""
+    """Return the state that a failed script could change: status, refs and HEAD."""
     asked = (["status", "--porcelain", "--branch", "--untracked-files=all"], ["for-each-ref"], ["rev-parse", "HEAD"])
     return [service.run("git", *question) for question in asked]
 
@@ -208,7 +208,7 @@ def test_unfinished_merge_is_refused(quick: Project) -> None:
 
 
 def test_failed_update_is_undone(quick: Project, releases: Callable[..., None]) -> None:
-    """As if git had not reported a rejected hunk of an earlier update."""
+    """A rejected hunk of an earlier update (`*.rej`), which git ignores, makes Copier fail."""
     with (quick.path / ".gitignore").open("a") as text:
         text.write("*.rej\n")
     quick.commit("Look away")
@@ -259,7 +259,7 @@ def test_missing_answers_file_is_one_sentence(quick: Project) -> None:
     assert said == wanted
 
 
-def test_script_runs_in_any_folder_without_a_lock(
+def test_script_runs_from_any_folder_without_a_lock(
     quick: Project, releases: Callable[..., None], tmp_path: Path
 ) -> None:
     quick.run("git", "rm", "--quiet", "uv.lock")
@@ -278,7 +278,9 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
-def test_git_settings_lose_no_edit(quick: Project, releases: Callable[..., None], setting: str, tmp_path: Path) -> None:
+def test_settings_of_git_lose_no_edit_in_the_script(
+    quick: Project, releases: Callable[..., None], setting: str, tmp_path: Path
+) -> None:
     """Each setting alone makes Copier lose edits. Settings in the environment still apply."""
     ignored, edited, contested = tmp_path / "ignored", quick.path / "src/app/core/http/pagination.py", quick.path / PAGE
     ignored.write_text("pagination.py\n")

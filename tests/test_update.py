@@ -296,7 +296,7 @@ def turns() -> Iterator[dict[str, str]]:
             continue
         values = choices(name)
         if question.get("multiselect"):
-            # All, none, then halves, so that any two features differ in one set.
+            # All features, none, then halves: for any two features, one set has only one of the two.
             halves = [
                 [value for i, value in enumerate(values) if i >> bit & 1] for bit in range(len(values).bit_length())
             ]
@@ -413,7 +413,7 @@ def undoing() -> str:
 
 
 @pytest.mark.deep
-def test_documented_undo_of_update_and_file(
+def test_documented_undo_restores_project_and_file(
     before: Callable[[str, Answers], Project],
 ) -> None:
     project = before(OLDEST, {})
@@ -458,7 +458,7 @@ def test_monorepo_update_changes_one_project(
 
 @pytest.mark.deep
 def test_undo_in_a_monorepo_changes_one_project(before: Callable[[str, Answers], Project], tmp_path: Path) -> None:
-    """It undoes conflicts and staged changes, but no merge and no work beside the project."""
+    """The undo reverts conflicts and staged changes of the project, but no merge and no file beside the project."""
     whole, service = in_a_repository(before(OLDEST, {}), tmp_path, "beside.txt")
     (service.path / ADDED).write_text("mine\n")
     whole.commit("Work")
@@ -525,7 +525,7 @@ def test_documented_commands_list_edits_outside_git(before: Callable[[str, Answe
 
 
 @pytest.mark.deep
-def test_documented_dangers_exist(before: Callable[[str, Answers], Project]) -> None:
+def test_documented_risks_of_updates_exist(before: Callable[[str, Answers], Project]) -> None:
     """A link to a moved folder, files outside git, other encodings, sparse checkouts, misspelt questions."""
     project = before(OLDEST, {})
     (project.path / MOVED).write_text("mine\n")

@@ -1,4 +1,4 @@
-"""Updates that fail: one sentence, listed in docs/troubleshooting.md, and no change."""
+"""A failed update prints one sentence, which docs/troubleshooting.md lists, and changes nothing."""
 
 import re
 import shutil
@@ -71,7 +71,9 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
 
 
 @pytest.mark.parametrize(("spoil", "sentence"), SPOILT.values(), ids=SPOILT)
-def test_refusal_is_in_troubleshooting(project: Callable[..., Project], spoil: Spoil, sentence: str) -> None:
+def test_message_of_a_refused_update_is_documented(
+    project: Callable[..., Project], spoil: Spoil, sentence: str
+) -> None:
     service = project()
     spoil(service)
     before = contents(service)
@@ -124,7 +126,7 @@ STOPPED: dict[str, tuple[Spoil, str]] = {
 
 
 @pytest.mark.parametrize(("spoil", "sentence"), STOPPED.values(), ids=STOPPED)
-def test_traceback_is_in_troubleshooting_and_undone(
+def test_traceback_of_an_update_is_documented_and_undone(
     project: Callable[..., Project], spoil: Spoil, sentence: str
 ) -> None:
     service = project()
@@ -137,7 +139,7 @@ def test_traceback_is_in_troubleshooting_and_undone(
     assert contents(service) == before
 
 
-def test_update_needs_the_projects_own_path(project: Callable[..., Project], tmp_path: Path) -> None:
+def test_update_through_link_or_subfolder_is_refused(project: Callable[..., Project], tmp_path: Path) -> None:
     service = project()
     refused(service, "Template not found", "src")
     (tmp_path / "link").symlink_to(service.path)
@@ -145,7 +147,7 @@ def test_update_needs_the_projects_own_path(project: Callable[..., Project], tmp
     assert service.run("git", "status", "--porcelain") == ""
 
 
-def test_slug_of_a_new_dependency_is_refused_but_kept(
+def test_update_refuses_slug_that_became_a_dependency(
     project: Callable[..., Project], template: Path, tmp_path: Path
 ) -> None:
     origin = shutil.copytree(template, tmp_path / "origin")
@@ -184,7 +186,9 @@ def test_edited_answer_has_no_effect(project: Callable[..., Project]) -> None:
     assert "All rights reserved" in (service.path / "LICENSE").read_text()
 
 
-def test_moved_template_is_found_again(project: Callable[..., Project], template: Path, tmp_path: Path) -> None:
+def test_documented_steps_update_from_moved_template(
+    project: Callable[..., Project], template: Path, tmp_path: Path
+) -> None:
     """With the steps of docs/troubleshooting.md: the new address and the nearest release."""
     origin = shutil.copytree(template, tmp_path / "elsewhere")
     managed = origin / "template" / MANAGED

@@ -342,7 +342,7 @@ def update(service: Project, *options: str) -> None:
 
 
 def check_accounts(service: Project, **profile: str) -> None:
-    """Ada logs in by the newer release, which has migrated the tables, and finds the profile."""
+    """Log in to the newer release, which has migrated the tables, and find the profile of the older release."""
     live = serve(service, "dev")
     try:
         wrong = {"username": "ada@example.com", "password": "not the password"}
@@ -377,7 +377,7 @@ def test_untouched_project_needs_no_manual_step(service: Project) -> None:
     check_accounts(service)
 
 
-def test_moved_core_keeps_own_slices_green(service: Project) -> None:
+def test_slices_of_the_user_pass_after_core_moves(service: Project) -> None:
     """Includes models and the facade. Rows of the older release stay in the database."""
     edit(service)
     fill(service, company="Analytical Engines")

@@ -32,7 +32,7 @@ def migrate(code: Copy, text: str) -> None:
     code.run("app", "migrate")
 
 
-def test_checks_that_change_are_found(code: Copy, sql: Execute) -> None:
+def test_changed_check_constraints_are_found(code: Copy, sql: Execute) -> None:
     check = "CheckConstraint(condition=Q(price__{}=0), name='positive')"
     price = "price = IntegerField(null=True)"
     migrate(code, models(price, checks=check.format("gt")))
@@ -50,7 +50,7 @@ def test_checks_that_change_are_found(code: Copy, sql: Execute) -> None:
     sql("INSERT INTO plums (price) VALUES (-1)")
 
 
-def test_renames_are_warned_of(code: Copy) -> None:
+def test_renamed_column_prints_a_warning(code: Copy) -> None:
     migrate(code, models(NOTE))
     code.write_text("plums", models(NOTE.replace("note", "remark")))
     printed = code.run("app", "revision", "rename")

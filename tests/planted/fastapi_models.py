@@ -46,7 +46,7 @@ def assert_refused(sql: Execute, statement: str) -> None:
         sql(statement)
 
 
-def test_checks_that_change_are_found(code: Copy, sql: Execute) -> None:
+def test_changed_check_constraints_are_found(code: Copy, sql: Execute) -> None:
     """Also on columns that come and go, and with a colon, which SQLAlchemy takes for a parameter."""
     price, note = "price: Mapped[int]", "note: Mapped[str | None]"
     migrate(code, models(price, note, checks=check("positive", "price > 0")))
@@ -81,7 +81,7 @@ def test_checks_that_change_are_found(code: Copy, sql: Execute) -> None:
     )
 
 
-def test_checks_of_types_are_found(code: Copy, sql: Execute) -> None:
+def test_check_constraints_of_enums_are_found(code: Copy, sql: Execute) -> None:
     """SQLAlchemy makes the constraint of an enum that is text in the database."""
     column = (
         "colour: Mapped[str | None] = mapped_column(Enum({}, name='tone', native_enum=False, create_constraint=True))"
@@ -94,7 +94,7 @@ def test_checks_of_types_are_found(code: Copy, sql: Execute) -> None:
     assert code.run("app", "revision", "again").splitlines()[-1] == NOTHING
 
 
-def test_renames_are_warned_of(code: Copy, sql: Execute) -> None:
+def test_renamed_column_prints_a_warning(code: Copy, sql: Execute) -> None:
     migrate(code, models("note: Mapped[str]"))
     sql("INSERT INTO plums (note) VALUES ('good')")
     code.write_text("plums", models("remark: Mapped[str]"))
@@ -139,7 +139,7 @@ def test_migration_that_fails_on_rows_is_one_sentence(code: Copy, sql: Execute) 
     code.run("app", "migrate")
 
 
-def test_enum_is_taken_back_and_gets_values(code: Copy, sql: Execute) -> None:
+def test_enum_migration_is_reversible_and_adds_values(code: Copy, sql: Execute) -> None:
     column = "Mapped[Colour | None]"
     migrate(code, models())
     code.write_text("plums", models(f"colour: {column}"))

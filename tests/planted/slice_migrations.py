@@ -55,7 +55,7 @@ def test_revision_and_rollback_of_one_slice(code: Copy, sql: Execute) -> None:
     assert sql("SELECT count(*) FROM plums WHERE note IS NULL") == [0]
 
 
-def test_deleted_slice_leaves_the_others_and_may_return(code: Copy, sql: Execute) -> None:
+def test_deleted_slice_keeps_others_and_can_return(code: Copy, sql: Execute) -> None:
     _, stones = with_rows(code, sql)
     kept = stones.parent.rename(code.path / "stones")
     code.run("app", "wait", "--seconds", "0")
@@ -82,7 +82,7 @@ def test_slice_that_needs_a_deleted_one_is_one_sentence(code: Copy) -> None:
     assert "plums" in line
 
 
-def test_older_code_waits_for_nothing_on_a_newer_database(code: Copy, sql: Execute) -> None:
+def test_wait_ends_if_the_database_is_newer_than_the_code(code: Copy, sql: Execute) -> None:
     plums, _ = with_rows(code, sql)
     code.write_slice("plums", "note")
     code.run("app", "revision", "note")

@@ -75,7 +75,7 @@ STOP_SECONDS = 15
 
 
 class Served(NamedTuple):
-    """A service that runs by this command, and the file of its slice."""
+    """A running service, and the `routes.py` of its slice."""
 
     command: str
     process: subprocess.Popen[bytes]

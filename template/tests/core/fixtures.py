@@ -31,7 +31,7 @@ from app.core.security import passwords
 from app.core.security.tokens import ADMIN, LocalTokens
 from app.core.testing import PASSWORD, Execute, Headers, SignIn, Use, UserFactory
 
-# The shell must not affect tests: remove the settings of core, slices and libraries, and proxies.
+# The shell must not affect tests: unset the variables of core, slices, libraries and proxies.
 LIBRARIES = re.compile(r"(OTEL|SENTRY|GRANIAN|UVICORN|DJANGO)_.*|FORWARDED_ALLOW_IPS|(HTTPS?|ALL|NO)_PROXY")
 SETTINGS = {name for name, _ in variables()}
 for name in [name for name in os.environ if name.upper() in SETTINGS or LIBRARIES.fullmatch(name.upper())]:

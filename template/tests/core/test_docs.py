@@ -13,7 +13,7 @@ PLACE = re.compile(r"`((?:src/app|tests|benchmarks|scripts)/[\w/]+\.py)(?:::(\w+
 
 
 def references(page: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the files that the page links to, and named places such as `tests/core/test_x.py::test_y`."""
+    """Yield the linked files, and each name in backquotes, such as `tests/core/test_x.py::test_y`."""
     text = page.read_text("utf-8")
     for target in re.findall(r"\]\((?!https?:|mailto:|#)([^)#]+)[^)]*\)", text):
         yield (page.parent / target).resolve(), ""

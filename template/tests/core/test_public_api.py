@@ -42,7 +42,7 @@ def is_module(name: str) -> bool:
     return (CORE / name).is_dir() or (CORE / f"{name}.py").exists()
 
 
-def test_own_files_import_only_the_public_api() -> None:
+def test_slices_import_only_public_api() -> None:
     deep = [
         f"{path.relative_to(TESTS.parent)}:{line} imports {module}: import what it needs from app.core"
         for path in own_files()
@@ -61,7 +61,7 @@ def test_no_public_name_is_a_module_name() -> None:
     assert [name for name in app.core.__all__ if is_module(name)] == []
 
 
-def test_type_checkers_see_the_same_names() -> None:
+def test_type_checking_imports_match_all() -> None:
     tree = ast.parse((CORE / "__init__.py").read_text("utf-8"))
     [checked] = [node for node in tree.body if isinstance(node, ast.If)]
     imports = [node for node in checked.body if isinstance(node, ast.ImportFrom)]

@@ -54,7 +54,7 @@ async def bounded_stream[T, R](
 ) -> AsyncIterator[AsyncIterator[R]]:
     """Like `bounded_map`, but yield the results one by one: `items` may be larger than memory, or endless.
 
-    At most `limit` results are in progress or not yet read. The end of the block cancels the running calls.
+    At most `limit` calls are running or have an unread result. The end of the block cancels the running calls.
 
         async with bounded_stream(fetch, urls, limit=8) as pages:
             async for page in pages: ...

@@ -109,7 +109,7 @@ class TestExport:
 
 
 class TestErasedUser:
-    async def test_personal_data_is_deleted(
+    async def test_erasure_deletes_personal_data(
         self, async_client: httpx2.AsyncClient, user_factory: UserFactory, accounts: Accounts, rows: Rows
     ) -> None:
         user = await user_factory(email=EMAIL, is_superuser=True, issuer="https://id.example", subject="ada")
@@ -130,7 +130,7 @@ class TestErasedUser:
         assert_problem(await refresh(async_client, tokens), 401)
         assert_problem(await log_in(async_client), 401)
 
-    async def test_row_stays_and_address_is_free(
+    async def test_erased_user_keeps_row_and_frees_address(
         self, async_client: httpx2.AsyncClient, ada: Any, accounts: Accounts, admin: Headers
     ) -> None:
         await accounts.erase(ada)

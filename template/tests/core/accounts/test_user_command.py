@@ -58,7 +58,7 @@ def test_admin_option_creates_or_promotes_user(user: Command, sql: Execute) -> N
     assert sql("SELECT count(*) FROM users WHERE is_superuser") == [2]
 
 
-def test_admin_is_removed(user: Command, sql: Execute) -> None:
+def test_no_admin_option_removes_admin(user: Command, sql: Execute) -> None:
     user("--admin", ADA, entered="correct horse\n")
     assert user("--no-admin", ADA) == f"{ADA} is not an admin. Roles: none.\n"
     assert sql("SELECT count(*) FROM users WHERE is_superuser") == [0]
@@ -78,14 +78,14 @@ def test_roles_are_added_and_removed(user: Command, newcomer: Path) -> None:
     declared_roles.cache_clear()
 
 
-def test_password_is_set(user: Command, sql: Execute) -> None:
+def test_user_command_sets_password(user: Command, sql: Execute) -> None:
     user(ADA, entered="correct horse\n")
     before = sql("SELECT password FROM users")
     assert user(ADA, "--password", entered="battery staple\n") == f"{ADA} has a new password.\n"
     assert sql("SELECT password FROM users") != before
 
 
-def test_account_is_deactivated_activated_erased(user: Command, sql: Execute) -> None:
+def test_user_command_deactivates_activates_and_erases(user: Command, sql: Execute) -> None:
     user(ADA, entered="correct horse\n")
     assert user(ADA, "--deactivate") == f"{ADA} is deactivated.\n"
     assert sql("SELECT is_active FROM users") == [False]

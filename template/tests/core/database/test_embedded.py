@@ -84,7 +84,7 @@ class TestStart:
         started.end()
         assert not (started.data / "postmaster.pid").exists(), "the server must stop with its last process"
 
-    def test_variables_of_another_server_are_ignored(self, folder: Path) -> None:
+    def test_libpq_variables_do_not_affect_embedded_server(self, folder: Path) -> None:
         other = {"PGHOSTADDR": "192.0.2.1", "PGSSLMODE": "require", "PGUSER": "unknown", "PGPORT": "1"}
         read_only = {"PGOPTIONS": "-c default_transaction_read_only=on", "PGSERVER_POSTGRES_VERSION": "16"}
         places = {"XDG_RUNTIME_DIR": "/nowhere", "TMPDIR": "/nowhere", "HOME": "/nowhere"}
@@ -102,7 +102,7 @@ class TestStart:
         assert started.url.startswith("postgresql://")
         started.end()
 
-    def test_server_stops_with_its_last_user(self, folder: Path) -> None:
+    def test_embedded_server_stops_after_last_process(self, folder: Path) -> None:
         first, second = Started(folder), Started(folder)
         assert first.url == second.url
         first.end()

@@ -7,7 +7,7 @@ import pytest
 from app.core.database.revisions import describe_failure, report, slug
 
 
-def test_slug_of_a_message() -> None:
+def test_revision_slug_is_made_from_message() -> None:
     assert slug(' Add "notes", and more! ') == "add_notes_and_more"
     assert slug("x" * 50) == "x" * 40
 
@@ -20,7 +20,7 @@ def test_report_formats_and_names_migrations(tmp_path: Path, monkeypatch: pytest
     assert path.read_text() == 'x = "a"\n'
 
 
-def test_empty_report_says_nothing_to_write() -> None:
+def test_revision_without_changes_says_nothing_to_write() -> None:
     assert report([]).startswith("Nothing to write: ")
 
 

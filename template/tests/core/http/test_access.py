@@ -47,7 +47,7 @@ async def test_only_declared_routes_are_public(
     for name, owner in served.items():
         method, path = name.split(" ", 1)
         route = documented.get(name) or Route(method, path, owner, {"responses": {}}, {})
-        # An event stream never ends, so only its `security` in the document is checked.
+        # An event stream never ends: check only its `security` in the OpenAPI document.
         if route.ends:
             response = await route.response(async_client.request(method, route.url()))
             if response.status_code == 405:
@@ -124,7 +124,7 @@ async def test_endless_response_fails_with_advice(monkeypatch: pytest.MonkeyPatc
         await stream.response(asyncio.sleep(60))  # type: ignore[arg-type]
 
 
-def test_declarations_are_read_from_every_folder(tmp_path: Path) -> None:
+def test_declarations_are_read_from_every_slice(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes/access.toml").write_text('[public]\n"GET /a" = "why"\n[reports]\n"GET /b" = "why"\n')
     assert declarations(tmp_path) == [

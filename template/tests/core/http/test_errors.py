@@ -55,13 +55,13 @@ async def test_framework_error_with_cause_keeps_detail(raising: Raising, http_er
     assert assert_problem(await raising(error), 404)["detail"] == "No such widget 7."
 
 
-def test_default_phrase_is_replaced_by_own_detail() -> None:
+def test_default_phrase_is_replaced_by_problem_detail() -> None:
     assert problem_for(404, "Not Found").detail == NotFound.detail
     assert problem_for(499, "").detail == "Client Error."
     assert problem_for(418, "I'm a Teapot").detail.startswith("Server refuses")
 
 
-def test_detail_that_is_not_text_is_data() -> None:
+def test_non_string_detail_becomes_data() -> None:
     problem = problem_for(409, {"code": 7, "none": None, "kind": int})
     assert (problem.detail, problem.data) == (
         "The request does not fit the state of the resource.",

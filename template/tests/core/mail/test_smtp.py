@@ -67,7 +67,7 @@ def message(to: str = "ada@example.com", **options: Any) -> EmailMessage:
     return compose(to, "Hello", "Good morning", **options)
 
 
-def test_message_arrives(serve_mail: Serve) -> None:
+def test_message_arrives_with_headers_and_bodies(serve_mail: Serve) -> None:
     inbox, address = serve_mail()
     composed = compose("ada@example.com", "Grüße", "Good morning, Λ", name='Ada "Λ" Lovelace', html="<p>Λ</p>")
     deliver(composed, settings(f"smtp://{address}"))

@@ -203,7 +203,7 @@ async def test_invalid_token_is_401(provider: Provider, client: httpx2.AsyncClie
 
 @pytest.mark.usefixtures("informed")
 async def test_valid_token_is_accepted(provider: Provider, client: httpx2.AsyncClient) -> None:
-    """Without the changes above, the token is valid."""
+    """The unchanged token is valid, so the tests above can fail."""
     assert (await me(client, provider.token())).json()["email"] == "ada@example.com"
 
 

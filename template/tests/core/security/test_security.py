@@ -208,7 +208,7 @@ async def test_invalid_token_is_401(client: httpx2.AsyncClient, token: str) -> N
 
 
 async def test_valid_token_is_accepted(client: httpx2.AsyncClient) -> None:
-    """Without the changes above, the token is valid."""
+    """The unchanged token is valid, so the tests above can fail."""
     assert (await list_users(client, signed())).status_code == 200
 
 

@@ -23,7 +23,7 @@ def client(async_client: httpx2.AsyncClient, ada: Any, sign_in: SignIn) -> httpx
     return async_client
 
 
-async def test_profile_is_made_then_replaced(client: httpx2.AsyncClient) -> None:
+async def test_put_creates_then_replaces_profile(client: httpx2.AsyncClient) -> None:
     made = await client.put(URL, json=PROFILE)
     assert made.status_code == 201
     assert PROFILE.items() <= made.json().items()
@@ -45,7 +45,7 @@ async def test_missing_profile_is_404(client: httpx2.AsyncClient) -> None:
     assert_problem(await client.patch(URL, json={"locale": "en"}), 404)
 
 
-async def test_put_of_a_deleted_user_is_401(async_client: httpx2.AsyncClient, sign_in: SignIn) -> None:
+async def test_put_by_deleted_user_is_401(async_client: httpx2.AsyncClient, sign_in: SignIn) -> None:
     headers = sign_in(SimpleNamespace(id=999_999, is_admin=False))
     assert_problem(await async_client.put(URL, json=PROFILE, headers=headers), 401)
 

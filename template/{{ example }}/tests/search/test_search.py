@@ -83,7 +83,7 @@ async def test_search_has_no_special_characters(async_client: httpx2.AsyncClient
 
 
 @pytest.mark.slow
-async def test_links_lead_through_all_pages(async_client: httpx2.AsyncClient, admin: Headers) -> None:
+async def test_next_links_reach_all_pages(async_client: httpx2.AsyncClient, admin: Headers) -> None:
     for number in range(41):
         await make_product(async_client, admin, name=f"Bolt & Nut #{number:02}")
     page = (await async_client.get("/api/v1/search", params={"q": "bolt & nut"})).json()

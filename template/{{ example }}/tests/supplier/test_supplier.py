@@ -27,7 +27,7 @@ class Supplier(ThreadingHTTPServer):
     """Lists products in pages. A test can replace the answer of a page."""
 
     daemon_threads = True
-    request_queue_size = 100  # a client that finds the queue full retries a second later
+    request_queue_size = 100  # if the queue is full, a client connects again only after a second
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)

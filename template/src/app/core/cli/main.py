@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     rollback.set_defaults(run=lambda options: operations.rollback(options.slice))
     shell = added.add_parser("shell", help="open a Python shell with all models")
     shell.set_defaults(run=lambda _: operations.shell())
-    # No prefix characters: argparse must pass options such as `-c` on to psql.
+    # Without a prefix for options, argparse passes options such as `-c` to psql.
     about = "open psql on the database; takes psql's options"
     db = added.add_parser("db", help=about, prefix_chars="\0", add_help=False)
     db.add_argument("options", nargs="*")

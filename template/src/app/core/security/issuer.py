@@ -24,12 +24,12 @@ class UnusableError(Exception):
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
-        """Follow no redirects, against server-side request forgery by the responding host."""
+        """Follow no redirects: the host could redirect to an internal server (SSRF)."""
 
 
 @cache
 def _opener() -> urllib.request.OpenerDirector:
-    # Reading the certificates of the system takes longer than a request.
+    # Built once: loading the certificates of the system takes longer than a request.
     return urllib.request.build_opener(_NoRedirects)
 
 

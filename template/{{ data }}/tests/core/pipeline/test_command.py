@@ -57,7 +57,7 @@ def test_slice_without_pipeline_is_named(command: Command, newcomer: Path) -> No
     )
 
 
-def test_inputs_are_options(command: Command, plant: Plant) -> None:
+def test_each_pipeline_input_is_an_option(command: Command, plant: Plant) -> None:
     ended = command("--help")
     assert ended.code == 0
     assert "usage: app pipeline newcomer " in ended.out
@@ -118,7 +118,7 @@ def test_unavailable_database_exits_with_75(
     assert command(*sample, "--files-only").code == 0
 
 
-def test_files_only_needs_no_database(
+def test_files_only_option_needs_no_database(
     command: Command, sample: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def start(_: str) -> str:

@@ -23,18 +23,18 @@ from tests.core.pipeline.trips import RATINGS, TRIPS, pipeline
     ],
     ids=str,
 )
-def test_wrong_input_is_refused(change: dict[str, Any], message: str) -> None:
+def test_invalid_pipeline_input_is_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(TRIPS, **change)
 
 
 @pytest.mark.parametrize("parent", [{"unique": None}, {"unique": "station"}, {"name": "rides"}], ids=str)
-def test_parent_needs_unique_numbers(parent: dict[str, Any]) -> None:
+def test_parent_input_needs_unique_whole_numbers(parent: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="ratings: parent must be an input with whole numbers"):
         replace(pipeline, inputs=(replace(TRIPS, **parent), RATINGS))
 
 
-def test_result_has_its_day_first() -> None:
+def test_result_columns_start_with_day() -> None:
     assert pipeline.columns == ("day", "station", "trips", "meters", "stars")
 
 

@@ -42,7 +42,7 @@ def test_run_of_a_sample_fills_files_table_and_report(command: Command, rows: Ro
     assert (OUTPUT / "report.md").read_text().count("2026-01-02: 59700\n") == 2
 
 
-def test_done_day_is_not_done_again(command: Command, sample: tuple[str, ...], rows: Rows) -> None:
+def test_done_day_is_skipped(command: Command, sample: tuple[str, ...], rows: Rows) -> None:
     assert "3 of 3 days are done." in command(*sample).out
     first = rows()
     assert command(*sample).out == "0 of 0 days are done.\n"

@@ -28,7 +28,7 @@ def test_same_seed_gives_the_same_interval() -> None:
     assert bootstrap_mean(values, counts, seed=7) != bootstrap_mean(values, counts, seed=8)
 
 
-def test_many_values_are_drawn_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bootstrap_in_blocks_gives_same_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     values, counts = np.arange(1, 500), np.arange(499, 0, -1)
     whole = bootstrap_mean(values, counts)
     monkeypatch.setattr(statistics, "CELLS", 1_200)

@@ -105,7 +105,7 @@ def test_accepted_row_has_its_types_and_day() -> None:
     ],
     ids=str,
 )
-def test_row_is_validated(change: dict[str, Any], expected: str | None) -> None:
+def test_types_and_rules_refuse_rows(change: dict[str, Any], expected: str | None) -> None:
     assert reason(**PARCEL | change) == expected
 
 

@@ -1,4 +1,4 @@
-"""The user on a route with `auth=require_scope(…)`."""
+"""Callers of a route with `auth=require_scope(…)`, and the user that the route gets."""
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -29,7 +29,7 @@ def test_own_token_names_the_user(settings: Settings) -> None:
 
 
 class Machine:
-    """Verify every token as the token of a machine."""
+    """Accept every token as the token of a machine: the token names no user."""
 
     def may_wait(self, token: str, /) -> bool:
         return False

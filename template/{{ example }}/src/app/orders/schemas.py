@@ -62,7 +62,7 @@ class OrderResponse(BaseSchema):
 class OrderPeriod(DateRange):
     """A period of days in UTC, by default all days."""
 
-    # The query also has the parameters of the page.
+    # Ignore unknown fields: the query also has the parameters of the page.
     model_config = ConfigDict(extra="ignore")
 
     start_date: Day = date.min

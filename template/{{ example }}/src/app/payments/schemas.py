@@ -25,6 +25,6 @@ class PaymentEvent(BaseSchema):
 
 
 class EventResponse(BaseSchema):
-    """The meaning of the event."""
+    """Response to a payment event: how the service understood the event."""
 
     message: str

@@ -57,7 +57,7 @@ async def _fetch_pages(url: httpx2.URL) -> list[OfferedPage]:
     headers = {"Accept-Encoding": "identity"}
     if request_id := get_contextvars().get("request_id"):
         headers["X-Request-ID"] = request_id
-    # Follow no redirects, against server-side request forgery by the responding host.
+    # Follow no redirects: the host could redirect to an internal server (SSRF).
     limits = httpx2.Limits(max_connections=MAX_CONCURRENT_PAGES)
     try:
         unopened = httpx2.AsyncClient(headers=headers, limits=limits, timeout=PAGE_SECONDS, verify=_trusted())

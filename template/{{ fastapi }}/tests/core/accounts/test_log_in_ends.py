@@ -75,7 +75,7 @@ async def deactivate(_client: httpx2.AsyncClient, state: State, _used: str) -> N
 
 @pytest.mark.slow
 @pytest.mark.parametrize("end", [use_again, deactivate])
-async def test_end_of_sessions_includes_a_concurrent_refresh(
+async def test_ending_sessions_revokes_concurrent_refresh(
     committing_app: FastAPI, end: Callable[[httpx2.AsyncClient, State, str], Coroutine[None, None, None]]
 ) -> None:
     state = state_of(committing_app)

@@ -82,7 +82,7 @@ async def test_every_migration_is_reversible(connection: AsyncConnection, statem
     await run(connection, command.check)
 
 
-async def test_dependent_heads_are_recorded(connection: AsyncConnection) -> None:
+async def test_heads_are_recorded_despite_dependencies(connection: AsyncConnection) -> None:
     """A downgrade of a slice's migration leaves the migrations that it depended on as heads."""
     script = ScriptDirectory.from_config(alembic_config())
     known = find_migrations(script)
@@ -116,7 +116,7 @@ def test_older_code_does_not_migrate_a_newer_database(database_url: str, sql: Ex
     assert sql("SELECT version_num FROM alembic_version ORDER BY 1") == stamps
 
 
-async def test_stamps_of_deleted_slices_are_replaced(connection: AsyncConnection) -> None:
+async def test_stamp_removes_revisions_of_deleted_slices(connection: AsyncConnection) -> None:
     """Alembic stamps only the head of a slice that depends on core's migration, not core's migration itself."""
     script = ScriptDirectory.from_config(alembic_config())
 
@@ -147,7 +147,7 @@ async def test_stamps_of_deleted_slices_are_replaced(connection: AsyncConnection
         ("merge heads", 'poe revision "what changed"'),
     ],
 )
-def test_alembic_command_names_poe_command(database_url: str, arguments: str, command: str) -> None:
+def test_refused_alembic_command_names_poe_command(database_url: str, arguments: str, command: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "alembic", *arguments.split()],
         cwd=Path(__file__).parents[3],

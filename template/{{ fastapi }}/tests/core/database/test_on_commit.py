@@ -11,7 +11,7 @@ def called() -> list[str]:
     return []
 
 
-async def test_functions_are_called_once_after_the_commit(db_session: WriteSession, called: list[str]) -> None:
+async def test_on_commit_functions_run_once_after_commit(db_session: WriteSession, called: list[str]) -> None:
     async with db_session.begin():
         on_commit(db_session, lambda: called.append("first"))
         on_commit(db_session, lambda: called.append("second"))
@@ -22,7 +22,7 @@ async def test_functions_are_called_once_after_the_commit(db_session: WriteSessi
     assert called == ["first", "second"]
 
 
-async def test_rollback_discards_functions(db_session: WriteSession, called: list[str]) -> None:
+async def test_rollback_discards_on_commit_functions(db_session: WriteSession, called: list[str]) -> None:
     async with db_session.begin() as transaction:
         on_commit(db_session, lambda: called.append("never"))
         await transaction.rollback()
@@ -31,7 +31,7 @@ async def test_rollback_discards_functions(db_session: WriteSession, called: lis
     assert called == ["later"]
 
 
-async def test_closed_session_discards_functions(db_session: WriteSession, called: list[str]) -> None:
+async def test_closed_session_discards_on_commit_functions(db_session: WriteSession, called: list[str]) -> None:
     await db_session.begin()
     on_commit(db_session, lambda: called.append("never"))
     await db_session.close()
@@ -40,7 +40,7 @@ async def test_closed_session_discards_functions(db_session: WriteSession, calle
     assert called == []
 
 
-async def test_functions_of_a_savepoint_wait_for_the_transaction(db_session: WriteSession, called: list[str]) -> None:
+async def test_savepoint_functions_run_after_outer_commit(db_session: WriteSession, called: list[str]) -> None:
     async with db_session.begin():
         async with db_session.begin_nested(), db_session.begin_nested():
             on_commit(db_session, lambda: called.append("kept"))

@@ -32,11 +32,11 @@ async def client(app: FastAPI, settings: Settings) -> AsyncIterator[httpx2.Async
         yield client
 
 
-async def test_list_as_detail_is_data(client: httpx2.AsyncClient) -> None:
+async def test_list_detail_becomes_data(client: httpx2.AsyncClient) -> None:
     assert assert_problem(await client.get("/raise/list"), 422)["data"] == ["a", "b"]
 
 
-async def test_headers_are_kept(client: httpx2.AsyncClient) -> None:
+async def test_http_exception_headers_are_kept(client: httpx2.AsyncClient) -> None:
     response = await client.get("/raise/headers")
     assert assert_problem(response, 401)["detail"] == "Log in first."
     assert (response.headers["www-authenticate"], response.headers["x-hint"]) == ("Basic", "7")

@@ -50,7 +50,7 @@ Connect = Callable[..., Awaitable[list[dict[str, Any]]]]
 
 @pytest.fixture
 def planted(newcomer: Path, settings: Settings, app: FastAPI) -> FastAPI:
-    """An application with these routes, on the connection of the test."""
+    """An application with the routes above, which uses the database connection of the test."""
     (newcomer / "routes.py").write_text(ROUTES)
     planted = create_app(settings.model_copy(update={"allowed_hosts": ("test",), "environment": "production"}))
     state_of(planted).database = state_of(app).database
@@ -109,7 +109,7 @@ async def test_websocket_without_a_token_is_401(connect: Connect, token: str | N
     assert b"about:blank" in body["body"]
 
 
-async def test_problem_before_accept_is_a_response(
+async def test_problem_before_accept_is_http_response(
     connect: Connect, user_factory: UserFactory, sign_in: SignIn
 ) -> None:
     headers = sign_in(await user_factory())
@@ -121,7 +121,7 @@ async def test_problem_before_accept_is_a_response(
     assert (await connect("refused"))[0]["status"] == 403
 
 
-async def test_problem_after_accept_closes_with_detail(connect: Connect) -> None:
+async def test_problem_after_accept_closes_websocket(connect: Connect) -> None:
     _accepted, closed = await connect("closed")
     assert (closed["type"], closed["code"]) == ("websocket.close", 1008)
     assert closed["reason"].startswith("No such channel.")

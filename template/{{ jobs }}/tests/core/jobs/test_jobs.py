@@ -200,7 +200,7 @@ async def test_failed_job_is_superseded_by_waiting_job(enqueue: Enqueue, sql: Sq
     assert done == ["the other"]
 
 
-async def test_superseded_stalled_job_blocks_no_other(enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs) -> None:
+async def test_superseded_stalled_job_does_not_block_others(enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs) -> None:
     unique = note.configure(queueing_lock="only-one", lock="one-at-a-time")
     stalled = await enqueue((unique, {"text": "stalled"}), (note, {"text": "stalled too"}))
     sql("UPDATE procrastinate_jobs SET status = 'doing'")
@@ -251,7 +251,7 @@ async def test_job_of_new_worker_is_not_rescued(
 
 
 @pytest.mark.parametrize("method", ["retry_job", "finish_job"])
-async def test_concurrent_rescue_is_ignored(
+async def test_job_rescued_concurrently_is_skipped(
     enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     [identity] = await enqueue((note, {"text": "begun"}))
@@ -345,7 +345,9 @@ async def test_job_list_fetches_only_shown_jobs(
     assert len(capsys.readouterr().out.splitlines()) == 1
 
 
-async def test_retry_beside_waiting_unique_job_is_refused(enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs) -> None:
+async def test_manual_retry_is_refused_while_unique_job_waits(
+    enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs
+) -> None:
     unique = fail.configure(queueing_lock="only-one")
     [failed] = await enqueue((unique, {}))
     await do_all_jobs()
@@ -459,8 +461,10 @@ async def test_reconnecting_worker_leaks_no_tasks(monkeypatch: pytest.MonkeyPatc
     assert tasks == [tasks[0]] * 4
 
 
-async def test_job_with_unrecorded_end_runs_again(enqueue: Enqueue, sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The database fails only when the worker records the end: a live worker must not keep the job."""
+async def test_job_runs_again_if_its_end_is_not_recorded(
+    enqueue: Enqueue, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database fails when the worker records the end of the job. A live worker must not keep the job."""
     finish, gone = JobManager.finish_job, [True]
 
     async def finish_job(*arguments: Any, **options: Any) -> None:

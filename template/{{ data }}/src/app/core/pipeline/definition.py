@@ -98,7 +98,7 @@ class Pipeline:
     """The columns that, with `day`, identify a row of the result."""
 
     measures: tuple[str, ...]
-    """The other columns of the result. Measures of the parts of a large day are added: see `Input.partition_by`."""
+    """The other columns of the result. Measures of a large day's parts are added up: see `Input.partition_by`."""
 
     write_report: Callable[[Output], str] | None = None
     """Returns a Markdown report of all finished days. May write other files, such as plots, to `Output.path`."""

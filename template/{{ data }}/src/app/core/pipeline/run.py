@@ -144,7 +144,7 @@ class Run:
     def _compute(self, day: date) -> pl.DataFrame:
         identity = ("day", *self.pipeline.dimensions)
         results = [collect(self.pipeline.transform(*part)) for part in self._parts(day)]
-        # Group only several parts: without `partition_by`, measures may not be additive.
+        # Do not sum a single part: without `partition_by`, measures may not be additive.
         result = results[0] if len(results) == 1 else pl.concat(results).group_by(identity).sum()
         return result.select(self.pipeline.columns).sort(identity)
 

@@ -24,7 +24,7 @@ class QueuedArgon2Hasher(Argon2PasswordHasher):
         return verify_password(password, encoded.removeprefix(self.algorithm))
 
     def must_update(self, encoded: str) -> bool:
-        return False  # core's parameters differ from Django's, so that Django would rehash at each log-in
+        return False  # the hash parameters of core differ from Django's: Django would rehash at each log-in
 
 
 class PasswordPolicy:

@@ -48,7 +48,7 @@ def limit_registrations(request: Request) -> None:
 @transaction.non_atomic_requests
 def register(request: Request, data: UserCreate, response: HttpResponse) -> UserResponse:
     """Register a user."""
-    hashed = make_password(data.password.get_secret_value())  # slow: outside of the transaction
+    hashed = make_password(data.password.get_secret_value())  # slow: hash before the transaction holds a connection
     with transaction.atomic():
         user = UserService().create(data, hashed)
         response.headers["Location"] = reverse("api:get_user", kwargs={"user_id": user.id})

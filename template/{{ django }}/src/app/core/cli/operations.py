@@ -28,7 +28,7 @@ def prepare() -> None:
 
 
 def describe(error: Exception) -> str:
-    """Return an error message for a database without connection or migrations, and "" for any other error."""
+    """Return a message if the database is unreachable or lacks migrations, and "" for any other error."""
     from django.core.exceptions import ImproperlyConfigured
     from django.db import OperationalError, ProgrammingError, connection
 

@@ -82,7 +82,7 @@ class GentleServer(Server):  # type: ignore[misc, valid-type]
             if DRAIN is not None and worker.is_alive():
                 os.kill(worker.inner.pid, DRAIN)
         drain = threading.Timer(self.drain_seconds, super().signal_handler_interrupt)
-        drain.daemon = True  # a second signal ends the process without this wait
+        drain.daemon = True  # a daemon thread, so that a second signal ends the process without this wait
         drain.start()
 
 

@@ -19,7 +19,7 @@ Text = Annotated[
 
 @public.get("/search", response=SearchPage)
 def search(request: Request, q: Text, page: int = 1) -> SearchPage:
-    """Search products. Finds words of names, and sorts by name."""
+    """Search products. Each word of the query is the beginning of a word in the name. Sorted by name."""
     paginator = Paginator(page)
     products, total = ProductRepository().search(q, paginator)
     last = math.ceil(total / paginator.size)

@@ -18,7 +18,7 @@ Text = Annotated[
 
 @public.get("/search")
 async def search(q: Text, session: ReadOnly, request: Request, page: int = 1) -> SearchPage:
-    """Search products. Finds words of names, and sorts by name."""
+    """Search products. Each word of the query is the beginning of a word in the name. Sorted by name."""
     paginator = Paginator(page)
     products, total = await ProductRepository(session).search(q, paginator)
     last = math.ceil(total / paginator.size)

@@ -108,5 +108,5 @@ async def authenticate(database: Database, email: str, password: Secret[str]) ->
 
 
 def logged_in(user: User) -> CurrentUser:
-    """Return a user who was loaded with the roles, with the scopes of a log-in."""
+    """Return the user with the scopes of the roles, which must be loaded."""
     return CurrentUser(user.id, scopes_of(user.role_names, admin=user.is_admin))

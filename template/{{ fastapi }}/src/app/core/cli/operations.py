@@ -26,7 +26,7 @@ def prepare() -> None:
 
 
 def describe(error: Exception) -> str:
-    """Return an error message for a database without connection or migrations, and "" for any other error."""
+    """Return a message if the database is unreachable or lacks migrations, and "" for any other error."""
     from sqlalchemy.exc import DBAPIError
 
     from app.core.database.sessions import DatabaseUnavailableError
@@ -65,7 +65,7 @@ def serve() -> None:
                 super().handle_exit(sig, frame)
             else:
                 drain = threading.Timer(settings.drain_seconds, super().handle_exit, (sig, frame))
-                drain.daemon = True  # a second signal ends the process without this wait
+                drain.daemon = True  # a daemon thread, so that a second signal ends the process without this wait
                 drain.start()
 
     server = Server(

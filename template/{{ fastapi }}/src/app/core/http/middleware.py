@@ -107,7 +107,9 @@ class RequestContext:
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
-            if "status" in message:  # the start of a response, also of a refused WebSocket
+            if (
+                "status" in message
+            ):  # `http.response.start`, or `websocket.http.response.start` if a WebSocket is refused
                 status = message["status"]
                 present = {name for name, _ in message["headers"]}
                 if any(value.startswith(EVENTS) for _, value in message["headers"]):

@@ -17,7 +17,7 @@ WEBSOCKET_SECONDS = 1.0
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Limits the size of path and headers. httptools keeps them in memory without a limit."""
+    """Limits the size of path and headers: httptools keeps both in memory without a limit."""
 
     _unfinished = 0
     """Bytes of the head received so far."""
