@@ -4,8 +4,8 @@
 
 Renders the service with everything on, installs it as in production, and starts both as one process each, with an
 embedded PostgreSQL. With two cores, the servers have one core for themselves; wrk and PostgreSQL share the others. Runs
-alternate. Each ratio compares two adjacent runs, so that other load changes the ratio less than the spread. The CPU time
-of a request, printed beside the rates, depends little on other load. Linux only; needs wrk.
+alternate. Each ratio compares two adjacent runs, so that other load changes the ratio less than the spread. The CPU
+time of a request, printed beside the rates, depends little on other load. Linux only; needs wrk.
 """
 
 import argparse
