@@ -2,14 +2,19 @@
 
 import os
 import shutil
+import signal
 import string
 import subprocess
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import httpx2
 import pytest
 from conftest import Project
+from test_contract import free_port
 
 HOSTILE = {
     "PGSSLMODE": "require",
@@ -59,13 +64,31 @@ def test_render_in_an_odd_folder_under_a_hostile_shell(
     assert len(sentence.splitlines()) == 1
     assert " passed" in hostile.run(python, "-m", "pytest", "-q", *TESTED)
     assert not (path / "postmaster.pid").exists()
+    serves(python, path, migrating | {"PATH": str(python.parent)})  # no git, no uv
+
+
+def serves(python: Path, folder: Path, environment: dict[str, str]) -> None:
+    """Start `poe dev` without poe, ask for readiness, and stop with SIGINT."""
+    port = str(free_port())
+    command = (python, "-m", "app", "dev")
+    with subprocess.Popen(command, cwd=folder, env=environment | {"PORT": port}, start_new_session=True) as process:
+        try:
+            deadline = time.monotonic() + 60
+            while True:
+                with suppress(httpx2.TransportError):
+                    if httpx2.get(f"http://127.0.0.1:{port}/health/ready", trust_env=False).status_code == 200:
+                        break
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        finally:
+            os.killpg(process.pid, signal.SIGINT)
 
 
 @pytest.fixture
 def as_user(installed: Callable[..., Project]) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts `python -m app migrate` of a copy of a render as another user, who may read everything."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can become another user")
+    assert os.geteuid() == 0, "Run the deep tests as root: only root can become another user."
     project = installed(framework="fastapi")
     homes: list[Path] = []
 
@@ -112,8 +135,7 @@ def test_unnamed_system_user_is_one_sentence(as_user: Callable[..., subprocess.P
 
 
 def test_root_keeps_modes_of_parent_folders(installed: Callable[..., Project], workshop: Path) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("PostgreSQL is another user for root alone")
+    assert os.geteuid() == 0, "Run the deep tests as root: PostgreSQL then runs as another user."
     private = workshop / "private"
     shutil.copytree(installed(framework="fastapi").path, private / "service", symlinks=True)
     private.chmod(0o700)
