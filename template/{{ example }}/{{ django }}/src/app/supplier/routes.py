@@ -18,5 +18,5 @@ router = Router(tags=["supplier"])
     openapi_extra=problem_responses(403, 404, 502),
 )
 def list_supplier_products(request: Request) -> SupplierProducts:
-    """List the products of the supplier. Admins only."""
+    """List the supplier's products. Admins only."""
     return SupplierProducts(items=asyncio.run(SupplierService().products()))

@@ -11,5 +11,5 @@ router = APIRouter(prefix="/supplier", tags=["supplier"])
 
 @router.get("/products", responses=problem_responses(403, 404, 502), dependencies=[Depends(require_scope(ADMIN))])
 async def list_supplier_products() -> SupplierProducts:
-    """List the products of the supplier. Admins only."""
+    """List the supplier's products. Admins only."""
     return SupplierProducts(items=await SupplierService().products())
