@@ -259,6 +259,23 @@ def test_missing_answers_file_is_one_sentence(quick: Project) -> None:
     assert said == wanted
 
 
+def test_answers_file_of_another_name_is_found(origin: Project, releases: Callable[..., None], tmp_path: Path) -> None:
+    bare = shutil.copytree(origin.path.with_name("template.git"), tmp_path / "template.git")
+    name = ".copier-answers.service.yml"
+    copy = (COPIER, "copy", "--defaults", "--quiet", "--vcs-ref=v1.0.0", f"--answers-file={name}", bare, "service")
+    Project(tmp_path).run(*copy)
+    environment = clean_environment() | {"UV_PROJECT_ENVIRONMENT": str(tmp_path / "venv")}
+    service = Project(tmp_path / "service", environment)
+    (service.path / ".copier-answers.other.yml").write_text("_src_path: gh:org/other\n_commit: v3.0.0\n")
+    service.run("uv", "lock", "--quiet")
+    service.commit("Render")
+    service.run("git", "branch", "--move", "main")
+    releases("1.1.0", "src/app/core/retries.py", "\n\n# better")
+    update(service)
+    assert report(service).startswith("Update from the template: v1.0.0 to v1.1.0\n\n## `poe check`\n\nIt passes.\n")
+    assert "_commit: v1.1.0" in (service.path / name).read_text()
+
+
 def test_script_runs_from_any_folder_without_a_lock(
     quick: Project, releases: Callable[..., None], tmp_path: Path
 ) -> None:

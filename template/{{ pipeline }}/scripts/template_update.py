@@ -13,7 +13,6 @@ from shutil import which
 from tempfile import TemporaryDirectory
 
 PROJECT = Path(__file__).resolve().parent.parent
-ANSWERS = Path(".copier-answers.yml")
 COPIER = {
     "uv": ["uvx", "--from", "copier>=9.19.1,<10", "copier"],
     "poetry": ["pipx", "run", "--spec", "copier>=9.19.1,<10", "copier"],
@@ -51,7 +50,7 @@ def configured(count: int) -> dict[str, str]:
 def refuse(manager: str) -> None:
     """Exit with a sentence if an update is not possible or could not be undone."""
     if manager not in COPIER:
-        sys.exit(f"Unknown package_manager {manager} in {ANSWERS}: restore {' or '.join(COPIER)}.")
+        sys.exit(f"Unknown package_manager {manager} in {answers()}: restore {' or '.join(COPIER)}.")
     for program in ("git", manager, COPIER[manager][0]):
         if not which(program):
             sys.exit(f"Missing program {program}: install it or add it to the PATH.")
@@ -63,7 +62,7 @@ def refuse(manager: str) -> None:
 
 def update(before: str, manager: str) -> bool:
     """Return whether there is a commit on a new branch."""
-    run(*COPIER[manager], "update", "--defaults", "--quiet")
+    run(*COPIER[manager], "update", "--defaults", "--quiet", f"--answers-file={answers()}")
     after = answer("_commit")
     git("add", "--all")
     changes = git("diff", "--cached", "--stat=100")
@@ -97,13 +96,22 @@ def update(before: str, manager: str) -> bool:
     return True
 
 
+def answers() -> Path:
+    """Return the file with the answers. A project of several templates has one file for each of them."""
+    for path in sorted(Path().glob(".copier-answers*.yml")):
+        if "\npackage_manager:" in path.read_text("utf-8"):
+            return path
+    return Path(".copier-answers.yml")
+
+
 def answer(name: str) -> str:
     """Return an answer; it must be a plain word."""
-    if not ANSWERS.exists():
-        sys.exit(f"Missing {ANSWERS} in {PROJECT}: it contains the release of the project.")
-    found = re.search(rf"^{name}: *['\"]?(.+?)['\"]?$", ANSWERS.read_text("utf-8"), re.MULTILINE)
+    file = answers()
+    if not file.exists():
+        sys.exit(f"Missing {file} in {PROJECT}: it contains the release of the project.")
+    found = re.search(rf"^{name}: *['\"]?(.+?)['\"]?$", file.read_text("utf-8"), re.MULTILINE)
     if not found:
-        sys.exit(f"Missing {name} in {ANSWERS}: restore its line.")
+        sys.exit(f"Missing {name} in {file}: restore its line.")
     return found[1]
 
 
