@@ -3,11 +3,12 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import ModuleType
@@ -23,6 +24,7 @@ from procrastinate.manager import JobManager
 from procrastinate.psycopg_connector import PsycopgConnector
 
 from app.core.cli.main import main
+from app.core.config import ConfigError
 from app.core.jobs import BACKOFF, PermanentError, commands, queue
 from app.core.jobs.deferring import ORIGIN, written
 from app.core.jobs.jobs import MAX_ATTEMPTS
@@ -312,13 +314,25 @@ async def test_command_cancels_and_retries_jobs(
     await do_all_jobs()
     capsys.readouterr()
     await asyncio.to_thread(command, ["list"])
-    listed = [line.split("\t")[:3] for line in capsys.readouterr().out.splitlines()]
-    assert listed == [[str(cancelled), "todo", "tests.note"], [str(failed), "failed", "tests.fail"]]
+    header, *listed = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert header == ["id", "status", "task", "attempts", "due", "changed", "arguments"]
+    assert [row[:3] for row in listed] == [
+        [str(cancelled), "todo", "tests.note"],
+        [str(failed), "failed", "tests.fail"],
+    ]
+    assert [row[6] for row in listed] == ['{"text": "never"}', "{}"]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:]{8}Z|-", time) for row in listed for time in row[4:6])
     await asyncio.to_thread(command, ["cancel", str(cancelled)])
     await asyncio.to_thread(command, ["retry", str(failed)])
+    await asyncio.to_thread(command, ["retry", str(cancelled)])
+    copy = re.findall(rf"^Job {cancelled} is enqueued again as job (\d+)\.$", capsys.readouterr().out)[0]
     await asyncio.to_thread(command, ["list"])
-    listed = [line.split("\t")[:3] for line in capsys.readouterr().out.splitlines()]
-    assert listed == [[str(failed), "todo", "tests.fail"]]
+    listed = [line.split("\t") for line in capsys.readouterr().out.splitlines()[1:]]
+    assert [[*row[:3], row[6]] for row in listed] == [
+        [str(cancelled), "cancelled", "tests.note", '{"text": "never"}'],
+        [str(failed), "todo", "tests.fail", "{}"],
+        [copy, "todo", "tests.note", '{"text": "never"}'],
+    ]
 
 
 async def test_job_list_fetches_only_shown_jobs(
@@ -342,7 +356,7 @@ async def test_job_list_fetches_only_shown_jobs(
     monkeypatch.setattr(PsycopgConnector, "execute_query_all_async", execute_query_all_async)
     await asyncio.to_thread(command, ["list"])
     assert [row["id"] for row in fetched] == [failed]
-    assert len(capsys.readouterr().out.splitlines()) == 1
+    assert len(capsys.readouterr().out.splitlines()) == 2
 
 
 async def test_manual_retry_is_refused_while_unique_job_waits(
@@ -384,7 +398,7 @@ async def test_cancel_stops_a_running_job(enqueue: Enqueue, sql: Sql) -> None:
     ("arguments", "sentence"),
     [
         (["jobs", "cancel", "4711"], "There is no job 4711 that waits or runs."),
-        (["jobs", "retry", "4711"], "There is no job 4711 that failed."),
+        (["jobs", "retry", "4711"], "There is no job 4711 that failed or was cancelled."),
     ],
 )
 def test_unknown_job_is_one_sentence(sql: Sql, arguments: list[str], sentence: str) -> None:
@@ -397,6 +411,12 @@ def test_worker_refuses_unusable_settings(committed_database: str, monkeypatch: 
     monkeypatch.setenv("MAIL_FROM", "invalid")
     with pytest.raises(SystemExit, match=r"^MAIL_FROM is not usable"):
         main(["worker"])
+
+
+def test_worker_on_windows_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(ConfigError, match=r"^The worker does not run on Windows: use WSL, or the container image\.$"):
+        commands.start_worker(Namespace())
 
 
 @pytest.mark.slow
