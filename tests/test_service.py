@@ -76,6 +76,18 @@ def test_tests_run_on_the_server_of_ci(
     assert re.search(r"\w_template_[0-9a-f]{8}\b", said)
 
 
+@pytest.mark.parametrize("manager", ["uv", "poetry"])
+def test_plain_pip_installs_the_service(render: Callable[..., Project], workshop: Path, manager: str) -> None:
+    path = workshop / f"pip-{manager}" / "my-service"
+    shutil.copytree(render(package_manager=manager).path, path)
+    service = Project(path)
+    [command] = re.findall(r"`pip (install --group dev -e \.)`", (path / "README.md").read_text())
+    service.run("python3", "-m", "venv", ".venv")
+    service.run(".venv/bin/pip", "install", "--quiet", "--upgrade", "pip>=25.1")
+    service.run(".venv/bin/pip", *command.split(), "--quiet")
+    assert " passed" in service.run(".venv/bin/pytest", "-q", "tests/core/http/test_health.py")
+
+
 @pytest.mark.parametrize("answers", once(engines()))
 def test_slices_migrate_separately(installed: Callable[..., Project], answers: dict[str, str]) -> None:
     """Planted here and not rendered: the commands that the test runs take longer than all other tests of a service."""
