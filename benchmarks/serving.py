@@ -220,7 +220,7 @@ class Service:
         self.framework = FRAMEWORKS["django" if (folder / "manage.py").exists() else "fastapi"]
         self.production = folder / ".venv-production" / "bin"
         run(UV, "sync", "--quiet", folder=folder)
-        # Compiled as in an image: not when a container starts.
+        # Compile bytecode at installation, as the image does, so that the start time excludes it.
         self._uv("sync", "--quiet", "--no-dev", "--compile-bytecode")
         python = str(self.production / "python")
         self._uv("pip", "install", "--quiet", "--python", python, "--compile-bytecode", *self.framework.needs)

@@ -59,7 +59,7 @@ def matching(patterns: Iterable[str], paths: Iterable[str]) -> set[str]:
 
 @dataclass(frozen=True)
 class Promises:
-    """What releases promised. Each part only grows."""
+    """Promises of all releases. Entries are only added."""
 
     questions: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Type, choices and default by name."""

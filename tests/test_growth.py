@@ -78,7 +78,7 @@ def test_slice_of_the_user_survives_added_features(service: Project) -> None:
         service.run("git", "reset", "--quiet", "--hard")
         service.run("git", "clean", "--quiet", "--force", "src")
 
-    # First keep the tables of the removed features, then drop them as the page describes; the notes stay.
+    # Remove the features, check that their tables stay, then drop the tables. The slice `notes` must not change.
     without_features(service)
     said = service.run_inside("poe", "-q", "migrate")
     assert "Traceback" not in said

@@ -29,7 +29,7 @@ def test_every_path_has_one_owner() -> None:
 
 
 def test_user_files_are_in_every_render() -> None:
-    """An update could not render a user's file later, and would render a deleted one again."""
+    """A user's file must be in the first render: an update cannot add it later, and must not restore a deleted file."""
     always: dict[object, set[frozenset[str]]] = {}
     for chosen in NOW.every_choice(sorted(NOW.deciding())):
         paths = NOW.rendered(chosen)

@@ -38,7 +38,7 @@ class Pooler:
 
     def __init__(self, database: Database, folder: Path) -> None:
         server = Path(database.socket).parent
-        # PgBouncer refuses to be root; the owner of the data can reach the socket.
+        # PgBouncer cannot run as root: run it as the owner of the data folder, who can access the socket.
         owner = pwd.getpwuid(server.resolve().stat().st_uid).pw_name
         folder.mkdir()
         folder.chmod(0o755)

@@ -30,7 +30,7 @@ HOSTILE = {
     "LC_ALL": "C",
     "TZ": "Pacific/Kiritimati",
 }
-"""What a shell may hold that is not meant for the tests."""
+"""Variables of a developer's shell that the tests must ignore."""
 HOSTILE_TO_TESTS = {"DATABASE_POOL_SIZE"}
 """A setting is not usable: it ends every command in its sentence, but not the tests."""
 

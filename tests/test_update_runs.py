@@ -147,7 +147,7 @@ class Migration(migrations.Migration):
 
 
 def another_log_in(template: Path) -> None:
-    """Another answer to a wrong password, in both engines and in the tests."""
+    """Change the detail of the error for a wrong password, in both frameworks and their tests."""
     paths = [path for path in template.rglob("*.py") if DETAIL in path.read_text()]
     assert {path.name for path in paths} >= {"auth_routes.py", "test_auth.py"}
     for path in paths:

@@ -105,7 +105,7 @@ def answers() -> Path:
 
 
 def answer(name: str) -> str:
-    """Return an answer; it must be a plain word."""
+    """Return an answer of the answers file. Exit unless it is one plain word."""
     file = answers()
     if not file.exists():
         sys.exit(f"Missing {file} in {PROJECT}: it contains the release of the project.")
@@ -176,7 +176,7 @@ def git(*arguments: str, text: str | None = None) -> str:
 
 
 def run(*command: str, text: str | None = None, fails: bool = False) -> str:
-    """Run a command and return its standard output; exit if it fails, unless it may fail."""
+    """Run a command and return its standard output. Exit if the command fails, unless the caller allows a failure."""
     done = subprocess.run(command, input=text, stdout=-1, text=True, encoding="utf-8", check=False)
     if done.returncode and not fails:
         sys.exit(f"`{' '.join(command[:4])} …` failed: see its output above.")

@@ -21,7 +21,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "user", help="create or change a user; asks for a password, or reads it from standard input"
     )
     user.add_argument("user", nargs="?", metavar="EMAIL", help="the address, or the id of an existing user")
-    user.add_argument("--admin", action=argparse.BooleanOptionalAction, help="make the user an admin, or no longer")
+    user.add_argument("--admin", action=argparse.BooleanOptionalAction, help="make the user an admin, or undo this")
     user.add_argument("--role", action="append", default=[], metavar="ROLE", help="give the user a role")
     user.add_argument("--remove-role", action="append", default=[], metavar="ROLE", help="remove a role of the user")
     user.add_argument("--password", action="store_true", dest="set_password", help="set a new password, end sessions")

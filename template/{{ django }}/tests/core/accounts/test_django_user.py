@@ -7,16 +7,23 @@ from typing import Any
 import httpx2
 import pytest
 from asgiref.sync import sync_to_async
-from django.contrib.auth import authenticate, get_user_model
+from django.contrib.auth import aauthenticate, authenticate, get_user_model
 from django.contrib.auth.hashers import Argon2PasswordHasher, check_password, make_password
 from django.contrib.auth.models import Permission
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
+from django.test import RequestFactory
 
 from app.core.accounts.models import User
+from app.core.accounts.schemas import ProvidedUser
+from app.core.accounts.service import UserService
+from app.core.config import Settings
+from app.core.http.requests import Request
+from app.core.http.state import State
+from app.core.problems import TooManyRequests
 from app.core.security import passwords
-from app.core.testing import PASSWORD, UserFactory, assert_problem
+from app.core.testing import PASSWORD, Accounts, Listen, UserFactory, assert_problem
 from tests.core.accounts.browser import log_in
 
 ROOT = "root@example.com"
@@ -85,6 +92,7 @@ class TestManager:
         for unknown in ("grace@example.com", "", None):
             with pytest.raises(User.DoesNotExist):
                 await find(unknown)
+        assert await User.objects.aget_by_natural_key("aDA@EXAMPLE.com") == ada
 
     async def test_superuser_is_staff(self, async_client: httpx2.AsyncClient) -> None:
         root = await User.objects.acreate_superuser(ROOT, PASSWORD)
@@ -122,7 +130,50 @@ class TestUser:
         assert refused.value.message_dict["__all__"] == ["This e-mail address is already registered."]
 
 
+class TestEvents:
+    """Applications that know only `get_user_model()` neither call the service of core nor its events."""
+
+    async def test_deactivation_ends_sessions(
+        self, async_client: httpx2.AsyncClient, user_factory: UserFactory, listen: Listen
+    ) -> None:
+        found: list[str | None] = []
+        listen("deactivated", lambda user: found.append(user.email))
+        user = await user_factory(email="ada@example.com")
+        tokens = (await token(async_client, "ada@example.com")).json()
+        user.is_active = False
+        await user.asave(update_fields=["name"])
+        assert found == []
+        await user.asave()
+        await user.asave()
+        assert found == ["ada@example.com"]
+        user.is_active = True
+        await user.asave()
+        body = {"refresh_token": tokens["refresh_token"]}
+        assert_problem(await async_client.post("/api/v1/auth/refresh", json=body), 401)
+
+    async def test_deletion_erases_data_of_slices(self, user_factory: UserFactory, listen: Listen) -> None:
+        found: list[str | None] = []
+        listen("erased", lambda user: found.append(user.email))
+        await (await user_factory(email="ada@example.com")).adelete()
+        await user_factory(email="grace@example.com")
+        await User.objects.filter(email="grace@example.com").adelete()
+        assert found == ["ada@example.com", "grace@example.com"]
+
+    async def test_erasure_sends_no_deactivated(
+        self, user_factory: UserFactory, listen: Listen, accounts: Accounts
+    ) -> None:
+        found: list[str | None] = []
+        listen("deactivated", lambda user: found.append(user.email))
+        await accounts.erase(await user_factory())
+        assert found == []
+
+
 class TestPassword:
+    async def test_user_of_a_provider_has_no_usable_password(self, async_client: httpx2.AsyncClient) -> None:
+        data = ProvidedUser.of("https://id.example.com", "ada", {})
+        user = await sync_to_async(UserService().enter)(data)
+        assert not user.has_usable_password()
+
     @pytest.mark.parametrize("unusable", [True, False])
     async def test_change_ends_sessions(
         self, async_client: httpx2.AsyncClient, user_factory: UserFactory, unusable: bool
@@ -205,3 +256,12 @@ class TestAuthenticate:
     async def test_inactive_user_is_refused(self, user_factory: UserFactory) -> None:
         await user_factory(email="ada@example.com", is_active=False)
         assert await sync_to_async(authenticate)(username="ada@example.com", password=PASSWORD) is None
+
+    async def test_asynchronous_log_in_is_limited(self, user_factory: UserFactory, settings: Settings) -> None:
+        ada = await user_factory(email="ada@example.com")
+        request: Request = RequestFactory().get("/")  # type: ignore[assignment]
+        request.state = State.of(settings.model_copy(update={"login_rate": "2/minute"}))
+        for _ in range(2):
+            assert await aauthenticate(request, username="Ada@example.com", password=PASSWORD) == ada
+        with pytest.raises(TooManyRequests):
+            await aauthenticate(request, username="ada@example.com", password=PASSWORD)

@@ -45,3 +45,14 @@ async def test_machine_has_scopes_and_no_user(settings: Settings, async_client: 
     assert user.is_admin
     with pytest.raises(Forbidden):
         _ = user.id
+
+
+async def test_route_for_users_creates_user_of_provider(settings: Settings, async_client: object) -> None:
+    state = State.of(settings.model_copy(update=IDENTITY_PROVIDER))
+    state.tokens = Machine()
+    enter = sync_to_async(require_scope(ADMIN, user=True))
+    first, second = await enter(request_with("any", state)), await enter(request_with("any", state))
+    assert first.is_admin
+    assert first.id == second.id
+    with pytest.raises(Forbidden):
+        await sync_to_async(require_scope("export", user=True))(request_with("any", state))

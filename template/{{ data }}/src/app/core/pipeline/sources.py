@@ -26,7 +26,7 @@ PARQUET_KINDS = {pl.Null, pl.Boolean, pl.String, pl.Categorical, pl.Enum, pl.Dat
 
 
 class Source(Protocol):
-    """Rows by day."""
+    """A source of rows, which are read one day at a time."""
 
     async def days(self) -> list[date]:
         """Return the days with rows, sorted."""

@@ -11,7 +11,6 @@ from django.db.models import TextField
 from django.http import HttpRequest
 
 from app.core.accounts.models import User
-from app.core.accounts.service import UserService
 
 RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
@@ -59,11 +58,6 @@ class UserAdmin(DjangoUserAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return super().has_delete_permission(request, obj) and _may_touch(request, obj)
-
-    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        if change and "is_active" in form.changed_data and not obj.is_active:
-            UserService().deactivate(obj)
-        super().save_model(request, obj, form, change)
 
 
 def _may_touch(request: HttpRequest, user: User | None) -> bool:

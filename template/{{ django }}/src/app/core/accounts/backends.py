@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.conf import settings as django_settings
 from django.contrib.auth.backends import ModelBackend
 from django.http import HttpRequest
@@ -27,3 +28,9 @@ class PasswordBackend(ModelBackend):
         if state and request:
             state.rate_limits.hit_log_in(client_address(request), username)
         return authenticate(username, Secret(password))
+
+    async def aauthenticate(
+        self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **credentials: Any
+    ) -> User | None:
+        # Django's own method would bypass the rate limits.
+        return await sync_to_async(self.authenticate)(request, username, password, **credentials)

@@ -51,24 +51,20 @@ class UserRequired(BearerToken):
     """
 
     def __call__(self, request: Request) -> CurrentUser:
-        token = self.verified(request)
-        if token.user_id is not None:
-            return _identify(request, token.user_id, token.scopes)
-        data = ProvidedUser.of(request.state.settings.jwt_issuer or "", token.subject, token.claims)
-        with transaction.atomic():
-            return _identify(request, UserService().enter(data).id, token.scopes)
+        return _enter(request, self.verified(request))
 
 
 class ScopeRequired(BearerToken):
-    """Requires a scope. The token may belong to a machine instead of a user."""
+    """Requires a scope. Unless `user` is true, the token may belong to a machine instead of a user."""
 
-    def __init__(self, scope: str) -> None:
+    def __init__(self, scope: str, *, user: bool) -> None:
         self.scope = scope
+        self.user = user
 
     def __call__(self, request: Request) -> CurrentUser:
         token = self.verified(request)
         token.require(self.scope)
-        return Machine(token.scopes) if token.user_id is None else _identify(request, token.user_id, token.scopes)
+        return Machine(token.scopes) if token.user_id is None and not self.user else _enter(request, token)
 
 
 class Machine(CurrentUser):
@@ -82,6 +78,14 @@ class Machine(CurrentUser):
         raise Forbidden("This request needs a user, but the token does not name a known user.")
 
 
+def _enter(request: Request, token: AccessToken) -> CurrentUser:
+    if token.user_id is not None:
+        return _identify(request, token.user_id, token.scopes)
+    data = ProvidedUser.of(request.state.settings.jwt_issuer or "", token.subject, token.claims)
+    with transaction.atomic():
+        return _identify(request, UserService().enter(data).id, token.scopes)
+
+
 def _identify(request: Request, user_id: int, scopes: frozenset[str]) -> CurrentUser:
     """Return the user of the token. Set `request.user` to the model of this user, which is loaded on first use."""
     request.user = SimpleLazyObject(partial(_read, user_id))  # type: ignore[assignment]  # like Django's own middleware
@@ -92,9 +96,13 @@ def _read(user_id: int) -> User | AnonymousUser:
     return UserRepository().get(user_id) or AnonymousUser()
 
 
-def require_scope(scope: str) -> ScopeRequired:
-    """Return an `auth` for a route that raises Forbidden unless the token of the request has `scope`."""
-    return ScopeRequired(scope)
+def require_scope(scope: str, *, user: bool = False) -> ScopeRequired:
+    """Return an `auth` for a route that raises Forbidden unless the token of the request has `scope`.
+
+    With `user`, the first request of a user of the identity provider creates the user. Without, a token that does not
+    name a known user is a machine's: `request.auth.id` raises Forbidden.
+    """
+    return ScopeRequired(scope, user=user)
 
 
 def require_local_accounts(request: Request) -> None:

@@ -25,9 +25,11 @@ from django.db.models import (
     Value,
 )
 from django.db.models.functions import Lower, Now
+from django.db.models.signals import pre_delete
+from django.dispatch import receiver
 from pydantic import TypeAdapter
 
-from app.core.accounts.events import registered
+from app.core.accounts.events import deactivated, erased, registered
 from app.core.accounts.schemas import Address
 from app.core.database import lookups  # noqa: F401 -- registers lookups that constraints of all models use
 from app.core.types import ShortText
@@ -75,6 +77,9 @@ class UserManager(BaseUserManager["User"]):
         user.save(using=self._db)
         return user
 
+    async def aget_by_natural_key(self, username: str | None) -> "User":
+        return await sync_to_async(self.get_by_natural_key)(username)
+
     async def acreate_user(self, *args: Any, **fields: Any) -> "User":
         return await sync_to_async(self.create_user)(*args, **fields)
 
@@ -100,6 +105,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     date_joined = DateTimeField(auto_now_add=True, db_default=Now(), db_column="created_at")
 
     objects: ClassVar[UserManager] = UserManager()
+
+    was_active = False
+    """`is_active` as it is stored."""
 
     USERNAME_FIELD = EMAIL_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
@@ -154,17 +162,33 @@ class User(AbstractBaseUser, PermissionsMixin):
         if errors:
             raise ValidationError(errors)
 
+    @classmethod
+    def from_db(cls, *row: Any, **options: Any) -> "User":
+        user = super().from_db(*row, **options)
+        user.was_active = user.__dict__.get("is_active", False)  # `only` and `defer` may not load it
+        return user
+
     def save(self, **options: Any) -> None:
-        """Store the user. Send `registered` for a new user. After a change of the password, end all sessions."""
+        """Store the user. Send `registered` for a new user, and `deactivated` if `is_active` became False.
+
+        A new password and a deactivation end all sessions. `QuerySet.update` does neither, as in Django.
+        """
         self.email = self.email or None
         is_new = self._state.adding
         is_password_new = self._password is not None or not self.has_usable_password()  # type: ignore[attr-defined]
+        fields = options.get("update_fields")
+        is_active_stored = fields is None or "is_active" in fields
+        is_deactivated = is_active_stored and self.was_active and not self.is_active
         with transaction.atomic(options.get("using"), savepoint=False):
             super().save(**options)
             if is_new:
                 registered.send(User, user=self)
-            elif is_password_new:
+            elif is_password_new or is_deactivated:
                 self.end_sessions()
+            if is_deactivated:
+                deactivated.send(User, user=self)
+        if is_active_stored:
+            self.was_active = self.is_active
 
     def end_sessions(self) -> None:
         """Delete all refresh tokens. Django itself ends its sessions after a change of the password or `is_active`."""
@@ -172,6 +196,12 @@ class User(AbstractBaseUser, PermissionsMixin):
         # does not see the new token: repeat until no rows are left.
         while RefreshToken.objects.filter(user=self).delete()[0]:
             pass
+
+
+@receiver(pre_delete, sender=User)
+def erase_before_deletion(instance: User, **_: Any) -> None:
+    """Send `erased`: slices also delete what no foreign key deletes."""
+    erased.send(User, user=instance)
 
 
 class RefreshToken(Model):

@@ -33,7 +33,7 @@ class UserRepository(BaseRepository[User]):
 
     def deactivate(self, user: User) -> bool:
         """Deactivate a user. Return whether the user was active."""
-        user.is_active = False
+        user.is_active = user.was_active = False  # the service sends the event, not `save`
         return self.rows.filter(id=user.id, is_active=True).update(is_active=False) > 0
 
     def add_groups(self, user: User, names: Iterable[str]) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
 from pydantic import Secret
 
@@ -43,7 +44,7 @@ class UserService:
 
         If another account has the address, the new user gets no address: an account is never linked by address.
         """
-        fields = data.model_dump()
+        fields = data.model_dump() | {"password": make_password(None)}
         try:
             with transaction.atomic():
                 return self.users.create(fields)
@@ -76,6 +77,7 @@ class UserService:
     def erase(self, user: User) -> None:
         """Delete the personal data in core and in all slices, and end all sessions. The row stays, for foreign keys."""
         erased.send(User, user=user)
+        user.was_active = False  # no `deactivated` besides
         user.set_unusable_password()
         self.users.update(
             user,

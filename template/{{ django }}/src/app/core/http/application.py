@@ -33,12 +33,9 @@ def start() -> None:
         observe_connections()
     log.info("start", environment=settings.environment, **current()._asdict())
     if not settings.hosts:
-        log.warning("ALLOWED_HOSTS is empty: every request but the health probes is refused")
+        log.warning("only health probes are answered", reason="ALLOWED_HOSTS is empty")
     if settings.production and (fields := _fields_stored_here()):
-        log.warning(
-            "uploads are neither served nor backed up: set STORAGES['default'] or MEDIA_ROOT in src/app/settings.py",
-            fields=fields,
-        )
+        log.warning("uploads are not served", fix="set STORAGES or MEDIA_ROOT in src/app/settings.py", fields=fields)
     try:
         async_to_sync(ping)()
     except Exception as error:

@@ -90,7 +90,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings = state.settings
     log.info("start", environment=settings.environment, **current()._asdict())
     if not settings.hosts:
-        log.warning("ALLOWED_HOSTS is empty: every request but the health probes is refused")
+        log.warning("only health probes are answered", reason="ALLOWED_HOSTS is empty")
     try:
         await state.database.ping()
     except Exception as error:
