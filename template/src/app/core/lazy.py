@@ -8,7 +8,7 @@ from typing import Any
 def lazily(package: str, modules: Mapping[str, Iterable[str]]) -> Callable[[str], Any]:
     """Return a `__getattr__` for `package` that imports names on first use. `modules` maps modules to their names.
 
-    Reasons: Django imports every slice before models may be defined, and `--help` should not import a web framework.
+    Reasons: the import of a slice may come before models can be defined, and `--help` should not import a framework.
     """
     module_of = {name: module for module, names in modules.items() for name in names}
 

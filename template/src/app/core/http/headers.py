@@ -1,4 +1,4 @@
-"""Checks of request headers, and the headers of every response. FastAPI and Django share this module."""
+"""Checks of request headers, and the headers of every response."""
 
 import re
 import secrets
