@@ -2,9 +2,9 @@
 
     uv run python benchmarks/data.py [--rows 10000000] [--rounds 3] [--engines polars,duckdb] [--service FOLDER]
 
-Both sides compute the same sales from the same Parquet files, alternately, each in a process whose start and imports
-count. Their results are compared. Memory is the maximum of all processes of a side together, read every 50 ms. At the
-end, the pipeline's statistic is compared with plain Python.
+Both sides compute the same sales from the same Parquet files, and the results are compared. Runs alternate. Each run is
+a new process, and its time includes start and imports. Memory is the maximum of all processes of a side together, read
+every 50 ms. At the end, the pipeline's statistic is compared with plain Python.
 """
 
 import argparse

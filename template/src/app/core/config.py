@@ -124,7 +124,7 @@ class Settings(Environment):
         default=(), description="origins of browser applications, comma-separated; empty means none"
     )
     trusted_proxies: Networks = Field(
-        default=(), description="proxies whose X-Forwarded-* headers are trusted, comma-separated; empty means none"
+        default=(), description="proxies that may set X-Forwarded-* headers, comma-separated; empty means none"
     )
     jwt_issuer: str | None = Field(
         default=None, description="accept tokens of this identity provider; turns local passwords off"

@@ -32,7 +32,7 @@ class Tokens:
 
 @pytest.fixture
 def provider(trust: Callable[[TokenVerifier], None]) -> Provider:
-    """Make the application trust a provider whose token `good` has these scopes and claims."""
+    """Configure an identity provider. Its only valid token, `good`, has the given scopes and claims."""
 
     def provider(*scopes: str, **claims: Any) -> None:
         trust(Tokens(AccessToken("provider|ada", frozenset(scopes), claims)))

@@ -11,7 +11,7 @@ from tests.core.fixtures import drop_abandoned
 
 @pytest.mark.slow
 def test_databases_of_killed_runs_are_dropped(execute: Execute, database_url: str) -> None:
-    """The database of this run is kept, and so are databases whose names only look similar."""
+    """The database of this run and databases with similar names are kept."""
     killed, other = f"{ABOUT.name}_gw0_00000000", f"{ABOUT.name}_gw0_backup00"
     for name in (killed, other):
         execute(f'CREATE DATABASE "{name}"')

@@ -29,7 +29,7 @@ def undeclared(found: dict[str, str], table: str, reason: str) -> list[str]:
 
 
 def outdated(table: str, found: Container[str], reason: str) -> list[str]:
-    """Return a message for each line of `table` whose route is not in `found`."""
+    """Return a message for each line of `table` that declares a route which is not in `found`."""
     return [
         f'{line.file}: take the line "{line.route}" out of [{table}]: {reason}.'
         for line in DECLARED

@@ -18,7 +18,7 @@ Raising = Callable[[Exception], Any]
 
 @pytest.fixture
 def raising(async_client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> Raising:
-    """Send a request whose handler raises this error."""
+    """Send a request. Its handler raises the given error."""
 
     async def send(error: Exception) -> httpx2.Response:
         def fail(*_: Any) -> None:
