@@ -2,9 +2,11 @@
 
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from app.core.accounts.roles import declared_roles
 from app.core.cli.main import main
@@ -38,8 +40,14 @@ class Command:
 
 
 @pytest.fixture
-def user(committed_database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(monkeypatch, capsys)
+def user(
+    committed_database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Command]:
+    """The command in a process that has not configured its logs."""
+    before = structlog.get_config()
+    structlog.reset_defaults()
+    yield Command(monkeypatch, capsys)
+    structlog.configure(**before)
 
 
 def test_existing_user_is_not_created_again(user: Command, sql: Execute) -> None:
