@@ -171,7 +171,7 @@ def sign_in(settings: Settings) -> SignIn:
     """Return headers with an access token: `sign_in(user)`."""
 
     def headers(user: Any) -> Headers:
-        token = LocalTokens(settings).issue(str(user.id), {ADMIN} if user.is_admin else ())
+        token = LocalTokens(settings).issue(str(user.id), {ADMIN} if user.is_superuser else ())
         return {"Authorization": f"Bearer {token}"}
 
     return headers

@@ -46,7 +46,7 @@ async def test_missing_profile_is_404(client: httpx2.AsyncClient) -> None:
 
 
 async def test_put_by_deleted_user_is_401(async_client: httpx2.AsyncClient, sign_in: SignIn) -> None:
-    headers = sign_in(SimpleNamespace(id=999_999, is_admin=False))
+    headers = sign_in(SimpleNamespace(id=999_999, is_superuser=False))
     assert_problem(await async_client.put(URL, json=PROFILE, headers=headers), 401)
 
 

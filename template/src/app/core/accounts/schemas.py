@@ -36,8 +36,8 @@ class UserResponse(BaseSchema):
     id: int
     name: str
     email: str | None
-    is_admin: bool
-    created_at: AwareDatetime
+    is_admin: bool = Field(validation_alias="is_superuser")
+    created_at: AwareDatetime = Field(validation_alias="date_joined")
 
 
 class AccountExport(UserResponse):

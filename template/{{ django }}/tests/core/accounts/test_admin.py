@@ -34,7 +34,7 @@ async def test_admin_changes_a_user(async_client: httpx2.AsyncClient, user_facto
     changed = await submit(async_client, path, name="Ada Lovelace", email="ada@example.com", is_active="on")
     assert changed.headers["location"] == "/admin/core_accounts/user/"
     await user.arefresh_from_db()
-    assert (user.name, user.is_admin, user.is_active) == ("Ada Lovelace", False, True)
+    assert (user.name, user.is_superuser, user.is_active) == ("Ada Lovelace", False, True)
 
 
 async def test_admin_refuses_non_staff_user(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:

@@ -68,7 +68,7 @@ class TestSuperuser:
         fields = {"email": ada.email, "name": ada.name, "is_active": "on"}
         await submit(root, f"{USERS}/{ada.id}/change/", **fields, is_superuser="on", groups=editors.pk)
         changed = await User.objects.prefetch_related("groups").aget(id=ada.id)
-        assert (changed.is_admin, changed.role_names) == (True, ["editor"])
+        assert (changed.is_superuser, changed.role_names) == (True, ["editor"])
 
     async def test_deactivates_a_user(self, root: httpx2.AsyncClient, ada: Any, listen: Listen) -> None:
         found: list[tuple[str, bool]] = []

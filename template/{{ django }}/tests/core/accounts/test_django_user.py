@@ -96,7 +96,7 @@ class TestManager:
 
     async def test_superuser_is_staff(self, async_client: httpx2.AsyncClient) -> None:
         root = await User.objects.acreate_superuser(ROOT, PASSWORD)
-        assert (root.is_staff, root.is_superuser, root.is_admin) == (True, True, True)
+        assert (root.is_staff, root.is_superuser) == (True, True)
         with pytest.raises(ValueError, match="must have is_staff=True"):
             await User.objects.acreate_superuser("grace@example.com", PASSWORD, is_staff=False)
 

@@ -106,9 +106,6 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     objects: ClassVar[UserManager] = UserManager()
 
-    was_active = False
-    """`is_active` as it is stored."""
-
     USERNAME_FIELD = EMAIL_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 
@@ -127,14 +124,6 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.name or f"user {self.pk}"
-
-    @property
-    def is_admin(self) -> bool:
-        return self.is_superuser
-
-    @property
-    def created_at(self) -> Any:
-        return self.date_joined
 
     @property
     def role_names(self) -> list[str]:
@@ -162,12 +151,6 @@ class User(AbstractBaseUser, PermissionsMixin):
         if errors:
             raise ValidationError(errors)
 
-    @classmethod
-    def from_db(cls, *row: Any, **options: Any) -> "User":
-        user = super().from_db(*row, **options)
-        user.was_active = user.__dict__.get("is_active", False)  # `only` and `defer` may not load it
-        return user
-
     def save(self, **options: Any) -> None:
         """Store the user. Send `registered` for a new user, and `deactivated` if `is_active` became False.
 
@@ -177,9 +160,10 @@ class User(AbstractBaseUser, PermissionsMixin):
         is_new = self._state.adding
         is_password_new = self._password is not None or not self.has_usable_password()  # type: ignore[attr-defined]
         fields = options.get("update_fields")
-        is_active_stored = fields is None or "is_active" in fields
-        is_deactivated = is_active_stored and self.was_active and not self.is_active
+        may_deactivate = not (is_new or self.is_active) and (fields is None or "is_active" in fields)
         with transaction.atomic(options.get("using"), savepoint=False):
+            stored = User.objects.using(options.get("using")).select_for_update().filter(pk=self.pk, is_active=True)
+            is_deactivated = may_deactivate and stored.exists()
             super().save(**options)
             if is_new:
                 registered.send(User, user=self)
@@ -187,8 +171,6 @@ class User(AbstractBaseUser, PermissionsMixin):
                 self.end_sessions()
             if is_deactivated:
                 deactivated.send(User, user=self)
-        if is_active_stored:
-            self.was_active = self.is_active
 
     def end_sessions(self) -> None:
         """Delete all refresh tokens. Django itself ends its sessions after a change of the password or `is_active`."""

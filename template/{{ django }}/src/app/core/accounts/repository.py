@@ -32,8 +32,8 @@ class UserRepository(BaseRepository[User]):
         return unchanged.update(last_login=Now()) > 0
 
     def deactivate(self, user: User) -> bool:
-        """Deactivate a user. Return whether the user was active."""
-        user.is_active = user.was_active = False  # the service sends the event, not `save`
+        """Deactivate a user without an event. Return whether the user was active."""
+        user.is_active = False
         return self.rows.filter(id=user.id, is_active=True).update(is_active=False) > 0
 
     def add_groups(self, user: User, names: Iterable[str]) -> None:

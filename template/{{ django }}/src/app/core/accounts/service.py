@@ -77,7 +77,7 @@ class UserService:
     def erase(self, user: User) -> None:
         """Delete the personal data in core and in all slices, and end all sessions. The row stays, for foreign keys."""
         erased.send(User, user=user)
-        user.was_active = False  # no `deactivated` besides
+        self.users.deactivate(user)  # first, so that `save` does not send `deactivated` too
         user.set_unusable_password()
         self.users.update(
             user,
@@ -116,4 +116,4 @@ def authenticate(email: str, password: Secret[str]) -> User | None:
 
 def logged_in(user: User) -> CurrentUser:
     """Return `user` with the scopes of a log-in."""
-    return CurrentUser(user.id, scopes_of(user.role_names, admin=user.is_admin))
+    return CurrentUser(user.id, scopes_of(user.role_names, admin=user.is_superuser))

@@ -1,9 +1,9 @@
 """The connection pool in Django's settings."""
 
-from typing import Any, ClassVar
+from functools import partialmethod
+from typing import Any
 
-from psycopg import Connection, OperationalError, ProgrammingError
-from psycopg.abc import RV, PQGen
+from psycopg import Connection, Cursor, OperationalError, ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool
@@ -17,28 +17,6 @@ RECONNECT_SECONDS = 2.0
 """Time after which the pool restarts its back-off. Otherwise the doubled waits would prolong a long outage."""
 
 
-class ImpatientConnection(Connection[Any]):
-    """A connection with a time limit on the client's side, for a server that does not answer.
-
-    The server cancels slow statements. But the client does not learn of it when the network is down.
-    """
-
-    patience: ClassVar[float | None] = None
-    """Seconds; None waits without a limit."""
-
-    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
-        try:
-            return super().wait(gen, interval, timeout or self.patience)
-        except OperationalError:
-            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
-                self.pgconn.finish()
-            elif self.closed and isinstance(self._pool, ConnectionPool):
-                # The server closed the connection. A restart closes all connections of the pool: replace all of them,
-                # because the pool's back-off grows with each failed connection.
-                self._pool.drain()
-            raise
-
-
 def database(settings: Settings) -> dict[str, Any]:
     """Return DATABASE_URL as Django's settings: a connection pool with health checks and time limits."""
     try:
@@ -46,8 +24,29 @@ def database(settings: Settings) -> dict[str, Any]:
     except ProgrammingError as error:
         raise ConfigError(f"DATABASE_URL is not usable: {str(error).strip()}") from None
 
-    class LimitedConnection(ImpatientConnection):
-        patience = settings.database_timeout_seconds + 1
+    class LimitedConnection(Connection[Any]):
+        """A connection with a time limit on the client's side, for a server that does not answer.
+
+        The server cancels slow statements. But the client does not learn of it when the network is down.
+        """
+
+        wait = partialmethod(Connection.wait, timeout=settings.database_timeout_seconds + 1)
+
+        def rollback(self) -> None:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                self.pgconn.finish()  # the server did not answer, and will not answer to ROLLBACK
+            super().rollback()
+
+        def execute(self, *arguments: Any, **options: Any) -> Cursor[Any]:
+            """Run a statement of the pool's health check. Django itself uses cursors."""
+            try:
+                return super().execute(*arguments, **options)
+            except OperationalError:
+                # A restart of the server closes all connections: replace all of them, because the pool waits longer
+                # after each failed check.
+                if self.closed and isinstance(self._pool, ConnectionPool):
+                    self._pool.drain()
+                raise
 
     # PgBouncer refuses these settings, because its connections are shared with other clients.
     limits = (

@@ -82,8 +82,7 @@ class API(NinjaAPI):
             for error in context.pydantic_validation_error.errors(include_url=False, include_input=False)
         )
 
-    def get_content_type(self) -> str:
-        return JSONRenderer.media_type
+    get_content_type = JSONRenderer.media_type.__str__  # without a charset, which JSON does not have
 
     def get_openapi_operation_id(self, operation: Operation) -> str:
         return operation.view_func.__name__  # names of functions in generated clients

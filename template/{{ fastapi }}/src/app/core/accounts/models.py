@@ -58,7 +58,7 @@ class User(Base):
     email: Mapped[str | None] = mapped_column(Text)
     issuer: Mapped[str | None] = mapped_column(Text)
     subject: Mapped[str | None] = mapped_column(Text)
-    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    date_joined: Mapped[datetime] = mapped_column("created_at", DateTime(timezone=True), server_default=func.now())
 
     # `lazy="raise"`: queries load roles explicitly, against N+1 queries.
     roles: Mapped[list[Role]] = relationship(secondary=user_roles, order_by=Role.name, lazy="raise", viewonly=True)
@@ -70,10 +70,6 @@ class User(Base):
         UniqueConstraint("issuer", "subject"),
         Index("uq_users_email_lower", text("lower(email)"), unique=True),
     )
-
-    @property
-    def is_admin(self) -> bool:
-        return self.is_superuser
 
     @property
     def role_names(self) -> list[str]:

@@ -109,4 +109,4 @@ async def authenticate(database: Database, email: str, password: Secret[str]) ->
 
 def logged_in(user: User) -> CurrentUser:
     """Return the user with the scopes of the roles, which must be loaded."""
-    return CurrentUser(user.id, scopes_of(user.role_names, admin=user.is_admin))
+    return CurrentUser(user.id, scopes_of(user.role_names, admin=user.is_superuser))
