@@ -1,7 +1,11 @@
 """Applications of others, which know nothing but Django's own user model, on the users of a rendered service."""
 
+import base64
+import hmac
 import re
 import shutil
+import struct
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -39,6 +43,8 @@ MIDDLEWARE += ["allauth.account.middleware.AccountMiddleware"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_TOTP_TOLERANCE = 1
 LOGIN_REDIRECT_URL = "/accounts/email/"
 REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.BasicAuthentication"]}
 '''
@@ -189,18 +195,30 @@ def live(service: Project) -> Iterator[Live]:
         stop(live)
 
 
-def submit(client: httpx2.Client, path: str, files: dict[str, Any] | None = None, /, **fields: str) -> httpx2.Response:
-    """Send the form of a page."""
+def submit(
+    client: httpx2.Client, path: str, files: dict[str, Any] | None = None, /, **fields: str | Callable[[str], str]
+) -> httpx2.Response:
+    """Send the form of a page. The value of a field may depend on the page."""
     page = client.get(path)
     assert page.status_code == 200, page.text
     token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)
     assert token
-    data = {"csrfmiddlewaretoken": token[1]} | fields
+    data = {name: value(page.text) if callable(value) else value for name, value in fields.items()}
+    data = {"csrfmiddlewaretoken": token[1]} | data
     return client.post(path, data=data, files=files, headers={"Referer": str(page.url)})
 
 
 def fresh(live: Live) -> httpx2.Client:
     return httpx2.Client(base_url=live.client.base_url, timeout=30)
+
+
+def authenticator(page: str) -> str:
+    """Return the code that an authenticator app shows now (RFC 6238) for the secret of a page."""
+    secret = re.search(r'id="authenticator_secret"[^>]* value="(\w+)"', page)
+    assert secret, page
+    digest = hmac.digest(base64.b32decode(secret[1]), struct.pack(">Q", int(time.time()) // 30), "sha1")
+    [number] = struct.unpack_from(">I", digest, digest[-1] & 0xF)
+    return f"{(number & 0x7FFFFFFF) % 10**6:06}"
 
 
 def test_pages_of_allauth_are_served(live: Live) -> None:
@@ -225,6 +243,18 @@ def test_pages_of_allauth_are_served(live: Live) -> None:
         session = live.log_in("ada")["refresh_token"]
         assert submit(ada, "/accounts/password/change/", **changed).status_code == 302
         assert live.client.post("/api/v1/auth/refresh", json={"refresh_token": session}).status_code == 401
+
+        submit(ada, "/accounts/reauthenticate/", password="engine no. 1")  # noqa: S106 -- of a user of the test
+        activated = submit(ada, "/accounts/2fa/totp/activate/", code=authenticator)
+        assert activated.headers["location"] == "/accounts/2fa/recovery-codes/", activated.text
+        recovery = ada.get("/accounts/2fa/recovery-codes/").text
+        submit(ada, "/accounts/logout/")
+        entered = submit(ada, "/accounts/login/", login="ada@example.com", password="engine no. 1")  # noqa: S106 -- of a user of the test
+        assert entered.headers["location"] == "/accounts/2fa/authenticate/", entered.text
+        assert ada.get("/accounts/email/").status_code == 302, "not logged in without the second factor"
+        assert "errorlist" in submit(ada, "/accounts/2fa/authenticate/", code="000000").text
+        [spare, *_] = re.findall(r"\b[0-9a-f]{8}\b", recovery)
+        assert submit(ada, "/accounts/2fa/authenticate/", code=spare).headers["location"] == "/accounts/email/"
 
         authenticate = submit(grace, "/accounts/dummy/login/").headers["location"]
         answered = submit(grace, authenticate, id="7", email="grace@example.com", email_verified="on")

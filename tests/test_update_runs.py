@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import COPIER, TOOLS, Project, clean_environment, data, release
 from questionnaire import choices, typed
-from test_contract import serve, stop
+from test_contract import PASSWORD, serve, stop
 from test_growth import slice_of_the_readme
 
 pytestmark = pytest.mark.deep
@@ -92,15 +92,15 @@ def move_lazy_names(text: str, package: str, new: dict[str, str]) -> str:
     return text
 
 
-def more_columns(template: Path) -> None:
-    """Add a column to a table of core, with its migration, in both engines."""
+def lock_users(template: Path) -> None:
+    """Add a column to the users of core, with its migration, in both engines. It is NOT NULL: old rows get a value."""
     fastapi, django = (template / f"{{{{ {framework} }}}}/src/app/core" for framework in ("fastapi", "django"))
     [models] = fastapi.glob("accounts*/models*.py")
-    plant(models, "    is_active:", "    planted: Mapped[str | None] = mapped_column(Text)\n    is_active:")
+    plant(models, "    is_active:", "    locked: Mapped[bool] = mapped_column(server_default=false())\n    is_active:")
     [first] = fastapi.glob("accounts*/migrations/*.py")
     revision = re.findall(r'^revision = "(\w+)"', first.read_text(), re.MULTILINE)[0]
     first.with_name("0002_planted.py").write_text(
-        f'''"""A column more.
+        f'''"""Lock users.
 
 Revision ID: planted
 Revises: {revision}
@@ -116,15 +116,15 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("users", sa.Column("planted", sa.Text(), nullable=True))
+    op.add_column("users", sa.Column("locked", sa.Boolean(), server_default=sa.false(), nullable=False))
 
 
 def downgrade() -> None:
-    op.drop_column("users", "planted")
+    op.drop_column("users", "locked")
 '''
     )
     [models] = django.glob("accounts*/models*.py")
-    plant(models, "    is_active =", "    planted = TextField(null=True, blank=True)\n    is_active =")
+    plant(models, "    is_active =", "    locked = BooleanField(default=False, db_default=False)\n    is_active =")
     [first] = django.glob("accounts*/migrations/0001*.py")
     first.with_name("0002_planted.py").write_text(
         f"""from django.db import migrations, models
@@ -138,8 +138,8 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddField(
             model_name="user",
-            name="planted",
-            field=models.TextField(blank=True, null=True),
+            name="locked",
+            field=models.BooleanField(db_default=False, default=False),
         ),
     ]
 """
@@ -147,7 +147,9 @@ class Migration(migrations.Migration):
 
 
 def another_log_in(template: Path) -> None:
-    """Change the detail of the error for a wrong password, in both frameworks and their tests."""
+    """Refuse the log-in of locked users, with a new detail, in both frameworks and their tests."""
+    for service in template.rglob("src/app/core/accounts/service.py"):
+        plant(service, "user.is_active else None", "user.is_active and not user.locked else None")
     paths = [path for path in template.rglob("*.py") if DETAIL in path.read_text()]
     assert {path.name for path in paths} >= {"auth_routes.py", "test_auth.py"}
     for path in paths:
@@ -166,7 +168,7 @@ def two_releases(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Pr
     folder = tmp_path_factory.mktemp("moving") / "template"
     origin = Project(shutil.copytree(template, folder, ignore=shutil.ignore_patterns(".git")))
     release(folder, "v1.0.0")
-    more_columns(folder / "template")
+    lock_users(folder / "template")
     another_log_in(folder / "template")
     move_core(folder / "template")
     origin.run(
@@ -354,12 +356,15 @@ def check_accounts(service: Project, **profile: str) -> None:
         if profile:
             notes = live.client.get("/api/v1/notes", headers=live.headers("grace")).json()
             assert [note["text"] for note in notes["items"]] == ["Welcome"], "of the project's own listener"
+        assert service.run_inside("python", "-c", LOCK).splitlines()[-1] == "[('ada', False), ('grace', False)]"
+        locked = {"username": "ada@example.com", "password": PASSWORD}
+        assert live.client.post("/api/v1/auth/token", data=locked).json()["detail"] == NEW_DETAIL
+        assert live.log_in("grace")
     finally:
         stop(live)
-    assert service.run_inside("python", "-c", PLANTED).splitlines()[-1] == "[(None,), (None,)]"
 
 
-PLANTED = """
+LOCK = """
 import os
 from app.core.database_2.embedded import ensure_database
 
@@ -367,7 +372,8 @@ ensure_database()
 import psycopg
 
 with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
-    print(connection.execute("SELECT planted FROM users").fetchall())
+    print(connection.execute("SELECT name, locked FROM users ORDER BY id").fetchall())
+    connection.execute("UPDATE users SET locked = true WHERE id = 1")
 """
 
 
@@ -375,6 +381,7 @@ def test_untouched_project_needs_no_manual_step(service: Project) -> None:
     fill(service)
     update(service)
     check_accounts(service)
+    check_itself(service)
 
 
 def test_slices_of_the_user_pass_after_core_moves(service: Project) -> None:
@@ -387,7 +394,10 @@ def test_slices_of_the_user_pass_after_core_moves(service: Project) -> None:
     own = [f"{folder}/{name}" for folder in ("src/app", "tests") for name in (*SLICES, "profiles")]
     service.run("git", "diff", "--exit-code", "--", *own, *wiring)
     check_accounts(service, company="Analytical Engines")
+    check_itself(service)
 
+
+def check_itself(service: Project) -> None:
     service.run_inside("ruff", "check")
     service.run_inside("mypy")
     service.run_inside("lint-imports")

@@ -14,6 +14,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
+from app.core.accounts.schemas import ProvidedUser
+from app.core.accounts.service import UserService
 from app.core.database.repository import Repository
 from app.core.testing import PASSWORD, Accounts, Listen, UserFactory, assert_problem
 
@@ -93,3 +95,17 @@ async def test_integrity_error_of_listener_is_500(async_client: httpx2.AsyncClie
     listen("registered", fail)
     ada = {"name": "Ada", "email": "ada@example.com", "password": PASSWORD}
     assert_problem(await async_client.post("/api/v1/users", json=ada), 500)
+
+
+async def test_error_of_listener_does_not_drop_the_address(async_client: httpx2.AsyncClient, listen: Listen) -> None:
+    addresses = []
+
+    def fail(user: User) -> None:
+        addresses.append(user.email)
+        raise IntegrityError("a constraint of the slice")
+
+    listen("registered", fail)
+    provided = ProvidedUser(issuer="https://id.example", subject="ada", name="Ada", email="ada@example.com")
+    with pytest.raises(IntegrityError, match="of the slice"):
+        await sync_to_async(UserService().enter)(provided)
+    assert addresses == ["ada@example.com"], "no second attempt without the address"

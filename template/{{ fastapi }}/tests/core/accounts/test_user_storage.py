@@ -3,14 +3,18 @@
 from contextlib import aclosing
 
 import httpx2
+import pytest
 from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
+from app.core.accounts.schemas import ProvidedUser
+from app.core.accounts.service import UserService
 from app.core.database.repository import Repository
 from app.core.database.sessions import WriteSession
-from app.core.testing import PASSWORD, UserFactory
+from app.core.testing import PASSWORD, Listen, UserFactory, assert_problem
 
 
 def test_user_repository_is_a_repository(db_session: WriteSession) -> None:
@@ -55,3 +59,23 @@ async def test_password_is_stored_as_argon2id(async_client: httpx2.AsyncClient, 
     assert stored
     assert stored.startswith("$argon2id$")
     assert PASSWORD not in stored
+
+
+def error_of_slice(_user: User) -> None:
+    raise IntegrityError("INSERT INTO notes", None, Exception("a constraint of the slice"))
+
+
+async def test_integrity_error_of_listener_is_500(async_client: httpx2.AsyncClient, listen: Listen) -> None:
+    listen("registered", error_of_slice)
+    ada = {"name": "Ada", "email": "ada@example.com", "password": PASSWORD}
+    assert_problem(await async_client.post("/api/v1/users", json=ada), 500)
+
+
+async def test_error_of_listener_does_not_drop_the_address(db_session: WriteSession, listen: Listen) -> None:
+    addresses = []
+    listen("registered", lambda user: addresses.append(user.email))
+    listen("registered", error_of_slice)
+    provided = ProvidedUser(issuer="https://id.example", subject="ada", name="Ada", email="ada@example.com")
+    with pytest.raises(IntegrityError, match="of the slice"):
+        await UserService(db_session).enter(provided)
+    assert addresses == ["ada@example.com"], "no second attempt without the address"

@@ -52,6 +52,8 @@ class UserService:
             # A concurrent first request may have created the same user.
             if found := self.users.get_by_subject(data.issuer, data.subject):
                 return found
+            if not (data.email and self.users.get_by_email(data.email)):
+                raise  # the error of a listener
         return self.users.create(fields | {"email": None})
 
     def change_roles(self, user: User, *, add: list[str], remove: list[str]) -> None:

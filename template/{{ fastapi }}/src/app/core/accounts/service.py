@@ -33,11 +33,11 @@ async def add_user(session: WriteSession, **fields: Any) -> User:
         # Use a savepoint, so that the session stays usable after the error.
         async with session.begin_nested():
             user = await UserRepository(session).create(fields)
+            await registered.send(session, user)
     except IntegrityError as error:
         if "uq_users_email_lower" in str(error.orig):
             raise EmailTaken from None
         raise
-    await registered.send(session, user)
     return user
 
 
@@ -61,10 +61,12 @@ class UserService:
         fields = data.model_dump()
         try:
             return await add_user(self.session, **fields)
-        except (EmailTaken, IntegrityError):
+        except (EmailTaken, IntegrityError) as error:
             # A concurrent first request may have created the same user.
             if found := await self.users.get_by_subject(data.issuer, data.subject):
                 return found
+            if not isinstance(error, EmailTaken):
+                raise  # the error of a listener
         return await add_user(self.session, **fields | {"email": None})
 
     async def set_password(self, user: User, hashed: str) -> None:
