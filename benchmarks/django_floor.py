@@ -7,6 +7,7 @@ own Python, on the compared WSGI server.
 import os
 from typing import ClassVar
 
+import argon2
 import django
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
@@ -64,5 +65,15 @@ def get_user(_request: HttpRequest, user_id: int) -> JsonResponse:
     return JsonResponse({name: getattr(user, name) for name in User.shown})
 
 
-urlpatterns = [path("health/live", live), path("users/<int:user_id>", get_user)]
+def log_in(request: HttpRequest) -> JsonResponse:
+    user = get_object_or_404(User, email=request.POST["username"])
+    argon2.PasswordHasher().verify(user.password.removeprefix("argon2"), request.POST["password"])
+    return JsonResponse({"access_token": "none"})
+
+
+urlpatterns = [
+    path("health/live", live),
+    path("api/v1/users/<int:user_id>", get_user),
+    path("api/v1/auth/token", log_in),
+]
 application = get_wsgi_application()

@@ -44,7 +44,7 @@ LONGEST_SENTENCE = 30  # words
 LONGEST_SUBJECT = 72  # characters, of a commit
 MOST_WORDS = 9_000  # of all pages of a default render, with their code: `wc -w` without the bars of tables
 
-OWN = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "copier.yml", "hooks", "tests", "benchmarks", ".ci", ".github")
+OWN = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "copier.yml", "pyproject.toml", "renovate.json", "hooks", "tests", "benchmarks", ".ci", ".github")
 # The texts of others, and pictures.
 UNREAD = {"LICENSE", "packages.txt", "common_passwords.txt", "docs.png", "questions.svg"}
 
@@ -143,6 +143,17 @@ def test_readme_states_the_sizes_of_a_default_render(render: Callable[..., Proje
 def test_each_exception_is_needed(pages: list[tuple[str, str]]) -> None:
     held = "\n".join(text.replace("_", " ") for _, text in pages)
     assert [context for _, context, reason in ALLOWED if not reason or not re.search(context, held)] == []
+
+
+@pytest.mark.parametrize("framework", choices("framework"))
+def test_log_events_are_documented(render: Callable[..., Project], framework: str) -> None:
+    project = render(framework=framework, features=typed(choices("features")))
+    page = (project.path / "docs/observability.md").read_text()
+    core = [path for path in project.files() if path.as_posix().startswith("src/app/core/")]
+    logged = r'(?:log|get_logger\(\))\.(?:info|warning|error)\(\s*"([^"]+)"'
+    events = {event for path in core for event in re.findall(logged, (project.path / path).read_text())}
+    assert len(events) > 10
+    assert sorted(event for event in events if f"`{event}`" not in page) == []
 
 
 def subjects() -> list[str]:
