@@ -77,6 +77,11 @@ class Conflict(ProblemError):
     detail = "The request does not fit the state of the resource."
 
 
+class PreconditionFailed(ProblemError):
+    status = HTTPStatus.PRECONDITION_FAILED
+    detail = "The resource has changed since it was read: its ETag does not match If-Match. Read it again."
+
+
 class ContentTooLarge(ProblemError):
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     detail = "The body is larger than this service accepts."
@@ -128,6 +133,7 @@ PROBLEMS: Mapping[int, type[ProblemError]] = MappingProxyType(
         404: NotFound,
         405: MethodNotAllowed,
         409: Conflict,
+        412: PreconditionFailed,
         413: ContentTooLarge,
         415: UnsupportedMediaType,
         422: Unprocessable,

@@ -1,12 +1,21 @@
 """Base classes of schemas."""
 
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from app.core.http.pagination import Paginator
-from app.core.types import Day
+from app.core.types import Day, validate_plain
+
+UNCHANGED: Any = Field(default_factory=lambda: None)
+"""The default of a field in a PATCH body: a missing field does not change, and `null` needs `| None` in the type.
+
+    class NoteUpdate(BaseSchema):
+        text: ShortText = UNCHANGED
+
+Read the sent fields with `model_dump(exclude_unset=True)`.
+"""
 
 
 class BaseSchema(BaseModel):
@@ -26,6 +35,38 @@ class QuerySchema(BaseSchema):
     model_config = ConfigDict(extra="ignore")
 
 
+def sort_by(*names: str, default: str) -> Any:
+    """Return the field `sort` of a ListQuery: names of fields, each after `-` for descending order, with commas."""
+    name = f"-?({'|'.join(names)})"
+    about = f"fields, separated by commas, each after `-` for descending order: {', '.join(names)}"
+    return Field(default=default, pattern=f"^{name}(,{name})*$", max_length=200, description=about)
+
+
+class ListQuery(BaseSchema):
+    """Query parameters of a list: page, size and sort order. Unknown parameters are refused.
+
+    A subclass adds filters, and the fields to sort by, which are attributes of the model:
+
+        sort: str = sort_by("created_at", "id", default="-created_at")
+    """
+
+    page: Annotated[int, AfterValidator(Paginator.clamp_page), BeforeValidator(validate_plain)] = 1
+    size: Annotated[int, AfterValidator(Paginator.clamp_size), BeforeValidator(validate_plain)] = 20
+    sort: str = sort_by("id", default="id")
+
+    @property
+    def offset(self) -> int:
+        return (self.page - 1) * self.size
+
+    @property
+    def order(self) -> dict[str, bool]:
+        """The fields to sort by, and whether the order of each is descending."""
+        order: dict[str, bool] = {}
+        for name in self.sort.split(","):
+            order.setdefault(name.removeprefix("-"), name.startswith("-"))
+        return order
+
+
 class Page[T](BaseSchema):
     """One page of a list, with the total number of items."""
 
@@ -35,7 +76,7 @@ class Page[T](BaseSchema):
     total: int
 
     @classmethod
-    def of(cls, rows: Iterable[Any], total: int, paginator: Paginator, **more: Any) -> Self:
+    def of(cls, rows: Iterable[Any], total: int, paginator: Paginator | ListQuery, **more: Any) -> Self:
         """Return a page of rows from a repository. `more` has the fields that a subclass adds."""
         return cls(items=list(rows), total=total, page=paginator.page, size=paginator.size, **more)
 

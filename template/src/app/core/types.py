@@ -22,6 +22,13 @@ def validate_written_out(value: Any) -> Any:
     raise ValueError("must be a date such as 2026-01-31")
 
 
+def validate_plain(value: Any) -> Any:
+    """Return `value`. ValueError for text such as `1_0`, which Python reads as a number."""
+    if isinstance(value, str) and not re.fullmatch(r"\s*-?[0-9]+(\.[0-9]+)?\s*", value):
+        raise ValueError("must be a number such as 12 or 12.50")
+    return value
+
+
 def to_cents(value: Decimal) -> Decimal:
     """Return the amount with two decimals, so that all amounts in responses have the same format."""
     return value.quantize(Decimal("0.01"))
@@ -50,6 +57,7 @@ Money = Annotated[
     Field(max_digits=12, decimal_places=2),
     AfterValidator(validate_positive),
     AfterValidator(to_cents),
+    BeforeValidator(validate_plain),
     WithJsonSchema(
         {
             "anyOf": [
@@ -62,7 +70,7 @@ Money = Annotated[
 ]
 """An amount above zero with two decimals, in the currency of the service. A string in responses: `"19.90"`."""
 
-PathId = Annotated[int, Field(ge=1, le=2**53 - 1)]
+PathId = Annotated[int, Field(ge=1, le=2**53 - 1), BeforeValidator(validate_plain)]
 """A primary key: above zero, at most 2**53 - 1, which all JSON parsers read exactly (RFC 7493, section 2.2)."""
 
 BodyId = Annotated[int, Field(strict=True, ge=1, le=2**53 - 1), BeforeValidator(whole)]

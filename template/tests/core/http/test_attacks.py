@@ -88,6 +88,19 @@ async def test_undeclared_method_is_405(
                 assert_problem(response, 405)
 
 
+@pytest.mark.slow
+async def test_head_answers_like_get(
+    async_client: httpx2.AsyncClient, routes: list[Route], user_factory: UserFactory, everything: Everything
+) -> None:
+    headers = everything(await user_factory(is_superuser=True))
+    names = ("content-type", "content-length", "etag", "cache-control")
+    for route in (route for route in routes if route.method == "GET" and route.ends):
+        got = await route.send(async_client, headers)
+        head = await route._replace(method="HEAD").send(async_client, headers)
+        assert (head.status_code, head.content) == (got.status_code, b""), route.where
+        assert [head.headers.get(name) for name in names] == [got.headers.get(name) for name in names], route.where
+
+
 # Requests
 
 
@@ -141,6 +154,18 @@ async def test_undeclared_media_type_is_415(
                 if response.status_code != 401:  # a public route may have its own check, such as a signature
                     assert response.status_code == 415, f"{route.where} reads a body of {kind} as JSON."
                     assert_problem(response, 415)
+
+
+async def test_json_patch_is_415(
+    async_client: httpx2.AsyncClient, routes: list[Route], user_factory: UserFactory, everything: Everything
+) -> None:
+    """A PATCH body is a merge patch: a list of operations (RFC 6902) would be misread."""
+    headers = everything(await user_factory(is_superuser=True))
+    for route in (route for route in routes if route.method == "PATCH"):
+        for kind in ("application/json-patch+json", "application/vnd.example+json"):
+            sent = headers | {"Content-Type": kind}
+            response = await async_client.patch(route.url(), content=b"{}", headers=sent)
+            assert response.status_code == 415, f"{route.where} reads {kind} as a merge patch."
 
 
 @pytest.mark.parametrize(

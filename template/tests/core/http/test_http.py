@@ -77,7 +77,7 @@ async def test_unknown_path_is_404(async_client: httpx2.AsyncClient) -> None:
 async def test_wrong_method_is_405_with_allow(async_client: httpx2.AsyncClient) -> None:
     response = await async_client.delete("/api/v1/users")
     assert_problem(response, 405)
-    assert response.headers["allow"] == "GET, POST"
+    assert response.headers["allow"] == "GET, HEAD, POST"
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/xml", "", "application/x-www-form-urlencoded"])

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.core.http.operations import complete
+from app.core.http.operations import complete, is_json
 
 DERIVED = {"operationId": "list_notes", "summary": "List Notes"}
 
@@ -42,3 +42,26 @@ def test_common_errors_are_documented(given: dict[str, Any], statuses: set[str])
     operation = {**DERIVED, "responses": {200: {}}, **given}
     complete(operation)
     assert operation["responses"].keys() == statuses | {"200"}
+
+
+def test_patch_is_documented_as_merge_patch() -> None:
+    body: dict[str, Any] = {"content": {"application/json": {"schema": {}}}}
+    operation: dict[str, Any] = {**DERIVED, "responses": {"412": {}}, "requestBody": body}
+    complete(operation, "patch")
+    assert body["content"].keys() == {"application/json", "application/merge-patch+json"}
+    assert [parameter["name"] for parameter in operation["parameters"]] == ["If-Match"]
+
+
+@pytest.mark.parametrize(
+    ("method", "media_type", "expected"),
+    [
+        ("POST", "application/json", True),
+        ("POST", "application/vnd.example+json", True),
+        ("POST", "text/json", False),
+        ("PATCH", "application/json", True),
+        ("PATCH", "application/merge-patch+json", True),
+        ("PATCH", "application/json-patch+json", False),
+    ],
+)
+def test_patch_reads_only_merge_patches(method: str, media_type: str, *, expected: bool) -> None:
+    assert is_json(method, media_type) is expected

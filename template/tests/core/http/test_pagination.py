@@ -1,6 +1,8 @@
 import pytest
+from pydantic import ValidationError
 
 from app.core.http.pagination import Paginator
+from app.core.schemas import ListQuery, sort_by
 
 
 @pytest.mark.parametrize(
@@ -21,3 +23,35 @@ def test_paginator_clamps_page_and_size(asked: dict[str, int], page: int, size: 
 
 def test_largest_offset_fits_into_bigint() -> None:
     assert Paginator(page=10**30, size=10**30).offset < 2**63
+
+
+class NoteQuery(ListQuery):
+    sort: str = sort_by("created_at", "id", default="-created_at")
+    q: str | None = None
+
+
+def test_list_query_has_page_and_order() -> None:
+    query = NoteQuery.model_validate({"page": "3", "size": "1000", "sort": "-id,created_at,id"})
+    assert (query.page, query.size, query.offset) == (3, 100, 200)
+    assert list(query.order.items()) == [("id", True), ("created_at", False)]
+    assert NoteQuery().order == {"created_at": True}
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"sort": "text"}, "sort"),
+        ({"sort": "id,"}, "sort"),
+        ({"sort": "--id"}, "sort"),
+        ({"sort": ""}, "sort"),
+        ({"sort": "ID"}, "sort"),
+        ({"sort": "id" + ",id" * 100}, "sort"),
+        ({"page": "1_0"}, "page"),
+        ({"size": "\u0661"}, "size"),
+        ({"qq": "a"}, "qq"),
+    ],
+)
+def test_unknown_sort_or_filter_is_refused(given: dict[str, str], field: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        NoteQuery.model_validate(given)
+    assert [error["loc"] for error in refused.value.errors()] == [(field,)]

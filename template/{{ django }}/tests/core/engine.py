@@ -142,6 +142,7 @@ def served() -> dict[str, str]:
         for path, view in api.default_router.path_operations.items()
         for operation in view.operations
         for method in operation.methods
+        if method != "HEAD"  # every GET answers HEAD
     }
 
 

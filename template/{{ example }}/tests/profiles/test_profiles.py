@@ -40,6 +40,30 @@ async def test_patch_changes_only_named_fields(client: httpx2.AsyncClient) -> No
     assert (await client.patch(URL, json={})).json() == changed.json()
 
 
+async def test_merge_patch_media_type_is_accepted(client: httpx2.AsyncClient) -> None:
+    await client.put(URL, json=PROFILE)
+    headers = {"Content-Type": "application/merge-patch+json"}
+    changed = await client.patch(URL, content=b'{"phone": null}', headers=headers)
+    assert (changed.status_code, changed.json()["phone"]) == (200, None)
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+async def test_change_of_a_stale_profile_is_412(client: httpx2.AsyncClient, method: str) -> None:
+    stale = (await client.put(URL, json=PROFILE)).headers["etag"]
+    fresh = (await client.patch(URL, json={"locale": "fr"})).headers["etag"]
+    assert fresh == (await client.get(URL)).headers["etag"] != stale
+    body = PROFILE | {"locale": "de"}
+    assert_problem(await client.request(method, URL, json=body, headers={"If-Match": stale}), 412)
+    assert (await client.get(URL)).json()["locale"] == "fr"
+    changed = await client.request(method, URL, json=body, headers={"If-Match": f'"x", {fresh}'})
+    assert (changed.status_code, changed.json()["locale"]) == (200, "de")
+
+
+async def test_put_of_a_new_profile_fails_if_match(client: httpx2.AsyncClient) -> None:
+    assert_problem(await client.put(URL, json=PROFILE, headers={"If-Match": "*"}), 412)
+    assert_problem(await client.get(URL), 404)
+
+
 async def test_missing_profile_is_404(client: httpx2.AsyncClient) -> None:
     assert_problem(await client.get(URL), 404)
     assert_problem(await client.patch(URL, json={"locale": "en"}), 404)

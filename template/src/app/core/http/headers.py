@@ -42,8 +42,8 @@ DOCS_HEADERS = MappingProxyType({"Content-Security-Policy": DOCS_POLICY})
 """Sent in development only: production has no documentation page."""
 
 CORS_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
-CORS_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID")
-CORS_EXPOSED_HEADERS = ("Location", "Retry-After", "X-Request-ID")
+CORS_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-Request-ID")
+CORS_EXPOSED_HEADERS = ("ETag", "Location", "Retry-After", "X-Request-ID")
 CORS_MAX_AGE_SECONDS = 600
 CORS_REFUSAL = "This origin, method or header is not allowed."
 

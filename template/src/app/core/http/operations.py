@@ -6,7 +6,26 @@ from typing import Any
 
 from app.core.problems import MEDIA_TYPE, Problem
 
+MERGE_PATCH = ("application/json", "application/merge-patch+json")
+"""The media types of a PATCH body: a merge patch (RFC 7396). Others, such as JSON Patch, have another meaning."""
+
+IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "example": "*",
+    "description": "ETags of the state that the caller has read; 412 if the resource has changed since then",
+}
+
 REFERENCE = "#/components/schemas/{model}"
+
+
+def is_json(method: str | None, media_type: str) -> bool:
+    """Return whether a route can read a body of this type as JSON."""
+    if method == "PATCH":
+        return media_type in MERGE_PATCH
+    return media_type == MERGE_PATCH[0] or (media_type.startswith("application/") and media_type.endswith("+json"))
 
 
 def problem_response(status: int) -> dict[str, Any]:
@@ -22,9 +41,16 @@ def problem_schemas() -> dict[str, Any]:
     return parts | {Problem.__name__: problem}
 
 
-def complete(operation: dict[str, Any]) -> None:
-    """Add the responses of core, and take the summary from the docstring of the route."""
+def complete(operation: dict[str, Any], method: str = "get") -> None:
+    """Add the responses of core, and take the summary from the docstring of the route.
+
+    A PATCH body is a merge patch. A route that answers 412 reads If-Match.
+    """
     _summarize(operation)
+    if method == "patch" and (content := operation.get("requestBody", {}).get("content", {})):
+        content |= dict.fromkeys(MERGE_PATCH, content[MERGE_PATCH[0]])
+    if {"412", 412} & operation["responses"].keys():
+        operation["parameters"] = [*operation.get("parameters", ()), IF_MATCH]
     statuses = [400, 500]
     if "security" in operation:
         statuses += [401]

@@ -10,6 +10,14 @@ class Paginator:
     MAX_SIZE = 100
 
     def __init__(self, page: int = 1, size: int = 20) -> None:
-        self.page = min(self.MAX_PAGE, max(1, page))
-        self.size = min(self.MAX_SIZE, max(1, size))
+        self.page = self.clamp_page(page)
+        self.size = self.clamp_size(size)
         self.offset = (self.page - 1) * self.size
+
+    @classmethod
+    def clamp_page(cls, page: int) -> int:
+        return min(cls.MAX_PAGE, max(1, page))
+
+    @classmethod
+    def clamp_size(cls, size: int) -> int:
+        return min(cls.MAX_SIZE, max(1, size))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from app.core.database.repository import BaseRepository, Repository
     from app.core.http.openapi import problem_responses
     from app.core.http.pagination import Paginator
+    from app.core.http.preconditions import require_match, tagged
     from app.core.http.requests import Request
     from app.core.lazy import lazily
     from app.core.observability.calls import OutgoingCall
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
         UnsupportedMediaType,
     )
     from app.core.retries import retry
-    from app.core.schemas import BaseSchema, DateRange, Page, QuerySchema
+    from app.core.schemas import UNCHANGED, BaseSchema, DateRange, ListQuery, Page, QuerySchema, sort_by
     from app.core.security.signatures import signature, signature_matches
     from app.core.security.tokens import ADMIN
     from app.core.security.users import CurrentUser
@@ -52,6 +53,7 @@ else:
             "database.repository": ["BaseRepository", "Repository"],
             "http.openapi": ["problem_responses"],
             "http.pagination": ["Paginator"],
+            "http.preconditions": ["require_match", "tagged"],
             "http.requests": ["Request"],
             "lazy": ["lazily"],
             "observability.calls": ["OutgoingCall"],
@@ -71,7 +73,7 @@ else:
                 "UnsupportedMediaType",
             ],
             "retries": ["retry"],
-            "schemas": ["BaseSchema", "DateRange", "Page", "QuerySchema"],
+            "schemas": ["UNCHANGED", "BaseSchema", "DateRange", "ListQuery", "Page", "QuerySchema", "sort_by"],
             "security.signatures": ["signature", "signature_matches"],
             "security.tokens": ["ADMIN"],
             "security.users": ["CurrentUser"],
@@ -83,6 +85,7 @@ __all__ = [
     "ABOUT",
     "ADMIN",
     "API_PREFIX",
+    "UNCHANGED",
     "BadRequest",
     "BaseRepository",
     "BaseSchema",
@@ -96,6 +99,7 @@ __all__ = [
     "Environment",
     "FieldError",
     "Forbidden",
+    "ListQuery",
     "Money",
     "NotFound",
     "OutgoingCall",
@@ -125,8 +129,11 @@ __all__ = [
     "lazily",
     "problem_responses",
     "registered",
+    "require_match",
     "require_scope",
     "retry",
     "signature",
     "signature_matches",
+    "sort_by",
+    "tagged",
 ]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from app.core.http.dependencies import CurrentState, Pagination
     from app.core.http.openapi import problem_responses
     from app.core.http.pagination import Paginator
+    from app.core.http.preconditions import require_match, tagged
     from app.core.http.state import state_of
     from app.core.http.urls import reverse
     from app.core.observability.calls import OutgoingCall
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
         UnsupportedMediaType,
     )
     from app.core.retries import retry
-    from app.core.schemas import BaseSchema, DateRange, Page, QuerySchema
+    from app.core.schemas import UNCHANGED, BaseSchema, DateRange, ListQuery, Page, QuerySchema, sort_by
     from app.core.security.signatures import signature, signature_matches
     from app.core.security.tokens import ADMIN
     from app.core.security.users import CurrentUser
@@ -62,6 +63,7 @@ else:
             "http.dependencies": ["CurrentState", "Pagination"],
             "http.openapi": ["problem_responses"],
             "http.pagination": ["Paginator"],
+            "http.preconditions": ["require_match", "tagged"],
             "http.state": ["state_of"],
             "http.urls": ["reverse"],
             "observability.calls": ["OutgoingCall"],
@@ -81,7 +83,7 @@ else:
                 "UnsupportedMediaType",
             ],
             "retries": ["retry"],
-            "schemas": ["BaseSchema", "DateRange", "Page", "QuerySchema"],
+            "schemas": ["UNCHANGED", "BaseSchema", "DateRange", "ListQuery", "Page", "QuerySchema", "sort_by"],
             "security.signatures": ["signature", "signature_matches"],
             "security.tokens": ["ADMIN"],
             "security.users": ["CurrentUser"],
@@ -93,6 +95,7 @@ __all__ = [
     "ABOUT",
     "ADMIN",
     "API_PREFIX",
+    "UNCHANGED",
     "BadRequest",
     "Base",
     "BaseRepository",
@@ -109,6 +112,7 @@ __all__ = [
     "Environment",
     "FieldError",
     "Forbidden",
+    "ListQuery",
     "LoggedIn",
     "MaybeLoggedIn",
     "Money",
@@ -144,10 +148,13 @@ __all__ = [
     "exporting",
     "problem_responses",
     "registered",
+    "require_match",
     "require_scope",
     "retry",
     "reverse",
     "signature",
     "signature_matches",
+    "sort_by",
     "state_of",
+    "tagged",
 ]

@@ -8,6 +8,7 @@ from django.db.models.expressions import RawSQL
 
 from app.core.http.pagination import Paginator
 from app.core.problems import require_values
+from app.core.schemas import ListQuery
 
 
 @runtime_checkable
@@ -38,9 +39,19 @@ class BaseRepository[M: Model]:
             cls._by_key, _ = self.rows.filter(pk=RawSQL("%s", ("",))).query.sql_with_params()
         return next(iter(self.model._default_manager.raw(cls._by_key, [entity_id])), None)  # noqa: SLF001 -- as above
 
-    def page(self, paginator: Paginator, query: QuerySet[M] | None = None) -> tuple[list[M], int]:
-        """Return one page of `query`, by default of all rows sorted by key, and the total number of rows."""
-        query = self.rows.order_by("pk") if query is None else query
+    def get_for_update(self, entity_id: Any, /) -> M | None:
+        """Lock the row until the end of the transaction, and return the entity with its latest values, or None."""
+        return self.rows.select_for_update(no_key=True).filter(pk=entity_id).first()
+
+    def page(self, paginator: Paginator | ListQuery, query: QuerySet[M] | None = None) -> tuple[list[M], int]:
+        """Return one page of `query`, by default of all rows sorted by key, and the total number of rows.
+
+        A ListQuery sorts the rows; the key is the last field, so that no row is on two pages.
+        """
+        if isinstance(paginator, ListQuery):
+            query = (self.rows if query is None else query).order_by(*_sorted(paginator.order))
+        elif query is None:
+            query = self.rows.order_by("pk")
         return list(query[paginator.offset : paginator.offset + paginator.size]), query.count()
 
     def create(self, data: Mapping[str, Any], /) -> M:
@@ -65,3 +76,8 @@ class BaseRepository[M: Model]:
     def delete(self, entity_id: Any, /) -> bool:
         """Delete the entity with this primary key. Return whether it existed."""
         return self.rows.filter(pk=entity_id).delete()[0] > 0
+
+
+def _sorted(order: dict[str, bool]) -> list[str]:
+    order = order | {"pk": next(reversed(order.values()))}
+    return [f"-{name}" if is_descending else name for name, is_descending in order.items()]

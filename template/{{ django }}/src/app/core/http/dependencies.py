@@ -1,13 +1,16 @@
-"""Checks that run before a request is parsed."""
+"""Checks of requests beside django-ninja's."""
 
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 from ninja.decorators import decorate_view
+from ninja.operation import Operation
+from ninja.params.models import QueryModel
+from ninja.signature.details import is_pydantic_model
 
 from app.core.http.requests import Request
-from app.core.problems import NotFound
+from app.core.problems import FieldError, NotFound, Unprocessable
 
 
 def first[F: Callable[..., Any]](*checks: Callable[[Request], None]) -> Callable[[F], F]:
@@ -35,3 +38,26 @@ def in_development[F: Callable[..., Any]](view: F) -> F:
         return view(request, **path)
 
     return open_in_development  # type: ignore[return-value]
+
+
+def refuse_unknown_query(operation: Operation) -> None:
+    """Make an operation raise Unprocessable for unknown query parameters if a schema of its query forbids them.
+
+    django-ninja itself passes only known parameters to a schema.
+    """
+    for model in (model for model in operation.models if issubclass(model, QueryModel)):
+        kinds: list[Any] = [field.annotation for field in model.model_fields.values()]
+        if any(is_pydantic_model(kind) and kind.model_config.get("extra") == "forbid" for kind in kinds):
+            known = frozenset(model.__ninja_flatten_map__)
+            operation.view_func = _refusing(operation.view_func, known)
+
+
+def _refusing(run: Callable[..., Any], known: frozenset[str]) -> Callable[..., Any]:
+    @wraps(run)
+    def strict(request: Request, **values: Any) -> Any:
+        if unknown := request.GET.keys() - known:
+            message = "Extra inputs are not permitted"  # as Pydantic says
+            raise Unprocessable(*(FieldError(pointer=f"/query/{name}", message=message) for name in sorted(unknown)))
+        return run(request, **values)
+
+    return strict

@@ -106,10 +106,14 @@ class RequestContext:
         def end() -> None:
             self.log.end(request.method, path, route_of(request), int(response.status_code), started)
 
+        is_head = request.method == "HEAD"
         if isinstance(response, StreamingHttpResponse):
-            response.streaming_content = then(cast("Iterator[bytes]", response.streaming_content), end)
+            content = cast("Iterator[bytes]", response.streaming_content)
+            response.streaming_content = then(() if is_head else content, end)
         else:
             headers["Content-Length"] = str(len(response.content))  # type: ignore[attr-defined]
+            if is_head:
+                response.content = b""  # type: ignore[attr-defined]
             end()
         return response
 

@@ -14,7 +14,7 @@ from ninja.renderers import BaseRenderer
 from ninja.signature.details import is_pydantic_model
 from pydantic_core import to_json
 
-from app.core.http.operations import REFERENCE, complete, problem_response, problem_schemas
+from app.core.http.operations import REFERENCE, complete, is_json, problem_response, problem_schemas
 from app.core.problems import BadRequest, FieldError, Unprocessable, UnsupportedMediaType
 
 
@@ -36,8 +36,7 @@ class JSONParser(Parser):
     """Parses bodies with a JSON content type. UnsupportedMediaType for other bodies."""
 
     def parse_body(self, request: HttpRequest) -> Any:
-        sent = request.content_type or ""
-        if sent != "application/json" and not (sent.startswith("application/") and sent.endswith("+json")):
+        if not is_json(request.method, request.content_type or ""):
             raise UnsupportedMediaType
         try:
             return json.loads(request.body)
@@ -92,8 +91,9 @@ class API(NinjaAPI):
         models = document["components"]["schemas"]
         models |= problem_schemas()
         for path in document["paths"].values():
-            for operation in path.values():
-                complete(operation)
+            path.pop("head", None)  # every GET answers HEAD
+            for method, operation in path.items():
+                complete(operation, method)
                 if not operation["parameters"]:
                     del operation["parameters"]
         text = json.dumps(document)

@@ -2,10 +2,21 @@
 
 from http import HTTPStatus
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from sqlalchemy.exc import IntegrityError
 
-from app.core import LoggedIn, NotFound, ReadOnly, Transaction, Unauthorized, problem_responses
+from app.core import (
+    LoggedIn,
+    NotFound,
+    ReadOnly,
+    Transaction,
+    Unauthorized,
+    WriteSession,
+    problem_responses,
+    require_match,
+    tagged,
+)
+from app.profiles.models import Profile
 from app.profiles.repository import ProfileRepository
 from app.profiles.schemas import ProfileResponse, ProfileUpdate
 
@@ -13,16 +24,16 @@ router = APIRouter(prefix="/users/me/profile", tags=["profiles"])
 
 
 @router.get("", responses=problem_responses(404))
-async def get_profile(user: LoggedIn, session: ReadOnly) -> ProfileResponse:
+async def get_profile(user: LoggedIn, session: ReadOnly, response: Response) -> ProfileResponse:
     """Get your profile."""
     if profile := await ProfileRepository(session).get(user.id):
-        return ProfileResponse.model_validate(profile)
+        return tagged(response, ProfileResponse.model_validate(profile))
     raise NotFound("You have no profile yet.")
 
 
-@router.put("", responses={HTTPStatus.CREATED: {"model": ProfileResponse}})
+@router.put("", responses={HTTPStatus.CREATED: {"model": ProfileResponse}} | problem_responses(404, 412))
 async def replace_profile(
-    data: ProfileUpdate, user: LoggedIn, session: Transaction, response: Response
+    data: ProfileUpdate, user: LoggedIn, session: Transaction, request: Request, response: Response
 ) -> ProfileResponse:
     """Create or replace your profile. Missing fields become empty."""
     profiles = ProfileRepository(session)
@@ -31,17 +42,28 @@ async def replace_profile(
     except IntegrityError:
         raise Unauthorized from None  # the user was deleted after the token was issued
     if profile:
+        require_match(request, None)
         response.status_code = HTTPStatus.CREATED
-    elif profile := await profiles.get(user.id):
+    else:
+        profile = await _changeable(profiles, user.id, request)
         await profiles.update(profile, data.model_dump())
-    return ProfileResponse.model_validate(profile)
+    return tagged(response, ProfileResponse.model_validate(profile))
 
 
-@router.patch("", responses=problem_responses(404))
-async def change_profile(data: ProfileUpdate, user: LoggedIn, session: Transaction) -> ProfileResponse:
+@router.patch("", responses=problem_responses(404, 412))
+async def change_profile(
+    data: ProfileUpdate, user: LoggedIn, session: Transaction, request: Request, response: Response
+) -> ProfileResponse:
     """Change your profile. `null` clears a field; missing fields do not change (RFC 7396)."""
     profiles = ProfileRepository(session)
-    profile = await profiles.get(user.id)
+    profile = await _changeable(profiles, user.id, request)
+    await profiles.update(profile, data.model_dump(exclude_unset=True))
+    return tagged(response, ProfileResponse.model_validate(profile))
+
+
+async def _changeable(profiles: ProfileRepository[WriteSession], user_id: int, request: Request) -> Profile:
+    profile = await profiles.get_for_update(user_id)
     if profile is None:
         raise NotFound("You have no profile yet.")
-    return ProfileResponse.model_validate(await profiles.update(profile, data.model_dump(exclude_unset=True)))
+    require_match(request, ProfileResponse.model_validate(profile))
+    return profile

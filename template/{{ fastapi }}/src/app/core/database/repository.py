@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from sqlalchemy import Select, bindparam, func, inspect, select
+from sqlalchemy import ColumnElement, Select, bindparam, func, inspect, select
 
 from app.core.database.base import Base
 from app.core.database.sessions import ReadSession, WriteSession
 from app.core.http.pagination import Paginator
 from app.core.problems import require_values
+from app.core.schemas import ListQuery
 
 
 @runtime_checkable
@@ -44,13 +45,30 @@ class BaseRepository[Model: Base, Session: ReadSession]:
         """Return the entity with this primary key, or None."""
         return (await self.session.execute(self._by_key, {"key": entity_id})).scalar_one_or_none()
 
-    async def page(self, paginator: Paginator, query: Select[Model] | None = None) -> tuple[list[Model], int]:
-        """Return one page of `query`, by default of all rows sorted by key, and the total number of rows."""
-        if query is None:
+    async def get_for_update(self: "BaseRepository[Model, WriteSession]", entity_id: Any, /) -> Model | None:
+        """Lock the row until the end of the transaction, and return the entity with its latest values, or None."""
+        locked = self._by_key.with_for_update(key_share=True).execution_options(populate_existing=True)
+        return (await self.session.execute(locked, {"key": entity_id})).scalar_one_or_none()
+
+    async def page(
+        self, paginator: Paginator | ListQuery, query: Select[Model] | None = None
+    ) -> tuple[list[Model], int]:
+        """Return one page of `query`, by default of all rows sorted by key, and the total number of rows.
+
+        A ListQuery sorts the rows; the key is the last field, so that no row is on two pages.
+        """
+        if isinstance(paginator, ListQuery):
+            query = (select(self.model) if query is None else query).order_by(*self._sorted(paginator.order))
+        elif query is None:
             query = select(self.model).order_by(self._key)
         rows = await self.session.scalars(query.offset(paginator.offset).limit(paginator.size))
         counted = query.with_only_columns(func.count(), maintain_column_froms=True).order_by(None)
         return list(rows), await self.session.scalar(counted) or 0
+
+    def _sorted(self, order: dict[str, bool]) -> list[ColumnElement[Any]]:
+        order = order | {self._key.key: order.get(self._key.key, next(reversed(order.values())))}
+        columns = [(getattr(self.model, name), is_descending) for name, is_descending in order.items()]
+        return [column.desc() if is_descending else column.asc() for column, is_descending in columns]
 
     async def create(self: "BaseRepository[Model, WriteSession]", data: Mapping[str, Any], /) -> Model:
         """Insert an entity and return it, with values set by the database. IntegrityError when a constraint fails."""

@@ -21,7 +21,7 @@ from app.core.http.docs import add_docs
 from app.core.http.headers import PROBES
 from app.core.http.middleware import RequestContext, cors
 from app.core.http.openapi import completed
-from app.core.http.routing import refusing_query, watch
+from app.core.http.routing import AnswerHead, refusing_query, watch
 from app.core.http.state import State, state_of
 from app.core.observability import logs, telemetry
 from app.core.runtime import current
@@ -36,7 +36,8 @@ class Application(FastAPI):
     def build_middleware_stack(self) -> ASGIApp:
         settings = state_of(self).settings
         # The first middleware is the outermost: core's also handles and logs errors of the project's middleware.
-        self.user_middleware[:0] = [Middleware(RequestContext, settings=settings), Middleware(cors, settings=settings)]
+        outer = [Middleware(RequestContext, settings=settings), Middleware(cors, settings=settings)]
+        self.user_middleware = [*outer, *self.user_middleware, Middleware(AnswerHead)]
         return super().build_middleware_stack()
 
     def include_router(self, router: APIRouter, **options: Any) -> None:

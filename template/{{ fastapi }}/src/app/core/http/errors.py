@@ -1,6 +1,5 @@
 """Conversion of all exceptions to problem documents."""
 
-from email.message import Message
 from http import HTTPStatus
 
 import structlog
@@ -17,6 +16,8 @@ from starlette.websockets import WebSocketState
 from app.core.database.sessions import DatabaseUnavailableError
 from app.core.database.sqlstate import is_temporary
 from app.core.http.middleware import ProblemResponse, route_path
+from app.core.http.operations import is_json
+from app.core.http.routing import media_type
 from app.core.problems import (
     ProblemError,
     Unavailable,
@@ -83,18 +84,17 @@ async def _answer(connection: Request | WebSocket, error: ProblemError) -> Respo
 def _allowed(request: Request) -> str:
     """Return the methods of all routes with this path. Starlette's Allow header has only those of the first route."""
     operations = request.app.openapi()["paths"].get(route_path(request.scope), {"get": None})
-    return ", ".join(sorted(method.upper() for method in operations))
+    methods = {method.upper() for method in operations}
+    return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
 
 
 def _readable(request: Request) -> bool:
     """Return whether the route accepts the content type of the request."""
-    message = Message()
-    message["content-type"] = request.headers.get("content-type", "")
-    sent = message.get_content_type()
+    sent = media_type(request)
     body = getattr(request.scope.get("route"), "body_field", None)
     if body is not None and isinstance(body.field_info, Form):
         return sent in {"application/x-www-form-urlencoded", "multipart/form-data"}
-    return sent == "application/json" or (sent.startswith("application/") and sent.endswith("+json"))
+    return is_json(request.method, sent)
 
 
 def _temporary(error: DBAPIError) -> bool:

@@ -21,9 +21,9 @@ def completed(document: dict[str, Any]) -> dict[str, Any]:
         models.pop(unused, None)
     document["components"].get("securitySchemes", {}).pop(OPTIONAL, None)
     for path in document["paths"].values():
-        for operation in path.values():
+        for method, operation in path.items():
             if {OPTIONAL: []} in operation.get("security", ()):
                 # An empty requirement makes the other one optional.
                 operation["security"] = [{}, {"token": []}]
-            complete(operation)
+            complete(operation, method)
     return document

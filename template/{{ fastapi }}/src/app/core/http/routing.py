@@ -1,15 +1,19 @@
 """Checks and changes of the routes of slices."""
 
 from collections.abc import Callable, Coroutine, Sequence
+from email.message import Message as Header
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Match
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.database.sessions import FAILED
+from app.core.http.operations import is_json
+from app.core.problems import UnsupportedMediaType
 
 type Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -39,6 +43,58 @@ def watch(routes: Sequence[BaseRoute]) -> None:
         kind = type(route)
         if issubclass(kind, APIRoute) and kind is not APIRoute and not issubclass(kind, _Watched):
             route.__class__ = type(kind.__name__, (kind, _Watched), {})
+        if isinstance(route, APIRoute) and "PATCH" in (route.methods or ()) and route.body_field:
+            route.dependencies = [*(kept for kept in route.dependencies if kept is not MERGE), MERGE]
+
+
+def media_type(request: Request) -> str:
+    """Return the media type of the body, without parameters."""
+    header = Header()
+    header["content-type"] = request.headers.get("content-type", "")
+    return header.get_content_type()
+
+
+async def require_merge_patch(request: Request) -> None:
+    """Raise UnsupportedMediaType for a PATCH body that is not a merge patch. FastAPI itself reads all JSON types."""
+    if not is_json("PATCH", media_type(request)):
+        raise UnsupportedMediaType
+
+
+MERGE = Depends(require_merge_patch)
+
+
+class AnswerHead:
+    """Middleware that answers HEAD with the headers of GET. Passes HEAD to a route that declares the method itself."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD" or _has_route(scope):
+            await self.app(scope, receive, send)
+            return
+
+        is_sent = False
+
+        async def send_headers(message: Message) -> None:
+            nonlocal is_sent
+            if message["type"] != "http.response.body":
+                await send(message)
+            elif not is_sent:
+                is_sent = True
+                await send({"type": "http.response.body"})
+
+        # A copy: the server reads the method of its own scope. With this version, Starlette stops a stream when the
+        # server says that the response is complete.
+        asked = {**scope, "method": "GET", "asgi": {**scope["asgi"], "spec_version": "2.3"}}
+        try:
+            await self.app(asked, receive, send_headers)
+        finally:
+            scope.update({**asked, "method": "HEAD"})  # the route, for the log
+
+
+def _has_route(scope: Scope) -> bool:
+    return any(route.matches(dict(scope))[0] is Match.FULL for route in scope["app"].router.routes)
 
 
 def refusing_query(route: Dependant) -> str:
