@@ -190,7 +190,7 @@ class Edited:
             self.write(path, b"# mine\n" + self.rendered[path])
         (self.project.path / MOVED).rename(self.project.path / "src/app/kinds.py")
         (self.project.path / "SECURITY.md").unlink()
-        for folder in ("src/app/search", "tests/search"):
+        for folder in ("src/app/welcome", "tests/welcome"):
             shutil.rmtree(self.project.path / folder, ignore_errors=True)
 
     def expected(self, fresh: Contents) -> Contents:
@@ -559,7 +559,7 @@ def test_documented_risks_of_updates_exist(before: Callable[[str, Answers], Proj
 def test_recopy_overwrites_all_but_feature_slices(project: Callable[..., Project]) -> None:
     service = project()
     rendered = contents(service)
-    gone = "src/app/search/__init__.py"
+    gone = "src/app/welcome/__init__.py"
     kept = str(OF_THE_EXAMPLE)
     for path in ("README.md", "CHANGELOG.md", "src/app/core/accounts/service.py", CORE, kept):
         (service.path / path).write_text("mine\n")

@@ -23,12 +23,13 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 
 import app as package
 from app.core import slices
+from app.core.accounts.roles import scopes_of
 from app.core.cli.env_example import variables
 from app.core.config import ABOUT, Settings
 from app.core.database import embedded
 from app.core.mail import messages as mail_messages
 from app.core.security import passwords
-from app.core.security.tokens import ADMIN, LocalTokens
+from app.core.security.tokens import LocalTokens
 from app.core.testing import PASSWORD, Execute, Headers, SignIn, Use, UserFactory
 
 # The shell must not affect tests: unset the variables of core, slices, libraries and proxies.
@@ -171,7 +172,7 @@ def sign_in(settings: Settings) -> SignIn:
     """Return headers with an access token: `sign_in(user)`."""
 
     def headers(user: Any) -> Headers:
-        token = LocalTokens(settings).issue(str(user.id), {ADMIN} if user.is_superuser else ())
+        token = LocalTokens(settings).issue(str(user.id), scopes_of([], admin=user.is_superuser))
         return {"Authorization": f"Bearer {token}"}
 
     return headers

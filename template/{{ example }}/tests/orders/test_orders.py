@@ -177,6 +177,20 @@ async def test_order_of_another_user_is_404(
     assert (await async_client.get("/api/v1/orders", headers=admin)).json()["items"] == []
 
 
+async def test_ordered_product_is_archived_not_deleted(
+    async_client: httpx2.AsyncClient, user: Headers, admin: Headers, teapot: int
+) -> None:
+    order = (await place_order(async_client, user, (teapot, 1))).json()
+    assert (await async_client.delete(f"/api/v1/products/{teapot}", headers=admin)).status_code == 204
+    for method in ("GET", "PATCH", "DELETE"):
+        body = {} if method == "PATCH" else None
+        path = f"/api/v1/products/{teapot}"
+        assert_problem(await async_client.request(method, path, json=body, headers=admin), 404)
+    assert (await async_client.get("/api/v1/products")).json()["items"] == []
+    assert_problem(await place_order(async_client, user, (teapot, 1)), 404)
+    assert (await async_client.get(f"/api/v1/orders/{order['id']}", headers=user)).json() == order
+
+
 @pytest.mark.parametrize(
     ("method", "path"), [("POST", "/api/v1/orders"), ("GET", "/api/v1/orders"), ("GET", "/api/v1/orders/1")]
 )

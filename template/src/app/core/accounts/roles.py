@@ -45,7 +45,8 @@ def declared_roles() -> Mapping[str, frozenset[str]]:
 
 
 def scopes_of(roles: Iterable[str], *, admin: bool) -> frozenset[str]:
-    """Return the scopes of a user. A role that no slice declares gives no scopes."""
+    """Return the scopes of a user: for an admin, all scopes. A role that no slice declares gives no scopes."""
     declared = declared_roles()
-    scopes = frozenset[str]().union(*(declared.get(role, ()) for role in roles))
-    return scopes | {ADMIN} if admin else scopes
+    if admin:
+        return frozenset({ADMIN}).union(*declared.values())
+    return frozenset[str]().union(*(declared.get(role, ()) for role in roles))

@@ -15,7 +15,7 @@ from app.core.problems import Forbidden, Unauthorized
 from app.core.security.issuer import IssuerKeys
 
 ADMIN = "admin"
-"""The scope of admins: may read all users and change the catalogue."""
+"""The scope of admins. A log-in gives admins the scopes of all roles, too."""
 
 ACCESS_TOKEN = "at+jwt"  # noqa: S105 -- a type, not a token
 """The `typ` of an access token (RFC 9068). Other kinds of JWT are refused, against token confusion."""

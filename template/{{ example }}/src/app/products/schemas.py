@@ -1,8 +1,13 @@
 """Schemas of products."""
 
 from decimal import Decimal
+from typing import Annotated, Self
 
-from app.core import BaseSchema, Money, PositiveInt, ShortText
+from pydantic import Field, model_validator
+
+from app.core import UNCHANGED, BaseSchema, ListQuery, Money, Page, PositiveInt, ShortText, sort_by
+
+Stock = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
 
 
 class ProductCreate(BaseSchema):
@@ -13,6 +18,14 @@ class ProductCreate(BaseSchema):
     stock: PositiveInt
 
 
+class ProductUpdate(BaseSchema):
+    """Request to change a product. Missing fields do not change."""
+
+    name: ShortText = UNCHANGED
+    price: Money = UNCHANGED
+    stock: Stock = UNCHANGED
+
+
 class ProductResponse(BaseSchema):
     """A product."""
 
@@ -20,3 +33,28 @@ class ProductResponse(BaseSchema):
     name: str
     price: Decimal
     stock: int
+
+
+class ProductQuery(ListQuery):
+    """Filters and sort order of the catalogue."""
+
+    sort: str = sort_by("name", "price", "stock", "id", default="name")
+    q: ShortText | None = Field(
+        default=None, description="words; each must be the prefix of a word of the product's name, ignoring case"
+    )
+    min_price: Money | None = None
+    max_price: Money | None = None
+    in_stock: bool | None = None
+
+    @model_validator(mode="after")
+    def validate_prices(self) -> Self:
+        if self.min_price is not None and self.max_price is not None and self.max_price < self.min_price:
+            raise ValueError("max_price must not be below min_price")
+        return self
+
+
+class ProductPage(Page[ProductResponse]):
+    """One page of the catalogue, with links to the next and the previous page."""
+
+    next: str | None
+    previous: str | None

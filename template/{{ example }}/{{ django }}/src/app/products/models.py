@@ -4,6 +4,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db.models import (
     CheckConstraint,
+    DateTimeField,
     DecimalField,
     Func,
     GeneratedField,
@@ -17,11 +18,12 @@ from app.products.words import WORDS
 
 
 class Product(Model):
-    """A product of the catalogue."""
+    """A product of the catalogue. An archived product was ordered, and can no longer be ordered."""
 
     name = TextField()
     price = DecimalField(max_digits=12, decimal_places=2)
     stock = IntegerField()
+    archived_at = DateTimeField(null=True, blank=True, editable=False)
     words = GeneratedField(
         expression=Func(template=WORDS, output_field=SearchVectorField()),
         output_field=SearchVectorField(),

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping
 
 from django.db.models import BooleanField, Case, F, Func, QuerySet, Value, When
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Now
 
-from app.core import BaseRepository, Paginator
+from app.core import BaseRepository
 from app.products.models import Product
+from app.products.schemas import ProductQuery
 from app.products.words import prefix_query
 
 MATCHES = "%(expressions)s::tsquery"
@@ -19,15 +20,23 @@ class ProductRepository(BaseRepository[Product]):
     def rows(self) -> QuerySet[Product]:
         return super().rows.defer("words")  # only for search
 
-    def search(self, text: str, paginator: Paginator) -> tuple[list[Product], int]:
-        """Return one page of products whose names match `prefix_query(text)`, and the total number."""
-        # PostgreSQL lower-cases the query and the names, so that the same rules apply to both.
-        words = F("words"), Lower(Value(prefix_query(text)))
-        found = self.rows.filter(Func(*words, template=MATCHES, arg_joiner=" @@ ", output_field=BooleanField()))
-        return self.page(paginator, found.order_by("name", "id"))
+    def find(self, query: ProductQuery) -> tuple[list[Product], int]:
+        """Return one page of the products that match the filters, and the total number. Without archived products."""
+        found = self.rows.filter(archived_at=None)
+        if query.q:
+            # PostgreSQL lower-cases the query and the names, so that the same rules apply to both.
+            words = F("words"), Lower(Value(prefix_query(query.q)))
+            found = found.filter(Func(*words, template=MATCHES, arg_joiner=" @@ ", output_field=BooleanField()))
+        if query.min_price is not None:
+            found = found.filter(price__gte=query.min_price)
+        if query.max_price is not None:
+            found = found.filter(price__lte=query.max_price)
+        if query.in_stock is not None:
+            found = found.filter(stock__gt=0) if query.in_stock else found.filter(stock=0)
+        return self.page(query, found)
 
     def lock(self, product_ids: Iterable[int]) -> list[Product]:
-        """Lock the rows of these products until the end of the transaction. Return the products that exist.
+        """Lock the rows of these products until the end of the transaction. Return the products, also archived ones.
 
         Rows are locked in the order of their ids, so that two orders of the same products cannot deadlock.
         """
@@ -39,3 +48,7 @@ class ProductRepository(BaseRepository[Product]):
         """Subtract quantities from the stock of locked products."""
         taken = Case(*(When(id=product_id, then=quantity) for product_id, quantity in quantities.items()))
         Product.objects.filter(id__in=quantities).update(stock=F("stock") - taken)
+
+    def archive(self, product: Product) -> None:
+        """Set the time of archiving."""
+        Product.objects.filter(id=product.id).update(archived_at=Now())

@@ -1,8 +1,12 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
+from django.db import IntegrityError, transaction
+
 from app.core import Conflict, NotFound
+from app.products.models import Product
 from app.products.repository import ProductRepository
+from app.products.schemas import ProductUpdate
 
 
 class OutOfStock(Conflict):
@@ -10,7 +14,26 @@ class OutOfStock(Conflict):
 
 
 class ProductService:
-    """Reserves products, within the transaction of the request."""
+    """Changes, deletes and reserves products, within the transaction of the request."""
+
+    def get_for_update(self, product_id: int) -> Product:
+        """Return the product, with its row locked. NotFound for an unknown or archived product."""
+        product = ProductRepository().get_for_update(product_id)
+        if product is None or product.archived_at:
+            raise NotFound("There is no such product.")
+        return product
+
+    def change(self, product: Product, data: ProductUpdate) -> None:
+        ProductRepository().update(product, data.model_dump(exclude_unset=True))
+
+    def delete(self, product: Product) -> None:
+        """Delete the product. Archive it instead if another table refers to it, such as the lines of orders."""
+        products = ProductRepository()
+        try:
+            with transaction.atomic():
+                products.delete(product.id)
+        except IntegrityError:
+            products.archive(product)
 
     def reserve(self, quantities: Mapping[int, int]) -> dict[int, Decimal]:
         """Subtract a quantity of each product from its stock, and return the prices.
@@ -19,7 +42,7 @@ class ProductService:
         """
         repository = ProductRepository()
         products = repository.lock(quantities)
-        if unknown := quantities.keys() - {product.id for product in products}:
+        if unknown := quantities.keys() - {product.id for product in products if not product.archived_at}:
             raise NotFound(f"There is no product {_listed(unknown)}.")
         if short := {product.id for product in products if product.stock < quantities[product.id]}:
             raise OutOfStock(f"There is not enough in stock of product {_listed(short)}.")

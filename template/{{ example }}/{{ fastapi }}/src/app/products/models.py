@@ -1,8 +1,9 @@
 """The table of products."""
 
+from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import BigInteger, CheckConstraint, Computed, Identity, Index, Integer, Numeric, Text
+from sqlalchemy import BigInteger, CheckConstraint, Computed, DateTime, Identity, Index, Integer, Numeric, Text
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -11,7 +12,7 @@ from app.products.words import WORDS
 
 
 class Product(Base):
-    """A product of the catalogue."""
+    """A product of the catalogue. An archived product was ordered, and can no longer be ordered."""
 
     __tablename__ = "products"
 
@@ -19,6 +20,7 @@ class Product(Base):
     name: Mapped[str] = mapped_column(Text)
     price: Mapped[Decimal] = mapped_column(Numeric(12, 2))
     stock: Mapped[int] = mapped_column(Integer)
+    archived_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     words: Mapped[str] = mapped_column(TSVECTOR, Computed(WORDS, persisted=True), deferred=True)
 
     __table_args__ = (

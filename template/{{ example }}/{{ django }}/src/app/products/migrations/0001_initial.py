@@ -16,6 +16,7 @@ class Migration(migrations.Migration):
                 ("name", models.TextField()),
                 ("price", models.DecimalField(decimal_places=2, max_digits=12)),
                 ("stock", models.IntegerField()),
+                ("archived_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 (
                     "words",
                     models.GeneratedField(

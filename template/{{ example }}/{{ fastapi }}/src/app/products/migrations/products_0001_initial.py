@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("price", sa.Numeric(12, 2), nullable=False),
         sa.Column("stock", sa.Integer(), nullable=False),
+        sa.Column("archived_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("words", postgresql.TSVECTOR(), sa.Computed(WORDS, persisted=True), nullable=False),
         sa.CheckConstraint("char_length(name) BETWEEN 1 AND 200", name=op.f("ck_products_name_length")),
         sa.CheckConstraint("price > 0", name=op.f("ck_products_price_is_positive")),
