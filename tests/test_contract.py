@@ -250,7 +250,7 @@ CORE_FUNCTIONS = {
     "users": {"export_users", "get_me", "get_user", "list_users", "register"},
 }
 EXAMPLE_FUNCTIONS = {
-    "orders": {"get_order", "list_orders", "place_order"},
+    "orders": {"cancel_order", "get_order", "list_orders", "place_order", "summarize_orders"},
     "payments": {"receive_event"},
     "products": {"change_product", "create_product", "delete_product", "get_product", "list_products"},
     "profiles": {"change_profile", "get_profile", "replace_profile"},

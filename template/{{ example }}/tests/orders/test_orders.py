@@ -35,6 +35,8 @@ async def test_order_has_lines_and_total(
         "user_id": ada.id,
         "created_at": order["created_at"],
         "paid_at": None,
+        "cancelled_at": None,
+        "status": "placed",
         "lines": [
             {"product_id": teapot, "quantity": 2, "unit_price": "19.90"},
             {"product_id": cup, "quantity": 3, "unit_price": "0.10"},
@@ -183,7 +185,7 @@ async def test_ordered_product_is_archived_not_deleted(
     order = (await place_order(async_client, user, (teapot, 1))).json()
     assert (await async_client.delete(f"/api/v1/products/{teapot}", headers=admin)).status_code == 204
     for method in ("GET", "PATCH", "DELETE"):
-        body = {} if method == "PATCH" else None
+        body: Headers | None = {} if method == "PATCH" else None
         path = f"/api/v1/products/{teapot}"
         assert_problem(await async_client.request(method, path, json=body, headers=admin), 404)
     assert (await async_client.get("/api/v1/products")).json()["items"] == []
@@ -251,6 +253,9 @@ async def test_widest_date_range_is_accepted(async_client: httpx2.AsyncClient, u
         ({"start_date": "0"}, "/query/start_date"),
         ({"end_date": ""}, "/query/end_date"),
         ({"page": "two"}, "/query/page"),
+        ({"status": "lost"}, "/query/status"),
+        ({"sort": "total"}, "/query/sort"),
+        ({"user_id": "1"}, "/query/user_id"),
     ],
 )
 async def test_invalid_date_range_is_422(

@@ -191,7 +191,7 @@ async def test_equal_products_are_on_one_page(async_client: httpx2.AsyncClient, 
     made = [await make_product(async_client, admin) for _ in range(5)]
     found: list[int] = []
     for page in range(1, 4):
-        query = {"size": 2, "page": page, "sort": sort}
+        query: dict[str, Any] = {"size": 2, "page": page, "sort": sort}
         found += [item["id"] for item in (await async_client.get("/api/v1/products", params=query)).json()["items"]]
     assert found == (made[::-1] if sort.startswith("-") else made)
 
@@ -199,7 +199,7 @@ async def test_equal_products_are_on_one_page(async_client: httpx2.AsyncClient, 
 async def test_links_keep_the_query(async_client: httpx2.AsyncClient, admin: Headers) -> None:
     for _ in range(3):
         await make_product(async_client, admin)
-    query = {"min_price": "1.50", "in_stock": "true", "sort": "-price", "size": 1, "page": 2}
+    query: dict[str, Any] = {"min_price": "1.50", "in_stock": "true", "sort": "-price", "size": 1, "page": 2}
     page = (await async_client.get("/api/v1/products", params=query)).json()
     kept = "/api/v1/products?min_price=1.50&in_stock=true&sort=-price&size=1&page="
     assert (page["previous"], page["next"]) == (f"{kept}1", f"{kept}3")

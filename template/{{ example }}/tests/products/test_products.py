@@ -88,7 +88,7 @@ async def test_product_names_need_not_be_unique(async_client: httpx2.AsyncClient
 
 async def test_unknown_product_is_404(async_client: httpx2.AsyncClient, admin: Headers) -> None:
     for method in ("GET", "PATCH", "DELETE"):
-        body = {} if method == "PATCH" else None
+        body: Headers | None = {} if method == "PATCH" else None
         assert_problem(
             await async_client.request(method, f"/api/v1/products/{2**53 - 1}", json=body, headers=admin), 404
         )
@@ -131,9 +131,7 @@ async def test_patch_changes_only_named_fields(async_client: httpx2.AsyncClient,
         (None, "/body"),
     ],
 )
-async def test_invalid_change_is_422(
-    async_client: httpx2.AsyncClient, admin: Headers, body: Any, pointer: str
-) -> None:
+async def test_invalid_change_is_422(async_client: httpx2.AsyncClient, admin: Headers, body: Any, pointer: str) -> None:
     path = f"/api/v1/products/{await make_product(async_client, admin)}"
     headers = admin | {"Content-Type": "application/merge-patch+json"}
     response = await async_client.patch(path, content=json.dumps(body), headers=headers)
@@ -141,9 +139,7 @@ async def test_invalid_change_is_422(
 
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
-async def test_change_of_a_stale_product_is_412(
-    async_client: httpx2.AsyncClient, admin: Headers, method: str
-) -> None:
+async def test_change_of_a_stale_product_is_412(async_client: httpx2.AsyncClient, admin: Headers, method: str) -> None:
     made = await async_client.post("/api/v1/products", json=TEAPOT, headers=admin)
     path, stale = made.headers["location"], made.headers["etag"]
     fresh = (await async_client.patch(path, json={"stock": 4}, headers=admin | {"If-Match": stale})).headers["etag"]

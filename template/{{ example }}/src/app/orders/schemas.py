@@ -3,14 +3,17 @@
 import hashlib
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints, computed_field, model_validator
+from pydantic import AwareDatetime, Field, StringConstraints, computed_field, model_validator
 
-from app.core import BaseSchema, BodyId, DateRange, Day, PositiveInt
+from app.core import BaseSchema, BodyId, DateRange, Day, ListQuery, PositiveInt, sort_by
 
 IdempotencyKey = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,253}[!-~])?$")]
 """The caller's name for a request, so that a retry is safe: 1 to 255 printable ASCII characters."""
+
+
+Status = Literal["placed", "paid", "cancelled"]
 
 
 class LineCreate(BaseSchema):
@@ -51,6 +54,7 @@ class OrderResponse(BaseSchema):
     user_id: int
     created_at: AwareDatetime
     paid_at: AwareDatetime | None
+    cancelled_at: AwareDatetime | None
     lines: list[LineResponse]
 
     @computed_field  # type: ignore[prop-decorator]
@@ -58,12 +62,38 @@ class OrderResponse(BaseSchema):
     def total(self) -> Decimal:
         return sum((line.quantity * line.unit_price for line in self.lines), Decimal(0))
 
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def status(self) -> Status:
+        return "cancelled" if self.cancelled_at else "paid" if self.paid_at else "placed"
+
 
 class OrderPeriod(DateRange):
     """A period of days in UTC, by default all days."""
 
-    # Ignore unknown fields: the query also has the parameters of the page.
-    model_config = ConfigDict(extra="ignore")
-
     start_date: Day = date.min
     end_date: Day = date.max
+
+
+class OrderQuery(ListQuery, OrderPeriod):
+    """Filters and sort order of a list of orders."""
+
+    sort: str = sort_by("created_at", "paid_at", "id", default="-created_at")
+    status: Status | None = None
+
+
+class SummaryQuery(ListQuery, OrderPeriod):
+    """Days of a summary, and sort order."""
+
+    sort: str = sort_by("day", "product_id", "orders", "quantity", "revenue", default="-day")
+
+
+class SummaryLine(BaseSchema):
+    """The orders of a product on a day in UTC, without cancelled orders."""
+
+    day: date
+    product_id: int
+    name: str
+    orders: int
+    quantity: int
+    revenue: Decimal

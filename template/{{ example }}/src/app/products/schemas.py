@@ -7,7 +7,8 @@ from pydantic import Field, model_validator
 
 from app.core import UNCHANGED, BaseSchema, ListQuery, Money, Page, PositiveInt, ShortText, sort_by
 
-Stock = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
+MAX_STOCK = 2**31 - 1
+Stock = Annotated[int, Field(strict=True, ge=0, le=MAX_STOCK)]
 
 
 class ProductCreate(BaseSchema):

@@ -2,9 +2,11 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2
@@ -13,6 +15,7 @@ from django.db import connection, transaction
 
 from app.core import User
 from app.core.testing import Headers, SignIn
+from app.orders import OrderRepository
 from app.products.models import Product
 
 pytestmark = pytest.mark.slow
@@ -23,6 +26,11 @@ Lines = Iterable[tuple[int, int]]
 @pytest.fixture
 def user(committing_client: httpx2.Client, sign_in: SignIn) -> Headers:
     return sign_in(User.objects.create(name="Ada", email="ada@example.com"))
+
+
+@pytest.fixture
+def admin_of_catalogue(sign_in: SignIn) -> Headers:
+    return sign_in(SimpleNamespace(id=1, is_admin=True))
 
 
 @pytest.fixture
@@ -109,3 +117,69 @@ def test_concurrent_idempotency_key_reuse_is_422(
     responses = post_concurrently(committing_client, user, *([(product_id, 1)] for product_id in products), key="k")
     assert statuses(responses) == {201: 1, 422: 4}
     assert sum(Product.objects.values_list("stock", flat=True)) == 49
+
+
+def concurrently(*calls: Callable[[], Any]) -> list[Any]:
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return list(threads.map(lambda call: call(), calls))
+
+
+def place(client: httpx2.Client, headers: Headers, *lines: tuple[int, int]) -> int:
+    [response] = post_concurrently(client, headers, lines)
+    return int(response.json()["id"])
+
+
+def test_order_is_cancelled_once(committing_client: httpx2.Client, user: Headers, products: list[int]) -> None:
+    order_id = place(committing_client, user, (products[0], 4), (products[1], 1))
+    cancel = partial(committing_client.post, f"/api/v1/orders/{order_id}/cancel", headers=user)
+    assert statuses(concurrently(*[cancel] * 6)) == {200: 1, 409: 5}
+    assert set(Product.objects.values_list("stock", flat=True)) == {10}
+
+
+def test_order_is_paid_or_cancelled(committing_client: httpx2.Client, user: Headers, products: list[int]) -> None:
+    def pay(order_id: int) -> bool:
+        try:
+            return OrderRepository().mark_paid(order_id)
+        finally:
+            connection.close()
+
+    for _ in range(5):
+        order_id = place(committing_client, user, (products[0], 3))
+        cancel = partial(committing_client.post, f"/api/v1/orders/{order_id}/cancel", headers=user)
+        is_paid, cancelled = concurrently(partial(pay, order_id), cancel)
+        assert cancelled.status_code == (409 if is_paid else 200)
+        stock = Product.objects.filter(id=products[0])
+        assert stock.get().stock == (7 if is_paid else 10)
+        stock.update(stock=10)
+
+
+def test_cancelling_does_not_deadlock_with_orders(
+    committing_client: httpx2.Client, user: Headers, products: list[int]
+) -> None:
+    lines = [(product_id, 1) for product_id in products]
+    made = [place(committing_client, user, *lines[::-1]) for _ in range(4)]
+    body = {"lines": [{"product_id": product_id, "quantity": 1} for product_id in products]}
+    order = partial(committing_client.post, "/api/v1/orders", json=body, headers=user)
+    cancels = [partial(committing_client.post, f"/api/v1/orders/{key}/cancel", headers=user) for key in made]
+    assert statuses(concurrently(*cancels, *[order] * 4)) == {200: 4, 201: 4}
+    assert set(Product.objects.values_list("stock", flat=True)) == {6}
+
+
+def test_one_of_two_changes_with_the_same_tag_wins(
+    committing_client: httpx2.Client, admin_of_catalogue: Headers, products: list[int]
+) -> None:
+    path = f"/api/v1/products/{products[0]}"
+    headers = admin_of_catalogue | {"If-Match": committing_client.get(path).headers["etag"]}
+    changes = [partial(committing_client.patch, path, json={"stock": n}, headers=headers) for n in range(4)]
+    assert statuses(concurrently(*changes)) == {200: 1, 412: 3}
+
+
+def test_deleted_product_is_archived_or_not_ordered(
+    committing_client: httpx2.Client, user: Headers, admin_of_catalogue: Headers, products: list[int]
+) -> None:
+    for product_id in products:
+        delete = partial(committing_client.delete, f"/api/v1/products/{product_id}", headers=admin_of_catalogue)
+        body = {"lines": [{"product_id": product_id, "quantity": 1}]}
+        order = partial(committing_client.post, "/api/v1/orders", json=body, headers=user)
+        deleted, placed = concurrently(delete, order)
+        assert (deleted.status_code, placed.status_code) in {(204, 201), (204, 404)}

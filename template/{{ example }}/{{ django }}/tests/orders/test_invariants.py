@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from django.db.models import Model, ProtectedError
 from app.core.testing import UserFactory
 from app.orders.models import Order, OrderItem
 from app.products.models import Product
+
+NOW = datetime(2026, 1, 31, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -39,6 +42,7 @@ def in_savepoint(function: Callable[[], Any]) -> None:
         (Order, {"idempotency_key": "k"}, "uq_orders_user_id_idempotency_key"),
         (Order, {"idempotency_key": ""}, "ck_orders_idempotency_key_length"),
         (Order, {"fingerprint": "0"}, "ck_orders_fingerprint_is_sha256"),
+        (Order, {"paid_at": NOW, "cancelled_at": NOW}, "ck_orders_paid_or_cancelled"),
         (OrderItem, {}, "order_items_pkey"),
         (OrderItem, {"product_id": -1}, r"order_items_product_id_\w+"),
         (OrderItem, {"order_id": -1}, r"order_items_order_id_\w+"),

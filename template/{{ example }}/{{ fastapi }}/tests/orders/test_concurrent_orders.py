@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from decimal import Decimal
+from types import SimpleNamespace
 
 import httpx2
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy import Text, column, func, select, table, update
 
 from app.core import Database, User, state_of
 from app.core.testing import Headers, SignIn
+from app.orders import OrderRepository
 from app.products.models import Product
 from tests.orders.helpers import place_order
 from tests.products.helpers import stock_of
@@ -24,6 +26,11 @@ async def user(committing_app: FastAPI, sign_in: SignIn) -> Headers:
         user = User(name="Ada", email="ada@example.com", password="none")
         session.add(user)
     return sign_in(user)
+
+
+@pytest.fixture
+def admin_of_catalogue(sign_in: SignIn) -> Headers:
+    return sign_in(SimpleNamespace(id=1, is_admin=True))
 
 
 @pytest.fixture
@@ -91,3 +98,64 @@ async def test_concurrent_idempotency_key_reuse_is_422(
     )
     assert Counter(response.status_code for response in responses) == {201: 1, 422: 4}
     assert sum([await stock_of(async_client, product_id) for product_id in products]) == 49
+
+
+async def test_order_is_cancelled_once(async_client: httpx2.AsyncClient, user: Headers, products: list[int]) -> None:
+    order = (await place_order(async_client, user, (products[0], 4), (products[1], 1))).json()
+    path = f"/api/v1/orders/{order['id']}/cancel"
+    responses = await asyncio.gather(*(async_client.post(path, headers=user) for _ in range(6)))
+    assert Counter(response.status_code for response in responses) == {200: 1, 409: 5}
+    assert [await stock_of(async_client, product_id) for product_id in products[:2]] == [10, 10]
+
+
+async def test_order_is_paid_or_cancelled(
+    committing_app: FastAPI, async_client: httpx2.AsyncClient, user: Headers, products: list[int]
+) -> None:
+    database: Database = state_of(committing_app).database
+
+    async def pay(order_id: int) -> bool:
+        async with database.sessions.begin() as session:
+            return await OrderRepository(session).mark_paid(order_id)
+
+    for _ in range(5):
+        order = (await place_order(async_client, user, (products[0], 3))).json()
+        path = f"/api/v1/orders/{order['id']}/cancel"
+        is_paid, cancelled = await asyncio.gather(pay(order["id"]), async_client.post(path, headers=user))
+        assert cancelled.status_code == (409 if is_paid else 200)
+        if is_paid:  # give the stock back for the next order
+            async with database.sessions.begin() as session:
+                await session.execute(update(Product).where(Product.id == products[0]).values(stock=10))
+        assert await stock_of(async_client, products[0]) == 10
+
+
+async def test_cancelling_does_not_deadlock_with_orders(
+    async_client: httpx2.AsyncClient, user: Headers, products: list[int]
+) -> None:
+    lines = [(product_id, 1) for product_id in products]
+    made = [(await place_order(async_client, user, *reversed(lines))).json() for _ in range(4)]
+    responses = await asyncio.gather(
+        *(async_client.post(f"/api/v1/orders/{order['id']}/cancel", headers=user) for order in made),
+        *(place_order(async_client, user, *lines) for _ in made),
+    )
+    assert Counter(response.status_code for response in responses) == {200: 4, 201: 4}
+    assert [await stock_of(async_client, product_id) for product_id in products] == [6] * 5
+
+
+async def test_one_of_two_changes_with_the_same_tag_wins(
+    async_client: httpx2.AsyncClient, admin_of_catalogue: Headers, products: list[int]
+) -> None:
+    path = f"/api/v1/products/{products[0]}"
+    headers = admin_of_catalogue | {"If-Match": (await async_client.get(path)).headers["etag"]}
+    responses = await asyncio.gather(*(async_client.patch(path, json={"stock": n}, headers=headers) for n in range(4)))
+    assert Counter(response.status_code for response in responses) == {200: 1, 412: 3}
+
+
+async def test_deleted_product_is_archived_or_not_ordered(
+    async_client: httpx2.AsyncClient, user: Headers, admin_of_catalogue: Headers, products: list[int]
+) -> None:
+    for product_id in products:
+        deleted, placed = await asyncio.gather(
+            async_client.delete(f"/api/v1/products/{product_id}", headers=admin_of_catalogue),
+            place_order(async_client, user, (product_id, 1)),
+        )
+        assert (deleted.status_code, placed.status_code) in {(204, 201), (204, 404)}

@@ -1,3 +1,4 @@
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from app.core import Base
 from app.core.testing import UserFactory
 from app.orders.models import Order, OrderItem
 from app.products.models import Product
+
+NOW = datetime(2026, 1, 31, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -29,6 +32,7 @@ async def keys(db_session: AsyncSession, user_factory: UserFactory) -> dict[str,
         (Order, {"idempotency_key": "k"}, "uq_orders_user_id_idempotency_key"),
         (Order, {"idempotency_key": ""}, "ck_orders_idempotency_key_length"),
         (Order, {"fingerprint": "0"}, "ck_orders_fingerprint_is_sha256"),
+        (Order, {"paid_at": NOW, "cancelled_at": NOW}, "ck_orders_paid_or_cancelled"),
         (OrderItem, {}, "pk_order_items"),
         (OrderItem, {"product_id": -1}, "fk_order_items_product_id"),
         (OrderItem, {"order_id": -1}, "fk_order_items_order_id"),

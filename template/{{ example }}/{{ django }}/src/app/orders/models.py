@@ -27,6 +27,7 @@ class Order(Model):
     fingerprint = TextField()
     created_at = DateTimeField(auto_now_add=True, db_default=Now())
     paid_at = DateTimeField(null=True)
+    cancelled_at = DateTimeField(null=True)
 
     class Meta:
         db_table = "orders"
@@ -35,6 +36,7 @@ class Order(Model):
                 condition=Q(idempotency_key__length__range=(1, 255)), name="ck_orders_idempotency_key_length"
             ),
             CheckConstraint(condition=Q(fingerprint__length=64), name="ck_orders_fingerprint_is_sha256"),
+            CheckConstraint(condition=Q(paid_at=None) | Q(cancelled_at=None), name="ck_orders_paid_or_cancelled"),
             UniqueConstraint(fields=("user", "idempotency_key"), name="uq_orders_user_id_idempotency_key"),
         )
         indexes = (Index(fields=("user", "created_at", "id"), name="ix_orders_user_id_created_at"),)

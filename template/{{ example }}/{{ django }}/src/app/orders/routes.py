@@ -8,9 +8,10 @@ from django.http import HttpResponse
 from django.urls import reverse
 from ninja import Header, Query, Router
 
-from app.core import NotFound, Page, Paginator, PathId, Request, problem_responses
+from app.core import ADMIN, NotFound, Page, PathId, Request, problem_responses, require_scope
+from app.orders.models import Order
 from app.orders.repository import OrderRepository
-from app.orders.schemas import IdempotencyKey, OrderCreate, OrderPeriod, OrderResponse
+from app.orders.schemas import IdempotencyKey, OrderCreate, OrderQuery, OrderResponse, SummaryLine, SummaryQuery
 from app.orders.service import OrderService
 
 router = Router(tags=["orders"])
@@ -32,18 +33,40 @@ def place_order(
 
 
 @router.get("/orders", response=Page[OrderResponse])
-def list_orders(request: Request, period: Query[OrderPeriod], page: int = 1, size: int = 20) -> Page[OrderResponse]:
+def list_orders(request: Request, query: Query[OrderQuery]) -> Page[OrderResponse]:
     """List your orders. The newest is first."""
-    paginator = Paginator(page, size)
-    orders, total = OrderRepository().page_of_user(request.auth.id, period, paginator)
-    return Page[OrderResponse].of(orders, total, paginator)
+    orders, total = OrderRepository().page_of_user(request.auth.id, query)
+    return Page[OrderResponse].of(orders, total, query)
+
+
+@router.get(
+    "/orders/summary", response=Page[SummaryLine], auth=require_scope(ADMIN), openapi_extra=problem_responses(403)
+)
+def summarize_orders(request: Request, query: Query[SummaryQuery]) -> Page[SummaryLine]:
+    """Summarize orders by day and product. Cancelled orders are left out. Admins only."""
+    lines, total = OrderRepository().summary(query)
+    return Page[SummaryLine].of(lines, total, query)
 
 
 @router.get("/orders/{order_id}", response=OrderResponse, openapi_extra=problem_responses(404))
 def get_order(request: Request, order_id: PathId) -> OrderResponse:
     """Get an order. Orders of other users are 404, unless you are an admin."""
+    return OrderResponse.model_validate(_visible(request, order_id))
+
+
+@router.post("/orders/{order_id}/cancel", response=OrderResponse, openapi_extra=problem_responses(404, 409))
+@transaction.atomic
+def cancel_order(request: Request, order_id: PathId) -> OrderResponse:
+    """Cancel an order. The stock is restored. A paid or cancelled order is 409."""
+    order = _visible(request, order_id)
+    OrderService().cancel(order)
+    order.refresh_from_db(fields=["cancelled_at"])
+    return OrderResponse.model_validate(order)
+
+
+def _visible(request: Request, order_id: int) -> Order:
     order = OrderRepository().find(order_id)
     # Another user's order is a 404, not a 403: a caller must not learn which orders exist.
     if order is None or (order.user_id != request.auth.id and not request.auth.is_admin):
         raise NotFound("There is no such order.")
-    return OrderResponse.model_validate(order)
+    return order

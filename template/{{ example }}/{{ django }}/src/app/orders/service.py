@@ -1,8 +1,13 @@
-from app.core import Unauthorized, Unprocessable
+from app.core import Conflict, Unauthorized, Unprocessable
 from app.orders.models import Order
 from app.orders.repository import OrderRepository
 from app.orders.schemas import OrderCreate
 from app.products import ProductService
+
+
+class OrderClosed(Conflict):
+    type = "urn:problem-type:order-closed"
+    detail = "A paid or cancelled order cannot be cancelled."
 
 
 class IdempotencyKeyReused(Unprocessable):
@@ -11,7 +16,7 @@ class IdempotencyKeyReused(Unprocessable):
 
 
 class OrderService:
-    """Places orders, within the transaction of the request."""
+    """Places and cancels orders, within the transaction of the request."""
 
     def place(self, user_id: int, data: OrderCreate, idempotency_key: str | None) -> Order:
         """Place an order, or return the earlier order of the user with the same key and lines.
@@ -34,3 +39,13 @@ class OrderService:
         elif order.fingerprint != fingerprint:
             raise IdempotencyKeyReused
         return orders.load_lines(order)
+
+    def cancel(self, order: Order) -> None:
+        """Cancel an order that was loaded with its lines, and restore the stock. OrderClosed if that is too late.
+
+        One UPDATE checks and changes the status, so that only one of two concurrent requests, or of a request and a
+        payment, succeeds.
+        """
+        if not OrderRepository().mark_cancelled(order.id):
+            raise OrderClosed
+        ProductService().restore({line.product_id: line.quantity for line in order.lines})  # type: ignore[attr-defined]

@@ -1,8 +1,12 @@
+import structlog
+
 from app.core import FieldError, Unprocessable
 from app.orders import OrderRepository
 from app.payments.events import process_response
 from app.payments.repository import EventRepository
 from app.payments.schemas import PaymentEvent
+
+log = structlog.get_logger()
 
 
 class PaymentService:
@@ -17,6 +21,6 @@ class PaymentService:
         if not orders.get(event.order_id):
             raise Unprocessable(FieldError(pointer="/body/order_id", message="There is no such order"))
         is_new = EventRepository().create_once(event.id, event.model_dump(exclude={"id"}))
-        if is_new and event.is_success:
-            orders.mark_paid(event.order_id)
+        if is_new and event.is_success and not orders.mark_paid(event.order_id):
+            log.warning("payment not used", order=event.order_id, reason="the order is paid or cancelled already")
         return process_response(event.model_dump(exclude_none=True))

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 
-from django.db.models import BooleanField, Case, F, Func, QuerySet, Value, When
-from django.db.models.functions import Lower, Now
+from django.db.models import BigIntegerField, BooleanField, Case, F, Func, QuerySet, Value, When
+from django.db.models.functions import Cast, Least, Lower, Now
 
 from app.core import BaseRepository
 from app.products.models import Product
-from app.products.schemas import ProductQuery
+from app.products.schemas import MAX_STOCK, ProductQuery
 from app.products.words import prefix_query
 
 MATCHES = "%(expressions)s::tsquery"
@@ -48,6 +48,12 @@ class ProductRepository(BaseRepository[Product]):
         """Subtract quantities from the stock of locked products."""
         taken = Case(*(When(id=product_id, then=quantity) for product_id, quantity in quantities.items()))
         Product.objects.filter(id__in=quantities).update(stock=F("stock") - taken)
+
+    def put_back(self, quantities: Mapping[int, int]) -> None:
+        """Add quantities to the stock of locked products, up to the largest number of the column."""
+        added = Case(*(When(id=product_id, then=quantity) for product_id, quantity in quantities.items()))
+        stock = Cast(F("stock"), BigIntegerField()) + Cast(added, BigIntegerField())
+        Product.objects.filter(id__in=quantities).update(stock=Least(stock, MAX_STOCK))
 
     def archive(self, product: Product) -> None:
         """Set the time of archiving."""

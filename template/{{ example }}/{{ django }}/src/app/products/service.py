@@ -49,6 +49,12 @@ class ProductService:
         repository.take(quantities)
         return {product.id: product.price for product in products}
 
+    def restore(self, quantities: Mapping[int, int]) -> None:
+        """Add a quantity of each product to its stock."""
+        repository = ProductRepository()
+        repository.lock(quantities)  # in the order of ids, as `reserve` does, against deadlocks
+        repository.put_back(quantities)
+
 
 def _listed(product_ids: set[int]) -> str:
     return ", ".join(map(str, sorted(product_ids)))

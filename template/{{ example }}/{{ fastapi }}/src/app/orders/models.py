@@ -32,6 +32,7 @@ class Order(Base):
     fingerprint: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     paid_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    cancelled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
     # `lazy="raise"`: queries load lines explicitly, against N+1 queries.
     lines: Mapped[list["OrderItem"]] = relationship(order_by="OrderItem.product_id", lazy="raise", viewonly=True)
@@ -39,6 +40,7 @@ class Order(Base):
     __table_args__ = (
         CheckConstraint("char_length(idempotency_key) BETWEEN 1 AND 255", name="idempotency_key_length"),
         CheckConstraint("char_length(fingerprint) = 64", name="fingerprint_is_sha256"),
+        CheckConstraint("paid_at IS NULL OR cancelled_at IS NULL", name="paid_or_cancelled"),
         UniqueConstraint("user_id", "idempotency_key"),
         Index(None, "user_id", "created_at", "id"),
     )

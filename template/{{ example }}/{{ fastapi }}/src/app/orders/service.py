@@ -3,11 +3,16 @@ from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
-from app.core import Unauthorized, Unprocessable, WriteSession
+from app.core import Conflict, Unauthorized, Unprocessable, WriteSession
 from app.orders.models import Order
 from app.orders.repository import OrderRepository
 from app.orders.schemas import OrderCreate
 from app.products import ProductService
+
+
+class OrderClosed(Conflict):
+    type = "urn:problem-type:order-closed"
+    detail = "A paid or cancelled order cannot be cancelled."
 
 
 class IdempotencyKeyReused(Unprocessable):
@@ -17,7 +22,7 @@ class IdempotencyKeyReused(Unprocessable):
 
 @dataclass
 class OrderService:
-    """Places orders, within the transaction of `session`."""
+    """Places and cancels orders, within the transaction of `session`."""
 
     session: WriteSession
 
@@ -50,3 +55,13 @@ class OrderService:
         if order := await orders.find(**request):
             return order
         raise IdempotencyKeyReused
+
+    async def cancel(self, order: Order) -> None:
+        """Cancel an order that was loaded with its lines, and restore the stock. OrderClosed if that is too late.
+
+        One UPDATE checks and changes the status, so that only one of two concurrent requests, or of a request and a
+        payment, succeeds.
+        """
+        if not await OrderRepository(self.session).mark_cancelled(order.id):
+            raise OrderClosed
+        await ProductService(self.session).restore({line.product_id: line.quantity for line in order.lines})

@@ -1,10 +1,14 @@
 from dataclasses import dataclass
 
+import structlog
+
 from app.core import FieldError, Unprocessable, WriteSession
 from app.orders import OrderRepository
 from app.payments.events import process_response
 from app.payments.repository import EventRepository
 from app.payments.schemas import PaymentEvent
+
+log = structlog.get_logger()
 
 
 @dataclass
@@ -22,6 +26,6 @@ class PaymentService:
         if not await orders.get(event.order_id):
             raise Unprocessable(FieldError(pointer="/body/order_id", message="There is no such order"))
         is_new = await EventRepository(self.session).create_once(event.model_dump())
-        if is_new and event.is_success:
-            await orders.mark_paid(event.order_id)
+        if is_new and event.is_success and not await orders.mark_paid(event.order_id):
+            log.warning("payment not used", order=event.order_id, reason="the order is paid or cancelled already")
         return process_response(event.model_dump(exclude_none=True))

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import ColumnElement, case, cast, func, select, update
+from sqlalchemy import BigInteger, ColumnElement, case, cast, func, select, update
 from sqlalchemy.dialects.postgresql import TSQUERY
 
 from app.core import BaseRepository, ReadSession, WriteSession
 from app.products.models import Product
-from app.products.schemas import ProductQuery
+from app.products.schemas import MAX_STOCK, ProductQuery
 from app.products.words import prefix_query
 
 
@@ -42,6 +42,16 @@ class ProductRepository[Session: ReadSession](BaseRepository[Product, Session]):
             update(Product)
             .where(Product.id.in_(quantities))
             .values(stock=Product.stock - case(quantities, value=Product.id))
+            .execution_options(synchronize_session=False)
+        )
+
+    async def put_back(self: "ProductRepository[WriteSession]", quantities: Mapping[int, int]) -> None:
+        """Add quantities to the stock of locked products, up to the largest number of the column."""
+        stock = cast(Product.stock, BigInteger) + case(quantities, value=Product.id)
+        await self.session.execute(
+            update(Product)
+            .where(Product.id.in_(quantities))
+            .values(stock=func.least(stock, MAX_STOCK))
             .execution_options(synchronize_session=False)
         )
 

@@ -53,6 +53,12 @@ class ProductService:
         await repository.take(quantities)
         return {product.id: product.price for product in products}
 
+    async def restore(self, quantities: Mapping[int, int]) -> None:
+        """Add a quantity of each product to its stock."""
+        repository = ProductRepository(self.session)
+        await repository.lock(quantities)  # in the order of ids, as `reserve` does, against deadlocks
+        await repository.put_back(quantities)
+
 
 def _listed(product_ids: set[int]) -> str:
     return ", ".join(map(str, sorted(product_ids)))

@@ -24,6 +24,7 @@ class Migration(migrations.Migration):
                     models.DateTimeField(auto_now_add=True, db_default=django.db.models.functions.datetime.Now()),
                 ),
                 ("paid_at", models.DateTimeField(null=True)),
+                ("cancelled_at", models.DateTimeField(null=True)),
                 (
                     "user",
                     models.ForeignKey(
@@ -84,6 +85,13 @@ class Migration(migrations.Migration):
             model_name="order",
             constraint=models.CheckConstraint(
                 condition=models.Q(("fingerprint__length", 64)), name="ck_orders_fingerprint_is_sha256"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="order",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("paid_at", None), ("cancelled_at", None), _connector="OR"),
+                name="ck_orders_paid_or_cancelled",
             ),
         ),
         migrations.AddConstraint(
