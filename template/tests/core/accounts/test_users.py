@@ -33,7 +33,7 @@ async def test_registration_returns_location_and_no_password(async_client: httpx
     response = await async_client.post("/api/v1/users", json=ADA)
     user = response.json()
     assert response.headers["location"] == f"/api/v1/users/{user['id']}"
-    assert user.keys() == {"id", "name", "email", "is_admin", "created_at"}
+    assert user.keys() == {"id", "name", "email", "is_active", "is_admin", "created_at", "updated_at"}
     assert user["name"] == "Ada Lovelace"
     assert user["is_admin"] is False
     assert user["created_at"].endswith("Z")

@@ -176,7 +176,8 @@ async def test_error_in_a_stream_is_logged_and_reported(
 ) -> None:
     await user_factory()
     reported: list[BaseException] = []
-    answers = [UserResponse(id=1, name="Ada", email="ada@example.com", is_admin=False, created_at=datetime.now(UTC))]
+    times = dict.fromkeys(("created_at", "updated_at"), datetime.now(UTC))
+    answers = [UserResponse(id=1, name="Ada", email="ada@example.com", is_active=True, is_admin=False, **times)]
     monkeypatch.setattr("app.core.accounts.routes.CHUNK_BYTES", 1)
     monkeypatch.setattr(UserResponse, "model_validate", lambda _user: answers.pop())
     monkeypatch.setattr(telemetry, "report", reported.append)

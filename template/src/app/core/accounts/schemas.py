@@ -9,12 +9,14 @@ from pydantic import (
     EmailStr,
     Field,
     SecretStr,
+    StrictBool,
     TypeAdapter,
     ValidationError,
     field_validator,
 )
 
-from app.core.schemas import BaseSchema
+from app.core.accounts.roles import Role, declared_roles
+from app.core.schemas import UNCHANGED, BaseSchema, ListQuery, sort_by
 from app.core.security.passwords import NewPassword, Password
 from app.core.types import PRINTABLE, ShortText
 
@@ -30,21 +32,67 @@ class UserCreate(BaseSchema):
     password: NewPassword
 
 
+class UserUpdate(BaseSchema):
+    """Request of a user to change the own account. Missing fields do not change."""
+
+    name: ShortText = UNCHANGED
+    email: Address = UNCHANGED
+
+
+class UserRightsUpdate(BaseSchema):
+    """Request of an admin to change a user. Missing fields do not change; `roles` replaces all roles."""
+
+    is_active: StrictBool = UNCHANGED
+    is_admin: StrictBool = UNCHANGED
+    roles: Annotated[list[Role], Field(examples=[[]])] = UNCHANGED
+
+    @field_validator("roles")
+    @classmethod
+    def validate_roles(cls, roles: list[str]) -> list[str]:
+        """Return the roles without repetition. ValueError for a role that no slice declares."""
+        if unknown := set(roles) - declared_roles().keys():
+            known = ", ".join(sorted(declared_roles())) or "none"
+            raise ValueError(f"unknown role {', '.join(sorted(unknown))}; the roles of this service: {known}")
+        return sorted(set(roles))
+
+
+class PasswordChange(BaseSchema):
+    """Request to change the own password."""
+
+    current: Password
+    new: NewPassword
+
+
 class UserResponse(BaseSchema):
     """A user, as seen by that user and by admins."""
 
     id: int
     name: str
     email: str | None
+    is_active: bool
     is_admin: bool = Field(validation_alias="is_superuser")
     created_at: AwareDatetime = Field(validation_alias="date_joined")
+    updated_at: AwareDatetime
 
 
-class AccountExport(UserResponse):
+class UserDetails(UserResponse):
+    """A user with the roles, as seen by admins."""
+
+    roles: list[str] = Field(validation_alias="role_names")
+
+
+class UserQuery(ListQuery):
+    """Filters and sort order of users."""
+
+    sort: str = sort_by("id", "name", "email", default="id")
+    q: ShortText | None = Field(default=None, description="part of the name or of the address, ignoring case")
+    is_active: bool | None = None
+    role: ShortText | None = None
+
+
+class AccountExport(UserDetails):
     """All data of core about a user, except the password and the refresh tokens."""
 
-    is_active: bool
-    roles: list[str] = Field(validation_alias="role_names")
     issuer: str | None
     subject: str | None
     last_login: AwareDatetime | None

@@ -103,6 +103,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         "superuser", default=False, db_default=False, help_text="Whether the user is an admin: holds all permissions."
     )
     date_joined = DateTimeField(auto_now_add=True, db_default=Now(), db_column="created_at")
+    updated_at = DateTimeField(auto_now=True, db_default=Now(), editable=False)
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -160,6 +161,8 @@ class User(AbstractBaseUser, PermissionsMixin):
         is_new = self._state.adding
         is_password_new = self._password is not None or not self.has_usable_password()  # type: ignore[attr-defined]
         fields = options.get("update_fields")
+        if fields is not None and set(fields) != {"last_login"}:  # a log-in does not change the account
+            options["update_fields"] = {*fields, "updated_at"}
         may_deactivate = not (is_new or self.is_active) and (fields is None or "is_active" in fields)
         with transaction.atomic(options.get("using"), savepoint=False):
             stored = User.objects.using(options.get("using")).select_for_update().filter(pk=self.pk, is_active=True)

@@ -6,11 +6,13 @@ from collections.abc import Generator, Iterable
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
 from django.contrib.contenttypes.models import ContentType
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from app.core.accounts.models import RefreshToken, User
+from app.core.accounts.schemas import UserQuery
 from app.core.database.repository import BaseRepository
 
 
@@ -26,6 +28,30 @@ class UserRepository(BaseRepository[User]):
         """Return the user with this `subject` of the identity provider `issuer`."""
         return self.rows.filter(issuer=issuer, subject=subject).first()
 
+    def find(self, query: UserQuery) -> tuple[list[User], int]:
+        """Return one page of the users that match the filters, with their roles, and the total number."""
+        found = self.rows.prefetch_related("groups")
+        if query.q:
+            found = found.filter(Q(name__icontains=query.q) | Q(email__icontains=query.q))
+        if query.is_active is not None:
+            found = found.filter(is_active=query.is_active)
+        if query.role:
+            found = found.filter(groups__name=query.role)
+        return self.page(query, found)
+
+    def lock_admins(self) -> None:
+        """Let one transaction at a time remove an admin: two admins who remove each other would leave none."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('core_accounts.admins'))")
+
+    def has_other_admin(self, user_id: int) -> bool:
+        """Return whether there is another active admin."""
+        return self.rows.filter(is_superuser=True, is_active=True).exclude(id=user_id).exists()
+
+    def set_groups(self, user: User, names: Iterable[str]) -> None:
+        """Replace all groups of a user. Creates groups that do not exist."""
+        user.groups.set([Group.objects.get_or_create(name=name)[0] for name in names])
+
     def record_log_in(self, user: User) -> bool:
         """Set the time of the last log-in. Return False if the user is inactive now, or has a new password."""
         unchanged = self.rows.filter(id=user.id, is_active=True, password=user.password)
@@ -33,8 +59,9 @@ class UserRepository(BaseRepository[User]):
 
     def deactivate(self, user: User) -> bool:
         """Deactivate a user without an event. Return whether the user was active."""
-        user.is_active = False
-        return self.rows.filter(id=user.id, is_active=True).update(is_active=False) > 0
+        user.is_active, user.updated_at = False, timezone.now()
+        active = self.rows.filter(id=user.id, is_active=True)
+        return active.update(is_active=False, updated_at=user.updated_at) > 0
 
     def add_groups(self, user: User, names: Iterable[str]) -> None:
         """Add a user to groups. Creates groups that do not exist."""

@@ -8,16 +8,25 @@ from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import reverse
-from ninja import Router
+from ninja import Query, Router, Status
 from pydantic import TypeAdapter
 
 from app.core.accounts.identity import require_local_accounts, require_scope
+from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
-from app.core.accounts.schemas import UserCreate, UserResponse
-from app.core.accounts.service import UserService
+from app.core.accounts.schemas import (
+    PasswordChange,
+    UserCreate,
+    UserDetails,
+    UserQuery,
+    UserResponse,
+    UserRightsUpdate,
+    UserUpdate,
+)
+from app.core.accounts.service import UserService, change_password
 from app.core.http.dependencies import first
 from app.core.http.openapi import problem_responses
-from app.core.http.pagination import Paginator
+from app.core.http.preconditions import require_match, tagged
 from app.core.http.rate_limits import client_address
 from app.core.http.requests import Request
 from app.core.problems import Forbidden, NotFound, Unauthorized
@@ -55,21 +64,46 @@ def register(request: Request, data: UserCreate, response: HttpResponse) -> User
         return UserResponse.model_validate(user)
 
 
-@router.get("/users", response=Page[UserResponse], auth=require_scope(ADMIN), openapi_extra=problem_responses(403))
-def list_users(request: Request, page: int = 1, size: int = 20) -> Page[UserResponse]:
+@router.get("/users", response=Page[UserDetails], auth=require_scope(ADMIN), openapi_extra=problem_responses(403))
+def list_users(request: Request, query: Query[UserQuery]) -> Page[UserDetails]:
     """List all users. The oldest is first. Admins only."""
-    paginator = Paginator(page, size)
-    users, total = UserRepository().page(paginator)
-    return Page[UserResponse].of(users, total, paginator)
+    users, total = UserRepository().find(query)
+    return Page[UserDetails].of(users, total, query)
 
 
 @router.get("/users/me", response=UserResponse)
-def get_me(request: Request) -> UserResponse:
+def get_me(request: Request, response: HttpResponse) -> UserResponse:
     """Get your user."""
     user = UserRepository().get(request.auth.id)
     if user is None or not user.is_active:
         raise Unauthorized
-    return UserResponse.model_validate(user)
+    return tagged(response, UserResponse.model_validate(user))
+
+
+@router.patch("/users/me", response=UserResponse, openapi_extra=problem_responses(409, 412))
+@transaction.atomic
+def change_me(request: Request, data: UserUpdate, response: HttpResponse) -> UserResponse:
+    """Change your name or address."""
+    service = UserService()
+    user = service.users.get_for_update(request.auth.id)
+    if user is None or not user.is_active:
+        raise Unauthorized
+    require_match(request, UserResponse.model_validate(user))
+    service.change(user, data)
+    return tagged(response, UserResponse.model_validate(user))
+
+
+@router.put(
+    "/users/me/password", response={HTTPStatus.NO_CONTENT: None}, openapi_extra=problem_responses(403, 404, 429)
+)
+@first(require_local_accounts)
+@transaction.non_atomic_requests
+def change_my_password(request: Request, data: PasswordChange) -> Status[None]:
+    """Change your password. All your sessions end: log in again."""
+    request.state.rate_limits.hit(request.state.settings.login_rate, "password", str(request.auth.id))
+    if not change_password(request.auth.id, data):
+        raise Forbidden("The current password is wrong.")
+    return Status(HTTPStatus.NO_CONTENT, None)
 
 
 @router.get(
@@ -85,14 +119,54 @@ def export_users(request: Request) -> StreamingHttpResponse:
 
 
 @router.get("/users/{user_id}", response=UserResponse, openapi_extra=problem_responses(404))
-def get_user(request: Request, user_id: PathId) -> UserResponse:
+def get_user(request: Request, user_id: PathId, response: HttpResponse) -> UserResponse:
     """Get a user. Other users are 404, unless you are an admin."""
     # Another user is a 404, not a 403: a caller must not learn which users exist.
     may_see = user_id == request.auth.id or request.auth.is_admin
     user = UserRepository().get(user_id) if may_see else None
     if user is None:
         raise NotFound("There is no such user.")
-    return UserResponse.model_validate(user)
+    return tagged(response, UserResponse.model_validate(user))
+
+
+@router.patch(
+    "/users/{user_id}",
+    response=UserDetails,
+    auth=require_scope(ADMIN),
+    openapi_extra=problem_responses(403, 404, 409, 412),
+)
+@transaction.atomic
+def change_user(request: Request, user_id: PathId, data: UserRightsUpdate, response: HttpResponse) -> UserDetails:
+    """Change state and roles of a user. The last active admin stays one. Admins only."""
+    service = UserService()
+    user = _changeable(service, user_id, request)
+    service.change_rights(user, data)
+    tagged(response, UserResponse.model_validate(user))
+    return UserDetails.model_validate(user)
+
+
+@router.delete(
+    "/users/{user_id}",
+    response={HTTPStatus.NO_CONTENT: None},
+    auth=require_scope(ADMIN),
+    openapi_extra=problem_responses(403, 404, 409, 412),
+)
+@transaction.atomic
+def deactivate_user(request: Request, user_id: PathId) -> Status[None]:
+    """Deactivate a user. Log-in and sessions end at once; the data stay. Admins only."""
+    service = UserService()
+    user = _changeable(service, user_id, request)
+    service.require_other_admin(user)
+    service.deactivate(user)
+    return Status(HTTPStatus.NO_CONTENT, None)
+
+
+def _changeable(service: UserService, user_id: int, request: Request) -> User:
+    user = service.users.get_for_update(user_id)
+    if user is None:
+        raise NotFound("There is no such user.")
+    require_match(request, UserResponse.model_validate(user))
+    return user
 
 
 def _begun(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

@@ -11,7 +11,14 @@ from app.core.accounts.exports import assemble
 from app.core.accounts.models import EMAIL_TAKEN, User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.roles import scopes_of
-from app.core.accounts.schemas import AccountExport, ProvidedUser, UserCreate
+from app.core.accounts.schemas import (
+    AccountExport,
+    PasswordChange,
+    ProvidedUser,
+    UserCreate,
+    UserRightsUpdate,
+    UserUpdate,
+)
 from app.core.database.transactions import give_back
 from app.core.problems import Conflict
 from app.core.security.passwords import verify_password
@@ -21,6 +28,11 @@ from app.core.security.users import CurrentUser
 class EmailTaken(Conflict):
     type = "urn:problem-type:email-taken"
     detail = EMAIL_TAKEN
+
+
+class LastAdmin(Conflict):
+    type = "urn:problem-type:last-admin"
+    detail = "This user is the last active admin. Make another user an admin first."
 
 
 class UserService:
@@ -55,6 +67,39 @@ class UserService:
             if not (data.email and self.users.get_by_email(data.email)):
                 raise  # the error of a listener
         return self.users.create(fields | {"email": None})
+
+    def change(self, user: User, data: UserUpdate) -> None:
+        """Change name and address. EmailTaken when the address is in use (ignoring case)."""
+        try:
+            with transaction.atomic():
+                self.users.update(user, data.model_dump(exclude_unset=True))
+        except IntegrityError as error:
+            if "uq_users_email_lower" in str(error):
+                raise EmailTaken from None
+            raise
+
+    def change_rights(self, user: User, data: UserRightsUpdate) -> None:
+        """Change state, rights and roles. LastAdmin if no active admin would be left. The row must be locked."""
+        changes = data.model_dump(exclude_unset=True)
+        if not all(changes.get(name, True) for name in ("is_active", "is_admin")):
+            self.require_other_admin(user)
+        if "is_admin" in changes:
+            self.users.update(user, {"is_superuser": changes["is_admin"], "is_staff": changes["is_admin"]})
+        if "roles" in changes:
+            self.users.set_groups(user, changes["roles"])
+            self.users.update(user, {})
+        if "is_active" in changes:
+            if changes["is_active"]:
+                self.activate(user)
+            else:
+                self.deactivate(user)
+
+    def require_other_admin(self, user: User) -> None:
+        """Raise LastAdmin if the user is the only active admin."""
+        if user.is_admin and user.is_active:
+            self.users.lock_admins()
+            if not self.users.has_other_admin(user.id):
+                raise LastAdmin
 
     def change_roles(self, user: User, *, add: list[str], remove: list[str]) -> None:
         """Add and remove roles of a user."""
@@ -114,6 +159,25 @@ def authenticate(email: str, password: Secret[str]) -> User | None:
         verify_password(password.get_secret_value(), None)
         return None
     return user if user.check_password(password.get_secret_value()) and user.is_active else None
+
+
+def change_password(user_id: int, data: PasswordChange) -> bool:
+    """Set a new password, and end all sessions. Return False if the current password is wrong.
+
+    Hashing holds no database connection, as in `authenticate`.
+    """
+    user = UserRepository().get(user_id)
+    give_back()
+    if user is None or not user.is_active or not user.check_password(data.current.get_secret_value()):
+        return False
+    known = user.password
+    user.set_password(data.new.get_secret_value())
+    with transaction.atomic():
+        locked = UserRepository().get_for_update(user_id)
+        if locked is None or locked.password != known:  # changed by another request
+            return False
+        UserRepository().update(user, {"password": user.password})
+    return True
 
 
 def logged_in(user: User) -> CurrentUser:

@@ -1,6 +1,6 @@
 """The tables of users, of their roles and of their refresh tokens."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from sqlalchemy import (
@@ -59,6 +59,9 @@ class User(Base):
     issuer: Mapped[str | None] = mapped_column(Text)
     subject: Mapped[str | None] = mapped_column(Text)
     date_joined: Mapped[datetime] = mapped_column("created_at", DateTime(timezone=True), server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(
+        DateTime(timezone=True), server_default=func.now(), onupdate=lambda: datetime.now(UTC)
+    )
 
     # `lazy="raise"`: queries load roles explicitly, against N+1 queries.
     roles: Mapped[list[Role]] = relationship(secondary=user_roles, order_by=Role.name, lazy="raise", viewonly=True)

@@ -3,11 +3,12 @@
 import uuid
 from collections.abc import AsyncGenerator, Iterable
 
-from sqlalchemy import Select, delete, func, literal, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import selectinload
 
 from app.core.accounts.models import RefreshToken, Role, User, user_roles
+from app.core.accounts.schemas import UserQuery
 from app.core.database.repository import BaseRepository
 from app.core.database.sessions import ReadSession, WriteSession
 
@@ -27,9 +28,30 @@ class UserRepository[Session: ReadSession](BaseRepository[User, Session]):
         """Return the user with this `subject` of the identity provider `issuer`."""
         return await self.session.scalar(select(User).where(User.issuer == issuer, User.subject == subject))
 
-    async def get_with_roles(self, user_id: int) -> User | None:
-        """Return the user with this id and the roles."""
-        return await self.session.scalar(WITH_ROLES.where(User.id == user_id))
+    async def get_with_roles(self, user_id: int, *, fresh: bool = False) -> User | None:
+        """Return the user with this id and the roles. With `fresh`, replace values that the session knows."""
+        query = WITH_ROLES.where(User.id == user_id).execution_options(populate_existing=fresh)
+        return await self.session.scalar(query)
+
+    async def find(self, query: UserQuery) -> tuple[list[User], int]:
+        """Return one page of the users that match the filters, with their roles, and the total number."""
+        conditions: list[ColumnElement[bool]] = []
+        if query.q:
+            conditions.append(or_(*(column.icontains(query.q, autoescape=True) for column in (User.name, User.email))))
+        if query.is_active is not None:
+            conditions.append(User.is_active.is_(query.is_active))
+        if query.role:
+            conditions.append(User.roles.any(Role.name == query.role))
+        return await self.page(query, WITH_ROLES.where(*conditions))
+
+    async def lock_admins(self: "UserRepository[WriteSession]") -> None:
+        """Let one transaction at a time remove an admin: two admins who remove each other would leave none."""
+        await self.session.execute(select(func.pg_advisory_xact_lock(func.hashtext("core_accounts.admins"))))
+
+    async def has_other_admin(self, user_id: int) -> bool:
+        """Return whether there is another active admin."""
+        others = select(User.id).where(User.is_superuser, User.is_active, User.id != user_id).limit(1)
+        return await self.session.scalar(others) is not None
 
     async def lock(self: "UserRepository[WriteSession]", user_id: int) -> User | None:
         """Lock the row of the user until the end of the transaction. Return the user with the roles."""
@@ -39,7 +61,8 @@ class UserRepository[Session: ReadSession](BaseRepository[User, Session]):
     async def note_log_in(self: "UserRepository[WriteSession]", user: User) -> bool:
         """Set the time of the last log-in. Return False if the user is inactive now, or has a new password."""
         unchanged = (User.id == user.id) & User.is_active & (User.password == user.password)
-        noted = update(User).where(unchanged).values(last_login=func.now()).returning(User.id)
+        values = {"last_login": func.now(), "updated_at": User.updated_at}  # a log-in does not change the account
+        noted = update(User).where(unchanged).values(values).returning(User.id)
         return await self.session.scalar(noted) is not None
 
     async def add_roles(self: "UserRepository[WriteSession]", user_id: int, names: Iterable[str]) -> None:

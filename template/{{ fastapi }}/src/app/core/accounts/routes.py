@@ -3,19 +3,30 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from http import HTTPStatus
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import TypeAdapter
 
 from app.core.accounts.identity import LoggedIn, require_local_accounts, require_scope
+from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
-from app.core.accounts.schemas import UserCreate, UserResponse
-from app.core.accounts.service import UserService
+from app.core.accounts.schemas import (
+    PasswordChange,
+    UserCreate,
+    UserDetails,
+    UserQuery,
+    UserResponse,
+    UserRightsUpdate,
+    UserUpdate,
+)
+from app.core.accounts.service import UserService, change_password
 from app.core.database.engine import Database
 from app.core.database.sessions import ReadOnly, Transaction, get_database
-from app.core.http.dependencies import CurrentState, Pagination
+from app.core.http.dependencies import CurrentState
 from app.core.http.openapi import problem_responses
+from app.core.http.preconditions import require_match, tagged
 from app.core.http.rate_limits import client_address
 from app.core.http.urls import reverse
 from app.core.problems import Forbidden, NotFound, Unauthorized
@@ -58,19 +69,46 @@ async def register(data: UserCreate, session: Transaction, request: Request, res
 
 
 @router.get("", responses=problem_responses(403), dependencies=[Depends(require_scope(ADMIN))])
-async def list_users(session: ReadOnly, pagination: Pagination) -> Page[UserResponse]:
+async def list_users(session: ReadOnly, query: Annotated[UserQuery, Query()]) -> Page[UserDetails]:
     """List all users. The oldest is first. Admins only."""
-    users, total = await UserRepository(session).page(pagination)
-    return Page[UserResponse].of(users, total, pagination)
+    users, total = await UserRepository(session).find(query)
+    return Page[UserDetails].of(users, total, query)
 
 
 @router.get("/me")
-async def get_me(session: ReadOnly, user: LoggedIn) -> UserResponse:
+async def get_me(session: ReadOnly, user: LoggedIn, response: Response) -> UserResponse:
     """Get your user."""
     found = await UserRepository(session).get(user.id)
     if found is None or not found.is_active:
         raise Unauthorized
-    return UserResponse.model_validate(found)
+    return tagged(response, UserResponse.model_validate(found))
+
+
+@router.patch("/me", responses=problem_responses(409, 412))
+async def change_me(
+    data: UserUpdate, session: Transaction, user: LoggedIn, request: Request, response: Response
+) -> UserResponse:
+    """Change your name or address."""
+    service = UserService(session)
+    found = await service.users.lock(user.id)
+    if found is None or not found.is_active:
+        raise Unauthorized
+    require_match(request, UserResponse.model_validate(found))
+    await service.change(found, data)
+    return tagged(response, UserResponse.model_validate(found))
+
+
+@router.put(
+    "/me/password",
+    status_code=HTTPStatus.NO_CONTENT,
+    responses=problem_responses(403, 404, 429),
+    dependencies=[Depends(require_local_accounts)],
+)
+async def change_my_password(data: PasswordChange, user: LoggedIn, state: CurrentState) -> None:
+    """Change your password. All your sessions end: log in again."""
+    await state.rate_limits.hit(state.settings.login_rate, "password", str(user.id))
+    if not await change_password(state.database, user.id, data):
+        raise Forbidden("The current password is wrong.")
 
 
 @router.get(
@@ -88,14 +126,51 @@ async def export_users(request: Request) -> StreamingResponse:
 
 
 @router.get("/{user_id}", responses=problem_responses(404))
-async def get_user(user_id: PathId, session: ReadOnly, user: LoggedIn) -> UserResponse:
+async def get_user(user_id: PathId, session: ReadOnly, user: LoggedIn, response: Response) -> UserResponse:
     """Get a user. Other users are 404, unless you are an admin."""
     # Another user is a 404, not a 403: a caller must not learn which users exist.
     may_see = user_id == user.id or user.is_admin
     found = await UserRepository(session).get(user_id) if may_see else None
     if found is None:
         raise NotFound("There is no such user.")
-    return UserResponse.model_validate(found)
+    return tagged(response, UserResponse.model_validate(found))
+
+
+@router.patch(
+    "/{user_id}", responses=problem_responses(403, 404, 409, 412), dependencies=[Depends(require_scope(ADMIN))]
+)
+async def change_user(
+    user_id: PathId, data: UserRightsUpdate, session: Transaction, request: Request, response: Response
+) -> UserDetails:
+    """Change state and roles of a user. The last active admin stays one. Admins only."""
+    service = UserService(session)
+    found = await _changeable(service, user_id, request)
+    await service.change_rights(found, data)
+    changed = await service.users.get_with_roles(user_id, fresh=True)
+    tagged(response, UserResponse.model_validate(changed))
+    return UserDetails.model_validate(changed)
+
+
+@router.delete(
+    "/{user_id}",
+    status_code=HTTPStatus.NO_CONTENT,
+    responses=problem_responses(403, 404, 409, 412),
+    dependencies=[Depends(require_scope(ADMIN))],
+)
+async def deactivate_user(user_id: PathId, session: Transaction, request: Request) -> None:
+    """Deactivate a user. Log-in and sessions end at once; the data stay. Admins only."""
+    service = UserService(session)
+    found = await _changeable(service, user_id, request)
+    await service.require_other_admin(found)
+    await service.deactivate(found)
+
+
+async def _changeable(service: UserService, user_id: int, request: Request) -> User:
+    found = await service.users.lock(user_id)
+    if found is None:
+        raise NotFound("There is no such user.")
+    require_match(request, UserResponse.model_validate(found))
+    return found
 
 
 async def _begun(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:

@@ -1,6 +1,7 @@
 """The account service: creating, changing, exporting and erasing users; authentication."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import Secret
@@ -11,7 +12,14 @@ from app.core.accounts.exports import assemble
 from app.core.accounts.models import User
 from app.core.accounts.repository import RefreshTokenRepository, UserRepository
 from app.core.accounts.roles import scopes_of
-from app.core.accounts.schemas import AccountExport, ProvidedUser, UserCreate
+from app.core.accounts.schemas import (
+    AccountExport,
+    PasswordChange,
+    ProvidedUser,
+    UserCreate,
+    UserRightsUpdate,
+    UserUpdate,
+)
 from app.core.database.engine import Database
 from app.core.database.sessions import WriteSession
 from app.core.problems import Conflict
@@ -22,6 +30,11 @@ from app.core.security.users import CurrentUser
 class EmailTaken(Conflict):
     type = "urn:problem-type:email-taken"
     detail = "This e-mail address is already registered."
+
+
+class LastAdmin(Conflict):
+    type = "urn:problem-type:last-admin"
+    detail = "This user is the last active admin. Make another user an admin first."
 
 
 async def add_user(session: WriteSession, **fields: Any) -> User:
@@ -69,6 +82,37 @@ class UserService:
                 raise  # the error of a listener
         return await add_user(self.session, **fields | {"email": None})
 
+    async def change(self, user: User, data: UserUpdate) -> None:
+        """Change name and address. EmailTaken when the address is in use (ignoring case). The row must be locked."""
+        try:
+            async with self.session.begin_nested():
+                await self.users.update(user, data.model_dump(exclude_unset=True))
+        except IntegrityError as error:
+            if "uq_users_email_lower" in str(error.orig):
+                raise EmailTaken from None
+            raise
+
+    async def change_rights(self, user: User, data: UserRightsUpdate) -> None:
+        """Change state, rights and roles. LastAdmin if no active admin would be left. The row must be locked."""
+        changes = data.model_dump(exclude_unset=True)
+        if not all(changes.get(name, True) for name in ("is_active", "is_admin")):
+            await self.require_other_admin(user)
+        if "is_admin" in changes:
+            await self.users.update(user, {"is_superuser": changes["is_admin"]})
+        if "roles" in changes:
+            await self.users.remove_roles(user.id)
+            await self.users.add_roles(user.id, changes["roles"])
+            await self.users.update(user, {"updated_at": datetime.now(UTC)})
+        if "is_active" in changes:
+            await (self.activate(user) if changes["is_active"] else self.deactivate(user))
+
+    async def require_other_admin(self, user: User) -> None:
+        """Raise LastAdmin if the user is the only active admin."""
+        if user.is_admin and user.is_active:
+            await self.users.lock_admins()
+            if not await self.users.has_other_admin(user.id):
+                raise LastAdmin
+
     async def set_password(self, user: User, hashed: str) -> None:
         """Set a password hash made by `hash_password`, and end all sessions."""
         await self.users.update(user, {"password": hashed})
@@ -107,6 +151,26 @@ async def authenticate(database: Database, email: str, password: Secret[str]) ->
         user = await UserRepository(session).get_by_email(email)
     hashed = user.password if user and user.is_active else None
     return user if await asyncio.to_thread(verify_password, password.get_secret_value(), hashed) else None
+
+
+async def change_password(database: Database, user_id: int, data: PasswordChange) -> bool:
+    """Set a new password, and end all sessions. Return False if the current password is wrong.
+
+    Hashing holds no database connection, as in `authenticate`.
+    """
+    async with database.read_sessions() as session:
+        user = await UserRepository(session).get(user_id)
+    known = user.password if user and user.is_active else None
+    if not await asyncio.to_thread(verify_password, data.current.get_secret_value(), known):
+        return False
+    hashed = await asyncio.to_thread(hash_password, data.new.get_secret_value())
+    async with database.sessions.begin() as session:
+        service = UserService(session)
+        locked = await service.users.lock(user_id)
+        if locked is None or locked.password != known:  # changed by another request
+            return False
+        await service.set_password(locked, hashed)
+    return True
 
 
 def logged_in(user: User) -> CurrentUser:

@@ -56,6 +56,12 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "updated_at",
+                    models.DateTimeField(
+                        auto_now=True, db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                (
                     "groups",
                     models.ManyToManyField(
                         blank=True,

@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("issuer", sa.Text(), nullable=True),
         sa.Column("subject", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
         sa.CheckConstraint("char_length(name) <= 200", name=op.f("ck_users_name_length")),
         sa.CheckConstraint("email LIKE '_%@_%' AND char_length(email) <= 254", name=op.f("ck_users_email_form")),
         sa.CheckConstraint("(issuer IS NULL) = (subject IS NULL)", name=op.f("ck_users_issuer_and_subject")),

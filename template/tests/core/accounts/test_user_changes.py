@@ -1,0 +1,252 @@
+"""HTTP tests that change, deactivate, filter and sort users."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from app.core.accounts.roles import declared_roles
+from app.core.testing import (
+    PASSWORD,
+    Accounts,
+    Headers,
+    Listen,
+    MakeClient,
+    SignIn,
+    UserFactory,
+    assert_problem,
+    pointers,
+)
+
+ME = "/api/v1/users/me"
+EMAIL = "ada@example.com"
+
+
+@pytest.fixture
+async def ada(user_factory: UserFactory) -> Any:
+    return await user_factory(name="Ada", email=EMAIL)
+
+
+@pytest.fixture
+def editor(newcomer: Path) -> Iterator[None]:
+    """A slice that declares the role `editor`."""
+    (newcomer / "roles.py").write_text('ROLES = {"editor": ("notes:write",)}\n')
+    declared_roles.cache_clear()
+    yield
+    declared_roles.cache_clear()
+
+
+async def log_in(client: httpx2.AsyncClient, password: str = PASSWORD, email: str = EMAIL) -> httpx2.Response:
+    return await client.post("/api/v1/auth/token", data={"username": email, "password": password})
+
+
+class TestOwnAccount:
+    async def test_name_and_address_change(self, async_client: httpx2.AsyncClient, ada: Any, sign_in: SignIn) -> None:
+        before = (await async_client.get(ME, headers=sign_in(ada))).json()
+        changed = await async_client.patch(ME, json={"name": " Countess "}, headers=sign_in(ada))
+        assert changed.status_code == 200
+        kept = {name: value for name, value in before.items() if name not in {"name", "updated_at"}}
+        assert kept.items() <= changed.json().items()
+        assert (changed.json()["name"], changed.json()["updated_at"] > before["updated_at"]) == ("Countess", True)
+        moved = await async_client.patch(ME, json={"email": "Lovelace@EXAMPLE.com"}, headers=sign_in(ada))
+        assert (moved.json()["email"], moved.json()["name"]) == ("Lovelace@example.com", "Countess")
+        found = await async_client.get(ME, headers=sign_in(ada))
+        assert (found.json(), found.headers["etag"]) == (moved.json(), moved.headers["etag"])
+        assert (await log_in(async_client)).status_code == 401
+        assert (await log_in(async_client, email="lovelace@example.com")).status_code == 200
+
+    async def test_taken_address_is_409(
+        self, async_client: httpx2.AsyncClient, ada: Any, user_factory: UserFactory, sign_in: SignIn
+    ) -> None:
+        await user_factory(email="grace@example.com")
+        response = await async_client.patch(ME, json={"email": "GRACE@example.com"}, headers=sign_in(ada))
+        assert assert_problem(response, 409)["type"] == "urn:problem-type:email-taken"
+        own = await async_client.patch(ME, json={"email": EMAIL.upper()}, headers=sign_in(ada))
+        assert own.status_code == 200
+
+    @pytest.mark.parametrize(
+        "body", [{"name": None}, {"email": None}, {"name": ""}, {"email": "ada"}, {"is_admin": True}, {"password": "x"}]
+    )
+    async def test_invalid_field_is_422(
+        self, async_client: httpx2.AsyncClient, ada: Any, sign_in: SignIn, body: dict[str, Any]
+    ) -> None:
+        response = await async_client.patch(ME, json=body, headers=sign_in(ada))
+        assert pointers(response) == {f"/body/{name}" for name in body}
+
+    async def test_stale_account_is_412(self, async_client: httpx2.AsyncClient, ada: Any, sign_in: SignIn) -> None:
+        stale = (await async_client.get(ME, headers=sign_in(ada))).headers["etag"]
+        await async_client.patch(ME, json={"name": "Countess"}, headers=sign_in(ada))
+        headers = sign_in(ada) | {"If-Match": stale}
+        assert_problem(await async_client.patch(ME, json={"name": "Ada"}, headers=headers), 412)
+
+    async def test_log_in_keeps_the_etag(self, async_client: httpx2.AsyncClient, ada: Any, sign_in: SignIn) -> None:
+        before = (await async_client.get(ME, headers=sign_in(ada))).headers["etag"]
+        await log_in(async_client)
+        assert (await async_client.get(ME, headers=sign_in(ada))).headers["etag"] == before
+
+    async def test_inactive_user_is_401(
+        self, async_client: httpx2.AsyncClient, ada: Any, sign_in: SignIn, accounts: Accounts
+    ) -> None:
+        await accounts.deactivate(ada)
+        assert_problem(await async_client.patch(ME, json={}, headers=sign_in(ada)), 401)
+
+
+class TestOwnPassword:
+    URL = f"{ME}/password"
+    NEW = {"current": PASSWORD, "new": "another good one"}
+
+    async def test_new_password_ends_sessions(
+        self, async_client: httpx2.AsyncClient, ada: Any, sign_in: SignIn
+    ) -> None:
+        tokens = (await log_in(async_client)).json()
+        changed = await async_client.put(self.URL, json=self.NEW, headers=sign_in(ada))
+        assert (changed.status_code, changed.content) == (204, b"")
+        body = {"refresh_token": tokens["refresh_token"]}
+        assert_problem(await async_client.post("/api/v1/auth/refresh", json=body), 401)
+        assert_problem(await log_in(async_client), 401)
+        assert (await log_in(async_client, "another good one")).status_code == 200
+
+    async def test_wrong_password_is_403(self, async_client: httpx2.AsyncClient, ada: Any, sign_in: SignIn) -> None:
+        body = self.NEW | {"current": "wrong password"}
+        assert_problem(await async_client.put(self.URL, json=body, headers=sign_in(ada)), 403)
+        assert (await log_in(async_client)).status_code == 200
+
+    @pytest.mark.parametrize(("field", "value"), [("new", "seven77"), ("new", "Password1"), ("current", ""), ("x", 1)])
+    async def test_invalid_field_is_422(
+        self, async_client: httpx2.AsyncClient, ada: Any, sign_in: SignIn, field: str, value: object
+    ) -> None:
+        response = await async_client.put(self.URL, json=self.NEW | {field: value}, headers=sign_in(ada))
+        assert pointers(response) == {f"/body/{field}"}
+
+    async def test_guessing_is_limited(self, make_client: MakeClient, ada: Any, sign_in: SignIn) -> None:
+        async with make_client(login_rate="2/minute") as client:
+            body = self.NEW | {"current": "wrong password"}
+            statuses = [(await client.put(self.URL, json=body, headers=sign_in(ada))).status_code for _ in range(3)]
+        assert statuses == [403, 403, 429]
+
+    async def test_provider_accounts_have_no_password(self, make_client: MakeClient) -> None:
+        async with make_client(jwt_issuer="http://127.0.0.1:9", jwt_audience="service") as client:
+            assert (await client.put(self.URL, json=self.NEW)).status_code in {401, 404}
+
+
+class TestRights:
+    @pytest.mark.usefixtures("editor")
+    async def test_roles_are_replaced(self, async_client: httpx2.AsyncClient, ada: Any, admin: Headers) -> None:
+        path = f"/api/v1/users/{ada.id}"
+        before = (await async_client.get(path, headers=admin)).headers["etag"]
+        headers = admin | {"If-Match": before}
+        given = await async_client.patch(path, json={"roles": ["editor", "editor"]}, headers=headers)
+        assert (given.status_code, given.json()["roles"]) == (200, ["editor"])
+        assert_problem(await async_client.patch(path, json={"roles": []}, headers=headers), 412)
+        assert (await async_client.get(path, headers=admin)).headers["etag"] == given.headers["etag"]
+        taken = await async_client.patch(path, json={"roles": []}, headers=admin)
+        assert taken.json()["roles"] == []
+
+    async def test_user_becomes_admin_and_back(
+        self, async_client: httpx2.AsyncClient, ada: Any, admin: Headers
+    ) -> None:
+        for value in (True, False):
+            changed = await async_client.patch(f"/api/v1/users/{ada.id}", json={"is_admin": value}, headers=admin)
+            assert changed.json()["is_admin"] is value
+
+    async def test_user_is_deactivated_and_activated(
+        self, async_client: httpx2.AsyncClient, ada: Any, admin: Headers, listen: Listen
+    ) -> None:
+        ended: list[int] = []
+        listen("deactivated", lambda user: ended.append(user.id))
+        for value, status in ((False, 401), (True, 200)):
+            changed = await async_client.patch(f"/api/v1/users/{ada.id}", json={"is_active": value}, headers=admin)
+            assert changed.json()["is_active"] is value
+            assert (await log_in(async_client)).status_code == status
+        assert ended == [ada.id]
+
+    @pytest.mark.parametrize(
+        "body",
+        [{"is_active": None}, {"is_active": "false"}, {"roles": None}, {"roles": ["nobody"]}, {"name": "Ada"}],
+    )
+    async def test_invalid_field_is_422(
+        self, async_client: httpx2.AsyncClient, ada: Any, admin: Headers, body: dict[str, Any]
+    ) -> None:
+        response = await async_client.patch(f"/api/v1/users/{ada.id}", json=body, headers=admin)
+        assert pointers(response) == {f"/body/{name}" for name in body}
+
+    async def test_unknown_user_is_404(self, async_client: httpx2.AsyncClient, admin: Headers) -> None:
+        assert_problem(await async_client.patch("/api/v1/users/999999", json={}, headers=admin), 404)
+        assert_problem(await async_client.delete("/api/v1/users/999999", headers=admin), 404)
+
+    async def test_last_admin_stays(
+        self, async_client: httpx2.AsyncClient, admin: Headers, user_factory: UserFactory, accounts: Accounts
+    ) -> None:
+        own = (await async_client.get(ME, headers=admin)).json()["id"]
+        path = f"/api/v1/users/{own}"
+        other = await user_factory(is_superuser=True)
+        await accounts.deactivate(other)  # an inactive admin does not count
+        for body in ({"is_admin": False}, {"is_active": False}):
+            problem = assert_problem(await async_client.patch(path, json=body, headers=admin), 409)
+            assert problem["type"] == "urn:problem-type:last-admin"
+        assert_problem(await async_client.delete(path, headers=admin), 409)
+        assert (await async_client.get(path, headers=admin)).json()["is_active"] is True
+        await accounts.activate(other)
+        assert (await async_client.patch(path, json={"is_admin": False}, headers=admin)).status_code == 200
+
+
+class TestDeactivation:
+    async def test_deactivated_user_cannot_log_in(
+        self, async_client: httpx2.AsyncClient, ada: Any, admin: Headers
+    ) -> None:
+        tokens = (await log_in(async_client)).json()
+        path = f"/api/v1/users/{ada.id}"
+        for _ in range(2):
+            response = await async_client.delete(path, headers=admin)
+            assert (response.status_code, response.content) == (204, b"")
+        assert_problem(await log_in(async_client), 401)
+        body = {"refresh_token": tokens["refresh_token"]}
+        assert_problem(await async_client.post("/api/v1/auth/refresh", json=body), 401)
+        found = (await async_client.get(path, headers=admin)).json()
+        assert (found["is_active"], found["name"]) == (False, "Ada")
+
+    async def test_stale_user_is_412(self, async_client: httpx2.AsyncClient, ada: Any, admin: Headers) -> None:
+        headers = admin | {"If-Match": '"stale"'}
+        assert_problem(await async_client.delete(f"/api/v1/users/{ada.id}", headers=headers), 412)
+
+
+@pytest.mark.usefixtures("editor")
+async def test_users_are_filtered_and_sorted(
+    async_client: httpx2.AsyncClient, admin: Headers, user_factory: UserFactory, accounts: Accounts
+) -> None:
+    ada = await user_factory(name="Ada 100%", email="z@example.com")
+    grace = await user_factory(name="Grace", email="grace@example.com")
+    await accounts.give_role(ada, "editor")
+    await accounts.deactivate(grace)
+    found: list[tuple[dict[str, str], list[str]]] = [
+        ({"q": "ADA"}, ["Ada 100%"]),
+        ({"q": "%"}, ["Ada 100%"]),
+        ({"q": "_"}, []),
+        ({"q": "grace@"}, ["Grace"]),
+        ({"is_active": "false"}, ["Grace"]),
+        ({"role": "editor"}, ["Ada 100%"]),
+        ({"role": "nobody"}, []),
+        ({"sort": "-name"}, ["Grace", "Admin", "Ada 100%"]),
+        ({"sort": "email", "is_active": "true"}, ["Admin", "Ada 100%"]),
+    ]
+    for query, names in found:
+        page = (await async_client.get("/api/v1/users", params=query, headers=admin)).json()
+        assert ([user["name"] for user in page["items"]], page["total"]) == (names, len(names)), query
+    [user] = (await async_client.get("/api/v1/users", params={"q": "ada"}, headers=admin)).json()["items"]
+    assert user["roles"] == ["editor"]
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [
+        ({"sort": "password"}, "/query/sort"),
+        ({"password": "x"}, "/query/password"),
+        ({"is_active": "x"}, "/query/is_active"),
+    ],
+)
+async def test_unknown_filter_is_422(
+    async_client: httpx2.AsyncClient, admin: Headers, query: dict[str, str], pointer: str
+) -> None:
+    assert pointers(await async_client.get("/api/v1/users", params=query, headers=admin)) == {pointer}
