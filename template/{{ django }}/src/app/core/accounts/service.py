@@ -96,7 +96,7 @@ class UserService:
 
     def require_other_admin(self, user: User) -> None:
         """Raise LastAdmin if the user is the only active admin."""
-        if user.is_admin and user.is_active:
+        if user.is_superuser and user.is_active:
             self.users.lock_admins()
             if not self.users.has_other_admin(user.id):
                 raise LastAdmin

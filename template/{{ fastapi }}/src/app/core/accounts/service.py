@@ -108,7 +108,7 @@ class UserService:
 
     async def require_other_admin(self, user: User) -> None:
         """Raise LastAdmin if the user is the only active admin."""
-        if user.is_admin and user.is_active:
+        if user.is_superuser and user.is_active:
             await self.users.lock_admins()
             if not await self.users.has_other_admin(user.id):
                 raise LastAdmin
