@@ -22,7 +22,7 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 import app as package
-from app.core import slices
+from app.core import problems, slices
 from app.core.accounts.roles import scopes_of
 from app.core.cli.env_example import variables
 from app.core.config import ABOUT, Settings
@@ -30,7 +30,7 @@ from app.core.database import embedded
 from app.core.mail import messages as mail_messages
 from app.core.security import passwords
 from app.core.security.tokens import LocalTokens
-from app.core.testing import PASSWORD, Execute, Headers, SignIn, Use, UserFactory
+from app.core.testing import ERRORS, PASSWORD, Execute, Headers, SignIn, Use, UserFactory
 
 # The shell must not affect tests: unset the variables of core, slices, libraries and proxies.
 LIBRARIES = re.compile(r"(OTEL|SENTRY|GRANIAN|UVICORN|DJANGO)_.*|FORWARDED_ALLOW_IPS|(HTTPS?|ALL|NO)_PROXY")
@@ -40,6 +40,21 @@ for name in [name for name in os.environ if name.upper() in SETTINGS or LIBRARIE
 os.environ["ENVIRONMENT"] = "test"
 
 pytest_plugins = ["tests.core.engine", "tests.core.mail.inbox"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _errors() -> Iterator[None]:
+    """Keep the problem behind each error response for `assert_problem`: other formats than Problem lack parts of it."""
+
+    def rendered(problem: problems.Problem, kind: type[problems.ErrorBody]) -> bytes:
+        body = render(problem, kind)
+        ERRORS.append((body, problem, kind))
+        return body
+
+    render = problems._rendered
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(problems, "_rendered", rendered)
+        yield
 
 
 @pytest.fixture(scope="session")

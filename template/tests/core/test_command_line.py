@@ -97,7 +97,7 @@ def test_sigterm_ends_readiness_before_the_process(database_url: str, monkeypatc
         main(["health"])
         with pytest.raises(SystemExit) as ended:
             main(["health", "ready"])
-        assert str(ended.value) == "/health/ready answers 503: The service is shutting down."
+        assert str(ended.value).startswith("/health/ready answers 503: ")
         process.send_signal(signal.SIGTERM)  # a second signal ends the drain
         assert process.wait(timeout=60) == 0
         with pytest.raises(SystemExit) as ended:

@@ -1,14 +1,26 @@
-"""Errors as problem documents (RFC 9457). They never contain a stack trace, SQL or a path of the server."""
+"""Errors and their responses: problem documents (RFC 9457), or the format that the project sets.
+
+A response never contains a stack trace, SQL or a path of the server.
+"""
 
 from collections.abc import Container, Iterable, Mapping
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, Field, JsonValue
 from pydantic_core import to_jsonable_python
 
-MEDIA_TYPE = "application/problem+json"
+
+class ErrorBody(BaseModel):
+    """Base class of the body of all error responses. A project replaces problem documents by a subclass of its own."""
+
+    media_type: ClassVar[str] = "application/json"
+
+    @classmethod
+    def of(cls, problem: "Problem") -> "ErrorBody":
+        """Return the body for `problem`. A subclass must define this method."""
+        raise NotImplementedError(f"{cls.__name__} must define the class method `of`.")
 
 
 class FieldError(BaseModel):
@@ -18,16 +30,30 @@ class FieldError(BaseModel):
     message: str
 
 
-class Problem(BaseModel):
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+class Problem(ErrorBody):
     """The body of every error response (RFC 9457)."""
+
+    media_type: ClassVar[str] = "application/problem+json"
 
     type: str = Field(description="URI of the kind of problem; `about:blank` for a kind that only the status defines")
     title: str
     status: int
     detail: str
     instance: str = Field(description="path of the request")
-    errors: list[FieldError] | None = Field(default=None, description="with 422: all errors in the request")
-    data: JsonValue = Field(default=None, description="details for programs; the structure depends on the route")
+    errors: list[FieldError] | None = Field(
+        default=None, exclude_if=_is_none, description="with 422: all errors in the request"
+    )
+    data: JsonValue = Field(
+        default=None, exclude_if=_is_none, description="details for programs; the structure depends on the route"
+    )
+
+    @classmethod
+    def of(cls, problem: "Problem") -> "Problem":
+        return problem
 
 
 class ProblemError(Exception):
@@ -169,9 +195,9 @@ def require_values(data: Mapping[str, Any], names: Container[str]) -> None:
         )
 
 
-def document(error: ProblemError, instance: str) -> dict[str, Any]:
-    """Return the problem document of `error` for a request to the path `instance`."""
-    return Problem(
+def document(error: ProblemError, instance: str, kind: type[ErrorBody]) -> bytes:
+    """Return the body of the response to `error`, for a request to the path `instance`."""
+    problem = Problem(
         type=error.type,
         title=_phrase(error.status),
         status=error.status,
@@ -179,7 +205,12 @@ def document(error: ProblemError, instance: str) -> dict[str, Any]:
         instance=instance,
         errors=list(error.errors) or None,
         data=error.data,
-    ).model_dump(exclude_none=True)
+    )
+    return _rendered(problem, kind)
+
+
+def _rendered(problem: Problem, kind: type[ErrorBody]) -> bytes:
+    return kind.of(problem).model_dump_json(by_alias=True).encode()
 
 
 def _phrase(status: int) -> str:

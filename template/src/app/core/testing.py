@@ -1,5 +1,6 @@
 """Types and constants of the tests, for both frameworks."""
 
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
@@ -7,6 +8,7 @@ from typing import Any, Protocol
 import httpx2
 
 from app.core.config import Environment
+from app.core.problems import ErrorBody, Problem
 from app.core.slices import find_parts
 
 PASSWORD = "correct horse battery staple"
@@ -73,14 +75,25 @@ IDENTITY_PROVIDER = {"jwt_issuer": "https://id.example", "jwt_audience": "api"}
 """Settings for accounts of an identity provider."""
 
 
+ERRORS: deque[tuple[bytes, Problem, type[ErrorBody]]] = deque(maxlen=100)
+"""The bodies of the last error responses of this process, and the problems behind them. The tests of core fill it."""
+
+
 def assert_problem(response: httpx2.Response, status: int) -> dict[str, Any]:
-    """Assert that `response` is a problem document with this status, and return it."""
+    """Assert that `response` is an error with this status, and return its problem document.
+
+    If the project has an error format of its own, the body must have this format.
+    """
     assert response.status_code == status, response.text
-    assert response.headers["content-type"] == "application/problem+json"
-    problem: dict[str, Any] = response.json()
-    assert problem["status"] == status
-    assert {"type", "title", "detail", "instance"} <= problem.keys()
-    return problem
+    for body, problem, kind in reversed(ERRORS):
+        if body == response.content and problem.status == status:
+            assert response.headers["content-type"] == kind.media_type
+            return problem.model_dump()
+    # From another process.
+    assert response.headers["content-type"] == Problem.media_type
+    found = Problem.model_validate(response.json(), extra="forbid")
+    assert found.status == status
+    return found.model_dump()
 
 
 def pointers(response: httpx2.Response) -> set[str]:

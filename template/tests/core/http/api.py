@@ -148,6 +148,12 @@ def schemas(document: dict[str, Any], part: Any) -> Iterator[dict[str, Any]]:
                 parts.extend(found)
 
 
+def error_type(document: dict[str, Any]) -> str:
+    """Return the media type of error responses."""
+    [kind] = document["paths"]["/health/live"]["get"]["responses"]["500"]["content"]
+    return str(kind)
+
+
 class Declared(NamedTuple):
     file: str
     table: str

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from app.core.http.operations import complete, is_json
+from app.core.problems import Problem
 
 DERIVED = {"operationId": "list_notes", "summary": "List Notes"}
 
@@ -25,7 +26,7 @@ DERIVED = {"operationId": "list_notes", "summary": "List Notes"}
 )
 def test_summary_is_the_first_sentence(given: dict[str, Any], summary: str, description: str | None) -> None:
     operation = {**DERIVED, "responses": {}, **given}
-    complete(operation)
+    complete(operation, Problem)
     assert (operation["summary"], operation.get("description")) == (summary, description)
 
 
@@ -40,14 +41,14 @@ def test_summary_is_the_first_sentence(given: dict[str, Any], summary: str, desc
 )
 def test_common_errors_are_documented(given: dict[str, Any], statuses: set[str]) -> None:
     operation = {**DERIVED, "responses": {200: {}}, **given}
-    complete(operation)
+    complete(operation, Problem)
     assert operation["responses"].keys() == statuses | {"200"}
 
 
 def test_patch_is_documented_as_merge_patch() -> None:
     body: dict[str, Any] = {"content": {"application/json": {"schema": {}}}}
     operation: dict[str, Any] = {**DERIVED, "responses": {"412": {}}, "requestBody": body}
-    complete(operation, "patch")
+    complete(operation, Problem, "patch")
     assert body["content"].keys() == {"application/json", "application/merge-patch+json"}
     assert [parameter["name"] for parameter in operation["parameters"]] == ["If-Match"]
 

@@ -21,6 +21,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from asgiref.wsgi import WsgiToAsgi
 from django.apps import apps
+from django.conf import settings as django_settings
 from django.core import mail
 from django.core.mail import EmailMessage
 from django.core.signals import request_finished, request_started
@@ -48,6 +49,7 @@ from app.core.http.application import StartResponse
 from app.core.http.middleware import Application
 from app.core.mail import send
 from app.core.observability import logs
+from app.core.problems import ErrorBody
 from app.core.security.tokens import ADMIN, LocalTokens, TokenVerifier
 from app.core.testing import IDENTITY_PROVIDER, Accounts, Execute, Headers, Listen, MakeClient, Rows
 
@@ -158,6 +160,17 @@ def make_client(settings: Settings, db_session: BaseDatabaseWrapper) -> MakeClie
 
     def make(**changes: Any) -> httpx2.AsyncClient:
         return _client(_application(Settings.model_validate(settings.model_dump() | changes)))
+
+    return make
+
+
+@pytest.fixture
+def formatted_client(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> MakeClient:
+    """A client of an application with another error format: `formatted_client(Errors, max_body_bytes=1024)`."""
+
+    def make(kind: type[ErrorBody], **changes: Any) -> httpx2.AsyncClient:
+        monkeypatch.setattr(django_settings, "ERROR_BODY", f"{kind.__module__}.{kind.__name__}")
+        return make_client(**changes)
 
     return make
 

@@ -7,5 +7,8 @@ from app.core import create_app as create_core_app
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Return the application. Add your own middleware, mounts and exception handlers here."""
+    """Return the application. Add your own middleware, mounts and exception handlers here.
+
+    `error_body=Errors`, where `Errors` is a subclass of `app.core.ErrorBody`, replaces the format of all errors.
+    """
     return create_core_app(settings)

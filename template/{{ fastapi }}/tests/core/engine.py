@@ -22,9 +22,11 @@ from app.core.config import Settings
 from app.core.database.base import Base
 from app.core.database.engine import Database, script_engine
 from app.core.database.sessions import WriteSession
+from app.core.http.application import create_app as create_core_app
 from app.core.http.rate_limits import RateLimits
 from app.core.http.state import State, state_of
 from app.core.mail import send
+from app.core.problems import ErrorBody
 from app.core.security.passwords import hash_password
 from app.core.security.tokens import LocalTokens, TokenVerifier
 from app.core.slices import PACKAGE
@@ -89,7 +91,8 @@ async def db_session(connection: AsyncConnection) -> AsyncIterator[WriteSession]
 @pytest.fixture
 def app(application: FastAPI, settings: Settings, connection: AsyncConnection) -> FastAPI:
     """The application on the test's connection, with new rate limits."""
-    application.state.core = State(settings, Database(connection), RateLimits(settings), LocalTokens(settings))
+    kind = state_of(application).error_body
+    application.state.core = State(settings, Database(connection), RateLimits(settings), LocalTokens(settings), kind)
     return application
 
 
@@ -116,6 +119,18 @@ def make_client(settings: Settings, connection: AsyncConnection) -> MakeClient:
 
     def make(**changes: Any) -> httpx2.AsyncClient:
         app = create_app(Settings.model_validate(settings.model_dump() | changes))
+        state_of(app).database = Database(connection)
+        return _client(app)
+
+    return make
+
+
+@pytest.fixture
+def formatted_client(settings: Settings, connection: AsyncConnection) -> Callable[..., httpx2.AsyncClient]:
+    """A client of an application with another error format: `formatted_client(Errors, max_body_bytes=1024)`."""
+
+    def make(kind: type[ErrorBody], **changes: Any) -> httpx2.AsyncClient:
+        app = create_core_app(Settings.model_validate(settings.model_dump() | changes), error_body=kind)
         state_of(app).database = Database(connection)
         return _client(app)
 

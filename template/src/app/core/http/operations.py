@@ -4,7 +4,7 @@ import re
 from http import HTTPStatus
 from typing import Any
 
-from app.core.problems import MEDIA_TYPE, Problem
+from app.core.problems import ErrorBody, Problem
 
 MERGE_PATCH = ("application/json", "application/merge-patch+json")
 """The media types of a PATCH body: a merge patch (RFC 7396). Others, such as JSON Patch, have another meaning."""
@@ -29,20 +29,19 @@ def is_json(method: str | None, media_type: str) -> bool:
 
 
 def problem_response(status: int) -> dict[str, Any]:
-    """Return the documentation of a response that is a problem document."""
-    schema = {"$ref": REFERENCE.format(model=Problem.__name__)}
-    return {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
+    """Return the documentation of an error response."""
+    return {"description": HTTPStatus(status).phrase, "content": _content(Problem)}
 
 
-def problem_schemas() -> dict[str, Any]:
-    """Return the schemas of a problem document, by name."""
-    problem = Problem.model_json_schema(ref_template=REFERENCE)
-    parts: dict[str, Any] = problem.pop("$defs")
-    return parts | {Problem.__name__: problem}
+def error_schemas(kind: type[ErrorBody]) -> dict[str, Any]:
+    """Return the schemas of the body of error responses, by name."""
+    schema = kind.model_json_schema(mode="serialization", ref_template=REFERENCE)
+    parts: dict[str, Any] = schema.pop("$defs", {})
+    return parts | {kind.__name__: schema}
 
 
-def complete(operation: dict[str, Any], method: str = "get") -> None:
-    """Add the responses of core, and take the summary from the docstring of the route.
+def complete(operation: dict[str, Any], kind: type[ErrorBody], method: str = "get") -> None:
+    """Add the responses of core, with errors of this kind. Take the summary from the docstring of the route.
 
     A PATCH body is a merge patch. A route that answers 412 reads If-Match.
     """
@@ -62,7 +61,16 @@ def complete(operation: dict[str, Any], method: str = "get") -> None:
         statuses += [503]
     responses = {str(status): response for status, response in operation["responses"].items()}
     responses |= {str(status): problem_response(status) for status in statuses}
-    operation["responses"] = dict(sorted(responses.items()))
+    # `problem_responses` of a route cannot know the kind: slices are imported before the application exists.
+    documented = _content(Problem)
+    operation["responses"] = {
+        status: response | {"content": _content(kind)} if response.get("content") == documented else response
+        for status, response in sorted(responses.items())
+    }
+
+
+def _content(kind: type[ErrorBody]) -> dict[str, Any]:
+    return {kind.media_type: {"schema": {"$ref": REFERENCE.format(model=kind.__name__)}}}
 
 
 def _summarize(operation: dict[str, Any]) -> None:

@@ -32,8 +32,10 @@ def ask(settings: Settings, path: str) -> None:
     finally:
         connection.close()
     if response.status != http.HTTPStatus.OK:
-        with suppress(ValueError, TypeError, KeyError):  # another program may listen on this port
-            raise ProbeError(f"{path} answers {response.status}: {json.loads(body)['detail']}")
+        with suppress(ValueError):  # another program may listen on this port
+            found = json.loads(body)
+            reason = found["detail"] if isinstance(found, dict) and "detail" in found else json.dumps(found)
+            raise ProbeError(f"{path} answers {response.status}: {reason}")
         raise ProbeError(f"{path} answers {response.status}.")
 
 

@@ -83,6 +83,9 @@ CSRF_COOKIE_NAME = "__Host-csrf" if CORE_SETTINGS.production else "csrf"
 CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_FAILURE_VIEW = "app.core.http.errors.csrf_failed"
+# The class of the body of error responses: a subclass of ErrorBody.
+ERROR_BODY = "app.core.problems.Problem"
+
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",

@@ -9,10 +9,12 @@ import django
 import structlog
 from asgiref.sync import async_to_sync
 from django.conf import settings as django_settings
+from django.utils.module_loading import import_string
 
 from app.core.config import ConfigError, Settings
 from app.core.database.checks import ping
 from app.core.observability import logs, telemetry
+from app.core.problems import ErrorBody
 from app.core.runtime import current
 
 if TYPE_CHECKING:
@@ -53,9 +55,21 @@ def create_application() -> "Application":
         raise ConfigError("DEBUG in src/app/settings.py must be off in production: it shows settings to every caller.")
     from app.core.http.middleware import Application  # noqa: PLC0415 -- imports Django's models
 
+    _require_error_body()
     import_module(django_settings.ROOT_URLCONF)  # reports errors of slices at the start, and not at the first request
     _set_view_site(settings)
     return Application()
+
+
+def _require_error_body() -> None:
+    """Raise ConfigError unless ERROR_BODY names a subclass of ErrorBody."""
+    name = django_settings.ERROR_BODY
+    try:
+        kind = import_string(name)
+    except ImportError as error:
+        raise ConfigError(f"ERROR_BODY in src/app/settings.py cannot be imported: {error}") from None
+    if not (isinstance(kind, type) and issubclass(kind, ErrorBody)):
+        raise ConfigError(f"ERROR_BODY in src/app/settings.py must name a subclass of ErrorBody, and not {name}.")
 
 
 def _fields_stored_here() -> list[str]:

@@ -1,25 +1,26 @@
-"""Conversion of all exceptions to problem documents."""
+"""Conversion of all exceptions to error responses."""
 
 import sys
 from contextlib import suppress
 from http import HTTPStatus
 
 import structlog
+from django.conf import settings as django_settings
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 from django.template import TemplateDoesNotExist
 from django.template.loader import get_template
+from django.utils.module_loading import import_string
 from ninja.errors import HttpError
-from pydantic_core import to_json
 
 from app.core.database.sqlstate import is_temporary
 from app.core.http.pages import is_page
 from app.core.observability.telemetry import report_failure
 from app.core.problems import (
-    MEDIA_TYPE,
     BadRequest,
+    ErrorBody,
     Forbidden,
     NotFound,
     ProblemError,
@@ -41,12 +42,19 @@ OF_DJANGO: dict[type[Exception], type[ProblemError]] = {
 """The problem for each exception of Django."""
 
 
+def error_body() -> type[ErrorBody]:
+    """Return the class of the body of error responses, which the setting ERROR_BODY names."""
+    found: type[ErrorBody] = import_string(django_settings.ERROR_BODY)
+    return found
+
+
 class ProblemResponse(HttpResponse):
-    """A problem document as a response."""
+    """The response to an error, with a body of the kind that ERROR_BODY names."""
 
     def __init__(self, error: ProblemError, path: str) -> None:
-        content = to_json(document(error, path))
-        super().__init__(content, content_type=MEDIA_TYPE, status=error.status, headers=dict(error.headers))
+        kind = error_body()
+        content = document(error, path, kind)
+        super().__init__(content, content_type=kind.media_type, status=error.status, headers=dict(error.headers))
         self._has_been_logged = True  # the request is logged; Django would log it again, with less information
 
 
@@ -94,7 +102,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def _answer(request: HttpRequest, error: ProblemError, name: str) -> HttpResponse:
-    """For a page, render the template `name` if the project has one. Otherwise return the problem document."""
+    """For a page, render the template `name` if the project has one. Otherwise return the error as in the API."""
     if is_page(request):
         with suppress(TemplateDoesNotExist):
             # After an unexpected error, render without the request: loading `request.user` may be the cause.

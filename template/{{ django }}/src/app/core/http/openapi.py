@@ -14,12 +14,13 @@ from ninja.renderers import BaseRenderer
 from ninja.signature.details import is_pydantic_model
 from pydantic_core import to_json
 
-from app.core.http.operations import REFERENCE, complete, is_json, problem_response, problem_schemas
+from app.core.http.errors import error_body
+from app.core.http.operations import REFERENCE, complete, error_schemas, is_json, problem_response
 from app.core.problems import BadRequest, FieldError, Unprocessable, UnsupportedMediaType
 
 
 def problem_responses(*statuses: int, also: dict[int, Any] | None = None) -> dict[str, Any]:
-    """Return the `openapi_extra` of a route that answers these statuses with a problem document."""
+    """Return the `openapi_extra` of a route that answers these statuses with an error."""
     return {"responses": {status: problem_response(status) for status in statuses} | (also or {})}
 
 
@@ -89,11 +90,11 @@ class API(NinjaAPI):
     def get_openapi_schema(self, **_: Any) -> OpenAPISchema:
         document = Document(self, "")
         models = document["components"]["schemas"]
-        models |= problem_schemas()
+        models |= error_schemas(error_body())
         for path in document["paths"].values():
             path.pop("head", None)  # every GET answers HEAD
             for method, operation in path.items():
-                complete(operation, method)
+                complete(operation, error_body(), method)
                 if not operation["parameters"]:
                     del operation["parameters"]
         text = json.dumps(document)

@@ -43,9 +43,9 @@ async def log_in(
 
 
 @public.post("/refresh", response_model=TokenResponse)
-async def refresh(data: RefreshRequest, auth: Auth, request: Request) -> TokenResponse | Response:
+async def refresh(data: RefreshRequest, auth: Auth, state: CurrentState, request: Request) -> TokenResponse | Response:
     """Refresh the tokens. A refresh token is valid once; its reuse ends the session."""
     if tokens := await auth.refresh(data.refresh_token):
         return tokens
     # Return the 401 instead of raising it: an exception would roll back the revocation of the family.
-    return ProblemResponse(Unauthorized("The refresh token is not valid."), request.url.path)
+    return ProblemResponse(Unauthorized("The refresh token is not valid."), request.url.path, state.error_body)

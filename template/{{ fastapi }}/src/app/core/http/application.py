@@ -24,6 +24,7 @@ from app.core.http.openapi import completed
 from app.core.http.routing import AnswerHead, refusing_query, watch
 from app.core.http.state import State, state_of
 from app.core.observability import logs, telemetry
+from app.core.problems import ErrorBody, Problem
 from app.core.runtime import current
 from app.core.slices import SliceError, find_parts, find_slices, import_all
 
@@ -34,9 +35,10 @@ class Application(FastAPI):
     """FastAPI with core's middleware around the project's middleware, and core's responses in the OpenAPI document."""
 
     def build_middleware_stack(self) -> ASGIApp:
-        settings = state_of(self).settings
+        state = state_of(self)
+        options: dict[str, Any] = {"settings": state.settings, "error_body": state.error_body}
         # The first middleware is the outermost: core's also handles and logs errors of the project's middleware.
-        outer = [Middleware(RequestContext, settings=settings), Middleware(cors, settings=settings)]
+        outer = [Middleware(RequestContext, **options), Middleware(cors, **options)]
         self.user_middleware = [*outer, *self.user_middleware, Middleware(AnswerHead)]
         return super().build_middleware_stack()
 
@@ -46,12 +48,15 @@ class Application(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         if not self.openapi_schema:
-            self.openapi_schema = completed(super().openapi())
+            self.openapi_schema = completed(super().openapi(), state_of(self).error_body)
         return self.openapi_schema
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
-    """Return the application. ConfigError or SliceError, with one sentence, for invalid settings or slices."""
+def create_app(settings: Settings | None = None, *, error_body: type[ErrorBody] = Problem) -> FastAPI:
+    """Return the application, whose error responses have a body of this kind.
+
+    ConfigError or SliceError, with one sentence, for invalid settings or slices.
+    """
     settings = settings or Settings.load()
     logs.configure(settings.log_level, json=settings.logs_json)
     telemetry.start(settings)
@@ -75,8 +80,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             "exclude": lambda scope: scope["path"].startswith(PROBES),
         },
     )
-    app.state.core = State.of(settings)
-    errors.install(app)
+    app.state.core = State.of(settings, error_body)
+    errors.install(app, error_body)
     app.router.routes.extend(health.router.routes)  # faster than `include_router`, whose routes FastAPI matches twice
     if not settings.production:
         add_docs(app)

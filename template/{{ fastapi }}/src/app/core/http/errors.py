@@ -1,4 +1,4 @@
-"""Conversion of all exceptions to problem documents."""
+"""Conversion of all exceptions to error responses."""
 
 from http import HTTPStatus
 
@@ -19,6 +19,7 @@ from app.core.http.middleware import ProblemResponse, route_path
 from app.core.http.operations import is_json
 from app.core.http.routing import media_type
 from app.core.problems import (
+    ErrorBody,
     ProblemError,
     Unavailable,
     Unprocessable,
@@ -35,12 +36,21 @@ MAX_REASON_BYTES = 123
 """Maximum length of a close reason: 125 bytes of a control frame, minus two for the code (RFC 6455, section 5.5)."""
 
 
-def install(app: FastAPI) -> None:
-    """Make `app` answer every error with a problem document."""
+def install(app: FastAPI, kind: type[ErrorBody]) -> None:
+    """Make `app` answer every error with a body of this kind."""
+
+    async def answer(connection: Request | WebSocket, error: ProblemError) -> Response | None:
+        """Return the response to the error, or close an accepted WebSocket with the detail as reason."""
+        if isinstance(connection, WebSocket) and connection.application_state is WebSocketState.CONNECTED:
+            refused = error.status < HTTPStatus.INTERNAL_SERVER_ERROR
+            code = WS_1008_POLICY_VIOLATION if refused else WS_1011_INTERNAL_ERROR
+            await connection.close(code, error.detail.encode()[:MAX_REASON_BYTES].decode(errors="ignore"))
+            return None
+        return ProblemResponse(error, connection.url.path, kind)
 
     @app.exception_handler(ProblemError)
     async def problem(request: Request | WebSocket, error: ProblemError) -> Response | None:
-        return await _answer(request, error)
+        return await answer(request, error)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request | WebSocket, error: HTTPException) -> Response | None:
@@ -51,17 +61,17 @@ def install(app: FastAPI) -> None:
             return Response(status_code=error.status_code, headers=headers)
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and isinstance(request, Request):
             headers["Allow"] = _allowed(request)
-        return await _answer(request, problem_for(error.status_code, error.detail, headers))
+        return await answer(request, problem_for(error.status_code, error.detail, headers))
 
     @app.exception_handler(WebSocketRequestValidationError)
     async def unusable(socket: WebSocket, error: WebSocketRequestValidationError) -> Response | None:
-        return await _answer(socket, Unprocessable.from_pydantic(error.errors()))
+        return await answer(socket, Unprocessable.from_pydantic(error.errors()))
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> ProblemResponse:
+    async def invalid(request: Request, error: RequestValidationError) -> Response | None:
         if error.body is not None and not _readable(request):
-            return ProblemResponse(UnsupportedMediaType(), request.url.path)
-        return ProblemResponse(Unprocessable.from_pydantic(error.errors()), request.url.path)
+            return await answer(request, UnsupportedMediaType())
+        return await answer(request, Unprocessable.from_pydantic(error.errors()))
 
     @app.exception_handler(DBAPIError)
     @app.exception_handler(DatabaseUnavailableError)
@@ -69,16 +79,7 @@ def install(app: FastAPI) -> None:
         if isinstance(error, DBAPIError) and not _temporary(error):
             raise error
         log.warning("database unavailable", error=type(error).__name__, reason=str(error).partition("\n")[0])
-        return await _answer(request, Unavailable())
-
-
-async def _answer(connection: Request | WebSocket, error: ProblemError) -> Response | None:
-    """Return the problem as a response, or close an accepted WebSocket with the detail as reason."""
-    if isinstance(connection, WebSocket) and connection.application_state is WebSocketState.CONNECTED:
-        code = WS_1008_POLICY_VIOLATION if error.status < HTTPStatus.INTERNAL_SERVER_ERROR else WS_1011_INTERNAL_ERROR
-        await connection.close(code, error.detail.encode()[:MAX_REASON_BYTES].decode(errors="ignore"))
-        return None
-    return ProblemResponse(error, connection.url.path)
+        return await answer(request, Unavailable())
 
 
 def _allowed(request: Request) -> str:

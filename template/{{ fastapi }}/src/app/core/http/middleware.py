@@ -3,13 +3,14 @@
 import time
 from collections.abc import Awaitable
 from http import HTTPStatus
+from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import RequestBodyLimitResponder
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.status import WS_1011_INTERNAL_ERROR
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
@@ -28,16 +29,22 @@ from app.core.http.headers import (
 )
 from app.core.observability.logs import RequestLog
 from app.core.observability.telemetry import report_failure
-from app.core.problems import MEDIA_TYPE, ContentTooLarge, Forbidden, ProblemError, ServerError, document, problem_for
+from app.core.problems import (
+    ContentTooLarge,
+    ErrorBody,
+    Forbidden,
+    ProblemError,
+    ServerError,
+    document,
+    problem_for,
+)
 
 
-class ProblemResponse(JSONResponse):
-    """A problem document as a response."""
+class ProblemResponse(Response):
+    """The response to an error, with a body of this kind."""
 
-    media_type = MEDIA_TYPE
-
-    def __init__(self, error: ProblemError, path: str) -> None:
-        super().__init__(document(error, path), int(error.status), error.headers)
+    def __init__(self, error: ProblemError, path: str, kind: type[ErrorBody]) -> None:
+        super().__init__(document(error, path, kind), int(error.status), error.headers, kind.media_type)
 
 
 def route_path(scope: Scope) -> str | None:
@@ -56,7 +63,7 @@ STREAM = "app.stream"
 
 
 class BodyLimit(RequestBodyLimitResponder):
-    """Starlette's body limit, with a problem document as response. `max_body_size` of a route replaces the limit."""
+    """Starlette's body limit, with a ContentTooLarge as error. `max_body_size` of a route replaces the limit."""
 
     def __init__(self, app: ASGIApp, max_body_size: int) -> None:
         super().__init__(self._refusing, max_body_size)
@@ -87,9 +94,10 @@ class BodyLimit(RequestBodyLimitResponder):
 class RequestContext:
     """The outermost middleware. Pure ASGI: creates no task, queue or copy of the context for a request."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, error_body: type[ErrorBody]) -> None:
         self.app = app
         self.settings = settings
+        self.error_body = error_body
         self.log = RequestLog(PROBES)
         self.check = RequestCheck(settings, bodies=False)
         self.headers = SecurityHeaders(settings, lambda name, value: (name.lower().encode(), value.encode()))
@@ -126,8 +134,7 @@ class RequestContext:
 
         try:
             if refusal := self.check.refusal(path, headers.get("host", ""), headers.get("content-length", "0")):
-                response = cors(ProblemResponse(refusal, path), self.settings)
-                await response(scope, receive, send_with_headers)
+                await self._cors(self._response(refusal, path))(scope, receive, send_with_headers)
             else:
                 limits = "content-length" in headers or "transfer-encoding" in headers
                 app = BodyLimit(self.app, self.settings.max_body_bytes) if limits else self.app
@@ -143,9 +150,25 @@ class RequestContext:
             elif status:
                 raise  # the response has started: only a broken connection can signal the error
             else:
-                await cors(await _answer(scope, error), self.settings)(scope, receive, send_with_headers)
+                await self._cors(await self._answer(scope, error))(scope, receive, send_with_headers)
         finally:
             self.log.end(scope.get("method", "WEBSOCKET"), path, route_path(scope), status, started)
+
+    async def _answer(self, scope: Scope, error: Exception) -> Response:
+        """Return the response for `error`. For an unexpected error, the project's handler for Exception comes first."""
+        if isinstance(error, ProblemError):
+            return self._response(error, scope["path"])
+        handler = scope["app"].exception_handlers.get(Exception)
+        if handler is None or scope["type"] != "http":
+            return self._response(ServerError(), scope["path"])
+        response: Response | Awaitable[Response] = handler(Request(scope), error)
+        return await response if isinstance(response, Awaitable) else response
+
+    def _response(self, error: ProblemError, path: str) -> Response:
+        return ProblemResponse(error, path, self.error_body)
+
+    def _cors(self, app: ASGIApp) -> ASGIApp:
+        return cors(app, self.settings, self.error_body)
 
 
 def _problem_of(error: Exception) -> Exception:
@@ -155,35 +178,29 @@ def _problem_of(error: Exception) -> Exception:
     return error
 
 
-async def _answer(scope: Scope, error: Exception) -> Response:
-    """Return the response for `error`. For an unexpected error, the project's handler for Exception comes first."""
-    if isinstance(error, ProblemError):
-        return ProblemResponse(error, scope["path"])
-    handler = scope["app"].exception_handlers.get(Exception)
-    if handler is None or scope["type"] != "http":
-        return ProblemResponse(ServerError(), scope["path"])
-    response: Response | Awaitable[Response] = handler(Request(scope), error)
-    return await response if isinstance(response, Awaitable) else response
-
-
 class ProblemCORSMiddleware(CORSMiddleware):
-    """Starlette's CORS, but the response to a refused preflight request is a problem document."""
+    """Starlette's CORS, but the response to a refused preflight request is like that of other errors."""
+
+    def __init__(self, app: ASGIApp, error_body: type[ErrorBody], **options: Any) -> None:
+        super().__init__(app, **options)
+        self.error_body = error_body
 
     def preflight_response(self, request_headers: Headers) -> Response:
         response = super().preflight_response(request_headers)
         if response.status_code < 400:
             return response
-        refused = ProblemResponse(Forbidden(CORS_REFUSAL), "*")
+        refused = ProblemResponse(Forbidden(CORS_REFUSAL), "*", self.error_body)
         refused.headers["Vary"] = response.headers["Vary"]
         return refused
 
 
-def cors(app: ASGIApp, settings: Settings) -> ASGIApp:
+def cors(app: ASGIApp, settings: Settings, error_body: type[ErrorBody]) -> ASGIApp:
     """Add CORS for ALLOWED_ORIGINS to `app`. Without credentials: browser applications send a token, not cookies."""
     if not settings.allowed_origins:
         return app
     return ProblemCORSMiddleware(
         app,
+        error_body,
         allow_origins=settings.allowed_origins,
         allow_methods=CORS_METHODS,
         allow_headers=CORS_HEADERS,

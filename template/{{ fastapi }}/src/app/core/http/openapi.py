@@ -2,21 +2,22 @@
 
 from typing import Any
 
-from app.core.http.operations import complete, problem_response, problem_schemas
+from app.core.http.operations import complete, error_schemas, problem_response
+from app.core.problems import ErrorBody
 
 OPTIONAL = "optionalToken"
 """The security scheme of a route that accepts a token, but does not require it."""
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the `responses` of a route that answers these statuses with a problem document."""
+    """Return the `responses` of a route that answers these statuses with an error."""
     return {status: problem_response(status) for status in statuses}
 
 
-def completed(document: dict[str, Any]) -> dict[str, Any]:
-    """Add the responses that core gives for every route."""
+def completed(document: dict[str, Any], kind: type[ErrorBody]) -> dict[str, Any]:
+    """Add the responses that core gives for every route, with errors of this kind."""
     models = document.setdefault("components", {}).setdefault("schemas", {})
-    models |= problem_schemas()
+    models |= error_schemas(kind)
     for unused in ("HTTPValidationError", "ValidationError"):
         models.pop(unused, None)
     document["components"].get("securitySchemes", {}).pop(OPTIONAL, None)
@@ -25,5 +26,5 @@ def completed(document: dict[str, Any]) -> dict[str, Any]:
             if {OPTIONAL: []} in operation.get("security", ()):
                 # An empty requirement makes the other one optional.
                 operation["security"] = [{}, {"token": []}]
-            complete(operation, method)
+            complete(operation, kind, method)
     return document

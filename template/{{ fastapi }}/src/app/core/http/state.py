@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from app.core.config import Settings
 from app.core.database.engine import Database
 from app.core.http.rate_limits import RateLimits
+from app.core.problems import ErrorBody, Problem
 from app.core.security.tokens import TokenVerifier, token_verifier
 
 
@@ -19,13 +20,14 @@ class State:
     database: Database
     rate_limits: RateLimits
     tokens: TokenVerifier
+    error_body: type[ErrorBody] = Problem
     draining: bool = False
     """True after the process received a signal to stop."""
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def of(cls, settings: Settings, error_body: type[ErrorBody]) -> Self:
         """Return the state for these settings. Does not connect yet."""
-        return cls(settings, Database.connect(settings), RateLimits(settings), token_verifier(settings))
+        return cls(settings, Database.connect(settings), RateLimits(settings), token_verifier(settings), error_body)
 
 
 def state_of(app: FastAPI) -> State:
