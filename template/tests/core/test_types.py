@@ -1,6 +1,7 @@
 """Types and schemas that all slices share."""
 
 import json
+import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -29,6 +30,8 @@ from app.core.types import Money, PositiveInt, ShortText, UtcDatetime
         ("ShortText", '"Ada Lovelace"', "Ada Lovelace"),
         ("ShortText", '"\\u00e9\\u4e2d\\ud83d\\ude00"', "é中😀"),
         ("ShortText", json.dumps("x" * 200), "x" * 200),
+        ("LongText", '"one\\ntwo\\r\\n\\tthree"', "one\ntwo\r\n\tthree"),
+        ("LongText", json.dumps("x" * 10_000), "x" * 10_000),
         ("Day", '"2024-02-29"', date(2024, 2, 29)),
         ("UtcDatetime", '"2026-01-31T12:00:00+02:00"', datetime(2026, 1, 31, 10, tzinfo=UTC)),
     ],
@@ -72,6 +75,11 @@ def test_valid_value_is_accepted(kind: str, text: str, value: object) -> None:
         ("ShortText", '"a\\u0085b"'),
         ("ShortText", json.dumps("x" * 201)),
         ("ShortText", "1"),
+        ("LongText", '"\\n \\t"'),
+        ("LongText", '""'),
+        ("LongText", '"a\\u0000b"'),
+        ("LongText", '"a\\u001bb"'),
+        ("LongText", json.dumps("x" * 10_001)),
         ("Day", "0"),
         ("Day", "1769817600"),
         ("Day", '"1769817600"'),
@@ -96,6 +104,28 @@ def test_invalid_value_is_refused(kind: str, text: str) -> None:
 def test_zero_error_says_must_be_positive(kind: str, value: int) -> None:
     with pytest.raises(ValidationError, match="must be positive"):
         TypeAdapter(getattr(types, kind)).validate_python(value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "sentence"),
+    [
+        ("ShortText", " ", "must not be blank"),
+        ("ShortText", "a\nb", "must be one line of text, without control characters"),
+        ("LongText", "", "must not be blank"),
+        ("LongText", "a\x00b", "must not contain control characters"),
+    ],
+)
+def test_invalid_text_is_explained_in_words(kind: str, text: str, sentence: str) -> None:
+    with pytest.raises(ValidationError, match=f"Value error, {sentence} "):
+        TypeAdapter(getattr(types, kind)).validate_python(text)
+
+
+@pytest.mark.parametrize("kind", ["ShortText", "LongText"])
+def test_json_schema_of_text_has_pattern_and_length(kind: str) -> None:
+    schema = TypeAdapter(getattr(types, kind)).json_schema()
+    assert {"pattern", "maxLength"} <= schema.keys()
+    assert re.search(schema["pattern"], "a")
+    assert not re.search(schema["pattern"], "a\x00")
 
 
 @pytest.mark.parametrize("kind", ["PositiveInt", "Money"])

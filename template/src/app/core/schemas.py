@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from app.core.http.pagination import Paginator
+from app.core.http.pagination import OffsetPaginator, Paginator
 from app.core.types import Day, validate_plain
 
 UNCHANGED: Any = Field(default_factory=lambda: None)
@@ -79,6 +79,20 @@ class Page[T](BaseSchema):
     def of(cls, rows: Iterable[Any], total: int, paginator: Paginator | ListQuery, **more: Any) -> Self:
         """Return a page of rows from a repository. `more` has the fields that a subclass adds."""
         return cls(items=list(rows), total=total, page=paginator.page, size=paginator.size, **more)
+
+
+class OffsetPage[T](BaseSchema):
+    """A part of a list, with the total number of items."""
+
+    items: list[T]
+    limit: int
+    offset: int
+    total: int
+
+    @classmethod
+    def of(cls, rows: Iterable[Any], total: int, paginator: OffsetPaginator, **more: Any) -> Self:
+        """Return a part of the rows of a repository. `more` has the fields that a subclass adds."""
+        return cls(items=list(rows), total=total, limit=paginator.size, offset=paginator.offset, **more)
 
 
 class DateRange(BaseSchema):

@@ -5,13 +5,29 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, WithJsonSchema
 
 
 def validate_positive[N: (int, Decimal)](value: N) -> N:
     """Return `value`; ValueError unless it is above zero."""
     if value <= 0:
         raise ValueError("must be positive")
+    return value
+
+
+def validate_line(value: str) -> str:
+    """Return `value`. ValueError unless it is one line of text. PostgreSQL cannot store NUL."""
+    if re.search(r"[\x00-\x1f\x7f-\x9f]", value):
+        raise ValueError("must be one line of text, without control characters")
+    return validate_text(value)
+
+
+def validate_text(value: str) -> str:
+    """Return `value`. ValueError for blank text, and for control characters except tabs and line ends."""
+    if not value or value.isspace():
+        raise ValueError("must not be blank")
+    if re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", value):
+        raise ValueError("must not contain control characters")
     return value
 
 
@@ -76,11 +92,24 @@ PathId = Annotated[int, Field(ge=1, le=2**53 - 1), BeforeValidator(validate_plai
 BodyId = Annotated[int, Field(strict=True, ge=1, le=2**53 - 1), BeforeValidator(whole)]
 """A primary key in a JSON body: a number, not a string."""
 
-PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
-"""One line of text: not blank, without control characters (PostgreSQL cannot store NUL)."""
+Line = Annotated[
+    str,
+    Field(json_schema_extra={"pattern": r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"}),
+    AfterValidator(validate_line),
+]
+"""One line of text: not blank, without control characters."""
 
-ShortText = Annotated[str, StringConstraints(max_length=200, pattern=PRINTABLE)]
+ShortText = Annotated[Line, Field(max_length=200)]
 """One line of text, at most 200 characters."""
+
+LongText = Annotated[
+    str,
+    Field(
+        max_length=10_000, json_schema_extra={"pattern": r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$", "minLength": 1}
+    ),
+    AfterValidator(validate_text),
+]
+"""Several lines of text, at most 10,000 characters: not blank, without control characters except tabs and line ends."""
 
 Day = Annotated[date, BeforeValidator(validate_written_out)]
 """A calendar day, written `2026-01-31`."""

@@ -1,8 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from app.core.http.pagination import Paginator
-from app.core.schemas import ListQuery, sort_by
+from app.core.http.pagination import OffsetPaginator, Paginator
+from app.core.schemas import ListQuery, OffsetPage, sort_by
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,23 @@ def test_paginator_clamps_page_and_size(asked: dict[str, int], page: int, size: 
 
 def test_largest_offset_fits_into_bigint() -> None:
     assert Paginator(page=10**30, size=10**30).offset < 2**63
+    assert OffsetPaginator(offset=10**30).offset < 2**63
+
+
+@pytest.mark.parametrize(
+    ("asked", "limit", "offset"),
+    [
+        ({}, 20, 0),
+        ({"limit": 5, "offset": 7}, 5, 7),
+        ({"limit": 0, "offset": -1}, 1, 0),
+        ({"limit": 101, "offset": 3}, 100, 3),
+    ],
+)
+def test_limit_and_offset_are_clamped(asked: dict[str, int], limit: int, offset: int) -> None:
+    paginator = OffsetPaginator(**asked)
+    assert (paginator.size, paginator.offset) == (limit, offset)
+    page = OffsetPage[int].of([1, 2], 9, paginator)
+    assert (page.items, page.limit, page.offset, page.total) == ([1, 2], limit, offset, 9)
 
 
 class NoteQuery(ListQuery):

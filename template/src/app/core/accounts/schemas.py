@@ -18,7 +18,7 @@ from pydantic import (
 from app.core.accounts.roles import Role, declared_roles
 from app.core.schemas import UNCHANGED, BaseSchema, ListQuery, sort_by
 from app.core.security.passwords import NewPassword, Password
-from app.core.types import PRINTABLE, ShortText
+from app.core.types import Line, ShortText
 
 Address = Annotated[EmailStr, Field(max_length=254)]
 """An e-mail address."""
@@ -127,7 +127,7 @@ class TokenForm(BaseSchema):
     """OAuth 2 password form (RFC 6749, section 4.3.2). `username` is the e-mail address."""
 
     grant_type: Literal["password"] = "password"
-    username: str = Field(max_length=254, pattern=PRINTABLE)
+    username: Line = Field(max_length=254)
     password: Password
     scope: str = Field(default="", max_length=200, description="ignored: the service decides the scopes of a user")
     client_id: str = Field(default="", max_length=200, description="ignored: the service does not register clients")

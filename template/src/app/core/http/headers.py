@@ -83,21 +83,18 @@ class SecurityHeaders[Header]:
 class RequestCheck:
     """Checks the headers of a request before all other code."""
 
-    def __init__(self, settings: Settings, *, bodies: bool = True) -> None:
-        """With `bodies=False`, Content-Length is not compared with MAX_BODY_BYTES: routes may have their own limits."""
-        self._bodies = bodies
+    def __init__(self, settings: Settings) -> None:
         self._hosts = settings.hosts
         self._any_host = "*" in settings.hosts
-        self._max_body_bytes = settings.max_body_bytes
 
-    def refusal(self, path: str, host: str, content_length: str) -> ProblemError | None:
-        """Return the problem with these headers, or None."""
+    def refusal(self, path: str, host: str, content_length: str, limit: int | None = None) -> ProblemError | None:
+        """Return the problem with these headers, or None. `limit` is the largest body in bytes."""
         # A health check calls the process by its address, not by its host name.
         if not self._any_host and not path.startswith(PROBES) and host_name(host) not in self._hosts:
             return BadRequest("The service does not answer to this host name: add it to ALLOWED_HOSTS.")
         if not content_length.isdecimal():
             return BadRequest("Content-Length must be a number of bytes.")
-        return ContentTooLarge() if self._bodies and int(content_length) > self._max_body_bytes else None
+        return ContentTooLarge() if limit is not None and int(content_length) > limit else None
 
 
 def host_name(host: str) -> str:

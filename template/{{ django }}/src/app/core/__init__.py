@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from app.core.accounts.events import deactivated, erased, exporting, registered
-    from app.core.accounts.identity import require_scope
+    from app.core.accounts.identity import maybe_logged_in, require_scope
     from app.core.accounts.models import User
     from app.core.concurrency import bounded_map, bounded_stream
     from app.core.config import ABOUT, API_PREFIX, ConfigError, Environment, Settings
     from app.core.database.repository import BaseRepository, Repository
+    from app.core.http.limits import max_body_size
     from app.core.http.openapi import problem_responses
-    from app.core.http.pagination import Paginator
+    from app.core.http.pagination import OffsetPaginator, Paginator
     from app.core.http.preconditions import require_match, tagged
-    from app.core.http.requests import Request
+    from app.core.http.requests import PublicRequest, Request
     from app.core.lazy import lazily
     from app.core.observability.calls import OutgoingCall
     from app.core.observability.telemetry import calling
@@ -36,11 +37,20 @@ if TYPE_CHECKING:
         UnsupportedMediaType,
     )
     from app.core.retries import retry
-    from app.core.schemas import UNCHANGED, BaseSchema, DateRange, ListQuery, Page, QuerySchema, sort_by
+    from app.core.schemas import (
+        UNCHANGED,
+        BaseSchema,
+        DateRange,
+        ListQuery,
+        OffsetPage,
+        Page,
+        QuerySchema,
+        sort_by,
+    )
     from app.core.security.signatures import signature, signature_matches
     from app.core.security.tokens import ADMIN
     from app.core.security.users import CurrentUser
-    from app.core.types import BodyId, Day, Money, PathId, PositiveInt, ShortText, UtcDatetime
+    from app.core.types import BodyId, Day, LongText, Money, PathId, PositiveInt, ShortText, UtcDatetime
 else:
     from app.core.lazy import lazily
 
@@ -48,15 +58,16 @@ else:
         __name__,
         {
             "accounts.events": ["deactivated", "erased", "exporting", "registered"],
-            "accounts.identity": ["require_scope"],
+            "accounts.identity": ["maybe_logged_in", "require_scope"],
             "accounts.models": ["User"],
             "concurrency": ["bounded_map", "bounded_stream"],
             "config": ["ABOUT", "API_PREFIX", "ConfigError", "Environment", "Settings"],
             "database.repository": ["BaseRepository", "Repository"],
+            "http.limits": ["max_body_size"],
             "http.openapi": ["problem_responses"],
-            "http.pagination": ["Paginator"],
+            "http.pagination": ["OffsetPaginator", "Paginator"],
             "http.preconditions": ["require_match", "tagged"],
-            "http.requests": ["Request"],
+            "http.requests": ["PublicRequest", "Request"],
             "lazy": ["lazily"],
             "observability.calls": ["OutgoingCall"],
             "observability.telemetry": ["calling"],
@@ -77,11 +88,20 @@ else:
                 "UnsupportedMediaType",
             ],
             "retries": ["retry"],
-            "schemas": ["UNCHANGED", "BaseSchema", "DateRange", "ListQuery", "Page", "QuerySchema", "sort_by"],
+            "schemas": [
+                "UNCHANGED",
+                "BaseSchema",
+                "DateRange",
+                "ListQuery",
+                "OffsetPage",
+                "Page",
+                "QuerySchema",
+                "sort_by",
+            ],
             "security.signatures": ["signature", "signature_matches"],
             "security.tokens": ["ADMIN"],
             "security.users": ["CurrentUser"],
-            "types": ["BodyId", "Day", "Money", "PathId", "PositiveInt", "ShortText", "UtcDatetime"],
+            "types": ["BodyId", "Day", "LongText", "Money", "PathId", "PositiveInt", "ShortText", "UtcDatetime"],
         },
     )
 
@@ -105,8 +125,11 @@ __all__ = [
     "FieldError",
     "Forbidden",
     "ListQuery",
+    "LongText",
     "Money",
     "NotFound",
+    "OffsetPage",
+    "OffsetPaginator",
     "OutgoingCall",
     "Page",
     "Paginator",
@@ -114,6 +137,7 @@ __all__ = [
     "PositiveInt",
     "Problem",
     "ProblemError",
+    "PublicRequest",
     "QuerySchema",
     "Repository",
     "Request",
@@ -133,6 +157,8 @@ __all__ = [
     "erased",
     "exporting",
     "lazily",
+    "max_body_size",
+    "maybe_logged_in",
     "problem_responses",
     "registered",
     "require_match",

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,21 +25,23 @@ USER = {"name": "Ada", "email": "ada@example.com", "subject": "ada"}
 View = Callable[..., Any]
 
 
-def declares_its_transaction(view: View | None) -> bool:
-    """Whether Django's `transaction.atomic` or `transaction.non_atomic_requests` decorates the view."""
-    while view is not None:
-        cells = [cell.cell_contents for cell in view.__closure__ or ()]
-        if hasattr(view, "_non_atomic_requests") or any(isinstance(value, Atomic) for value in cells):
-            return True
-        view = getattr(view, "__wrapped__", None)
-    return False
+def declares_its_transaction(view: View) -> bool:
+    """Whether `transaction.non_atomic_requests` decorates the view, or `transaction.atomic` directly above `def`.
+
+    A decorator below `atomic` could catch an error, and Django would commit what the view did before the error.
+    """
+    if hasattr(view, "_non_atomic_requests"):
+        return True
+    while (inner := getattr(view, "__wrapped__", None)) and hasattr(inner, "__wrapped__"):
+        view = inner
+    return any(isinstance(cell.cell_contents, Atomic) for cell in view.__closure__ or ())
 
 
 def complaint(view: View) -> str:
     """Return a failure message with the file and the line to add."""
     code = inspect.unwrap(view).__code__
     path = Path(code.co_filename).relative_to(Path(__file__).parents[3])
-    return f"{path}, above `def {code.co_name}`: add `@transaction.atomic` (from django.db import transaction)"
+    return f"{path}, directly above `def {code.co_name}`: add `@transaction.atomic` (from django.db import transaction)"
 
 
 def test_every_writing_route_declares_its_transaction() -> None:
@@ -57,10 +60,24 @@ def test_route_without_transaction_is_named() -> None:
     def plain() -> None: ...
 
     assert not declares_its_transaction(plain)
-    assert complaint(plain).startswith("tests/core/database/test_transactions.py, above `def plain`: add `@transaction")
+    said = "tests/core/database/test_transactions.py, directly above `def plain`: add `@transaction"
+    assert complaint(plain).startswith(said)
     for decorate in (transaction.atomic, transaction.atomic(), transaction.non_atomic_requests):
         assert declares_its_transaction(cast("View", decorate(plain)))
         assert declares_its_transaction(read_only(cast("View", decorate(plain))))
+
+
+def test_decorator_below_the_transaction_is_refused() -> None:
+    def catching(view: View) -> View:
+        @wraps(view)
+        def caught() -> None: ...
+
+        return caught
+
+    def plain() -> None: ...
+
+    assert not declares_its_transaction(transaction.atomic(catching(plain)))
+    assert declares_its_transaction(catching(transaction.atomic(plain)))
 
 
 def execute(statement: Any) -> None:

@@ -36,6 +36,8 @@ from app.core.testing import MakeClient, assert_problem
 ROUTES = """
 from ninja import Router
 
+from app.core import maybe_logged_in
+
 router = Router()
 
 
@@ -55,6 +57,7 @@ def test_new_slice_is_served(newcomer: Path) -> None:
     [
         ("/users/me", "", "GET /api/v1/users/me is a route of 'core'"),
         ("/probe", ", auth=None", "/api/v1/probe of its `router` must ask for a token"),
+        ("/probe", ", auth=maybe_logged_in", "/api/v1/probe of its `router` must ask for a token"),
     ],
 )
 def test_invalid_slice_route_is_named(newcomer: Path, path: str, auth: str, sentence: str) -> None:

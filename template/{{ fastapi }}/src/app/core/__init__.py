@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from app.core.database.repository import BaseRepository, Repository
     from app.core.database.sessions import ReadOnly, ReadSession, Transaction, WriteSession
     from app.core.http.application import create_app
-    from app.core.http.dependencies import CurrentState, Pagination
+    from app.core.http.dependencies import CurrentState, OffsetPagination, Pagination
     from app.core.http.openapi import problem_responses
-    from app.core.http.pagination import Paginator
+    from app.core.http.pagination import OffsetPaginator, Paginator
     from app.core.http.preconditions import require_match, tagged
     from app.core.http.state import state_of
     from app.core.http.urls import reverse
@@ -41,11 +41,20 @@ if TYPE_CHECKING:
         UnsupportedMediaType,
     )
     from app.core.retries import retry
-    from app.core.schemas import UNCHANGED, BaseSchema, DateRange, ListQuery, Page, QuerySchema, sort_by
+    from app.core.schemas import (
+        UNCHANGED,
+        BaseSchema,
+        DateRange,
+        ListQuery,
+        OffsetPage,
+        Page,
+        QuerySchema,
+        sort_by,
+    )
     from app.core.security.signatures import signature, signature_matches
     from app.core.security.tokens import ADMIN
     from app.core.security.users import CurrentUser
-    from app.core.types import BodyId, Day, Money, PathId, PositiveInt, ShortText, UtcDatetime
+    from app.core.types import BodyId, Day, LongText, Money, PathId, PositiveInt, ShortText, UtcDatetime
 else:
     from app.core.lazy import lazily
 
@@ -62,9 +71,9 @@ else:
             "database.repository": ["BaseRepository", "Repository"],
             "database.sessions": ["ReadOnly", "ReadSession", "Transaction", "WriteSession"],
             "http.application": ["create_app"],
-            "http.dependencies": ["CurrentState", "Pagination"],
+            "http.dependencies": ["CurrentState", "OffsetPagination", "Pagination"],
             "http.openapi": ["problem_responses"],
-            "http.pagination": ["Paginator"],
+            "http.pagination": ["OffsetPaginator", "Paginator"],
             "http.preconditions": ["require_match", "tagged"],
             "http.state": ["state_of"],
             "http.urls": ["reverse"],
@@ -87,11 +96,20 @@ else:
                 "UnsupportedMediaType",
             ],
             "retries": ["retry"],
-            "schemas": ["UNCHANGED", "BaseSchema", "DateRange", "ListQuery", "Page", "QuerySchema", "sort_by"],
+            "schemas": [
+                "UNCHANGED",
+                "BaseSchema",
+                "DateRange",
+                "ListQuery",
+                "OffsetPage",
+                "Page",
+                "QuerySchema",
+                "sort_by",
+            ],
             "security.signatures": ["signature", "signature_matches"],
             "security.tokens": ["ADMIN"],
             "security.users": ["CurrentUser"],
-            "types": ["BodyId", "Day", "Money", "PathId", "PositiveInt", "ShortText", "UtcDatetime"],
+            "types": ["BodyId", "Day", "LongText", "Money", "PathId", "PositiveInt", "ShortText", "UtcDatetime"],
         },
     )
 
@@ -119,9 +137,13 @@ __all__ = [
     "Forbidden",
     "ListQuery",
     "LoggedIn",
+    "LongText",
     "MaybeLoggedIn",
     "Money",
     "NotFound",
+    "OffsetPage",
+    "OffsetPagination",
+    "OffsetPaginator",
     "OutgoingCall",
     "Page",
     "Pagination",

@@ -1,7 +1,9 @@
 """Authentication: the token of a request, its scopes and its user."""
 
-from functools import partial
+from collections.abc import Callable
+from functools import partial, wraps
 from types import MappingProxyType
+from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
@@ -13,7 +15,7 @@ from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import ProvidedUser
 from app.core.accounts.service import UserService
 from app.core.config import API_PREFIX
-from app.core.http.requests import Request
+from app.core.http.requests import PublicRequest, Request
 from app.core.problems import Forbidden, NotFound, Unauthorized
 from app.core.security.tokens import AccessToken
 from app.core.security.users import CurrentUser
@@ -23,6 +25,7 @@ class BearerToken:
     """Requires a token. Unauthorized without a valid token, and for an inactive user of an identity provider."""
 
     name = "token"
+    is_optional = False
     model = MappingProxyType(
         {"type": "oauth2", "flows": {"password": {"scopes": {}, "tokenUrl": f"{API_PREFIX}/auth/token"}}},
     )
@@ -52,6 +55,32 @@ class UserRequired(BearerToken):
 
     def __call__(self, request: Request) -> CurrentUser:
         return _enter(request, self.verified(request))
+
+
+class UserOptional(BearerToken):
+    """Sets `request.auth` to the user of the token, or to None for a caller without an Authorization header."""
+
+    is_optional = True
+
+    def __call__(self, request: Request) -> object:
+        if "HTTP_AUTHORIZATION" not in request.META:
+            return _NOBODY
+        return _enter(request, self.verified(request))
+
+    @staticmethod
+    def around[F: Callable[..., Any]](view: F) -> F:
+        """Replace the mark of a caller without a token by None. django-ninja refuses callers whose `auth` is false."""
+
+        @wraps(view)
+        def called(request: PublicRequest, **values: Any) -> Any:
+            if request.auth is _NOBODY:
+                request.auth = None
+            return view(request, **values)
+
+        return called  # type: ignore[return-value]
+
+
+_NOBODY: Any = object()
 
 
 class ScopeRequired(BearerToken):
@@ -112,3 +141,5 @@ def require_local_accounts(request: Request) -> None:
 
 
 logged_in = UserRequired()
+maybe_logged_in = UserOptional()
+"""The `auth` of a route of a `public` router that also answers callers without a token. See PublicRequest."""

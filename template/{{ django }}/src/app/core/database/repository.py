@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from django.db.models import Model, QuerySet
 from django.db.models.expressions import RawSQL
 
-from app.core.http.pagination import Paginator
+from app.core.http.pagination import Window
 from app.core.problems import require_values
 from app.core.schemas import ListQuery
 
@@ -43,7 +43,7 @@ class BaseRepository[M: Model]:
         """Lock the row until the end of the transaction, and return the entity with its latest values, or None."""
         return self.rows.select_for_update(no_key=True).filter(pk=entity_id).first()
 
-    def page(self, paginator: Paginator | ListQuery, query: QuerySet[M] | None = None) -> tuple[list[M], int]:
+    def page(self, paginator: Window, query: QuerySet[M] | None = None) -> tuple[list[M], int]:
         """Return one page of `query`, by default of all rows sorted by key, and the total number of rows.
 
         A ListQuery sorts the rows; the key is the last field, so that no row is on two pages.

@@ -10,11 +10,12 @@ from ninja.operation import PathView
 
 from app.core.accounts import auth_routes
 from app.core.accounts import routes as account_routes
-from app.core.accounts.identity import BearerToken, logged_in
+from app.core.accounts.identity import BearerToken, UserOptional, logged_in
 from app.core.config import ABOUT, API_PREFIX, Environment
 from app.core.database.transactions import read_only
 from app.core.http import health
 from app.core.http.dependencies import in_development, refuse_unknown_query
+from app.core.http.limits import note_limit
 from app.core.http.openapi import API, JSONParser, JSONRenderer
 from app.core.slices import SliceError, find_parts, find_slices
 
@@ -69,12 +70,15 @@ def _add(routes: Router, found: Found, taken: dict[tuple[str, str], str]) -> Non
             if "GET" in operation.methods and not any("HEAD" in other.methods for other in view.operations):
                 operation.methods.append("HEAD")
             auth: Any = next((auth for auth in (operation.auth_param, router.auth) if auth is not NOT_SET), default)
-            if private and not isinstance(auth, BearerToken):
+            if private and (not isinstance(auth, BearerToken) or auth.is_optional):
                 raise SliceError(f"The slice '{name}' does not load: {route} of its `router` must ask for a token")
             operation.auth_callbacks = [auth] if auth else []
+            if isinstance(auth, UserOptional):
+                operation.view_func = auth.around(operation.view_func)
             if SAFE.issuperset(operation.methods):
                 operation.view_func = read_only(operation.view_func)
             refuse_unknown_query(operation)
+            note_limit(operation.view_func, operation.methods, route)
             operation.tags = operation.tags or router.tags
             routes.path_operations.setdefault(route, PathView()).operations.append(operation)
 

@@ -28,6 +28,7 @@ from app.core.http.headers import (
     SecurityHeaders,
     identify,
 )
+from app.core.http.limits import limit_of, template_of
 from app.core.http.pages import is_page, page_headers
 from app.core.http.requests import Request
 from app.core.http.state import STATE, State
@@ -41,7 +42,7 @@ type View = Callable[[HttpRequest], HttpResponseBase]
 class Application(WSGIHandler):
     """Django's WSGI handler. Adds the application state and the security headers.
 
-    Also reads a chunked body, which Django cannot, up to one byte more than MAX_BODY_BYTES.
+    Also reads a chunked body, which Django cannot, up to one byte more than the limit of the route.
     """
 
     def __init__(self) -> None:
@@ -54,7 +55,8 @@ class Application(WSGIHandler):
         environ[STATE] = self.state
         path = environ["PATH_INFO"]
         if "HTTP_TRANSFER_ENCODING" in environ:
-            body = environ["wsgi.input"].read(self.state.settings.max_body_bytes + 1)
+            limit = limit_of(environ["REQUEST_METHOD"], path, self.state.settings.max_body_bytes)
+            body = environ["wsgi.input"].read(limit + 1)
             environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
 
         def start_with_headers(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
@@ -92,7 +94,9 @@ class RequestContext:
         if self.proxies:
             self.proxies.apply(meta)
         host = meta.get("HTTP_HOST", meta.get("SERVER_NAME", ""))  # like Django; its test client sends no Host
-        if refusal := self.check.refusal(path, host, meta.get("CONTENT_LENGTH") or "0"):
+        length = meta.get("CONTENT_LENGTH") or "0"
+        limit = 0 if length == "0" else limit_of(request.method or "", request.path_info, self.settings.max_body_bytes)
+        if refusal := self.check.refusal(path, host, length, limit):
             response: HttpResponseBase = self._refuse(request, ProblemResponse(refusal, path))
         else:
             response = self.get_response(request)
@@ -215,4 +219,4 @@ def then(content: Iterable[bytes], end: Callable[[], None]) -> Iterator[bytes]:
 def route_of(request: HttpRequest) -> str | None:
     """Return the path template of the matched route, such as `/api/v1/users/{user_id}`, or None."""
     match = request.resolver_match
-    return "/" + match.route.replace("<", "{").replace(">", "}") if match else None
+    return template_of(match.route) if match else None

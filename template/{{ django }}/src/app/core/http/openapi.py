@@ -120,7 +120,9 @@ class Document(OpenAPISchema):
     def operation_security(self, operation: Operation) -> list[dict[str, Any]] | None:
         schemes: dict[str, Any] = {scheme.name: dict(scheme.model) for scheme in operation.auth_callbacks}  # type: ignore[attr-defined]
         self.securitySchemes |= schemes
-        return [{name: []} for name in schemes] or None
+        # An empty requirement makes the other one optional.
+        optional: list[dict[str, Any]] = [{} for scheme in operation.auth_callbacks if scheme.is_optional]  # type: ignore[attr-defined]
+        return [*optional, *({name: []} for name in schemes)] or None
 
 
 def _location(model: type[params.ParamModel], location: tuple[str | int, ...]) -> tuple[str | int, ...]:

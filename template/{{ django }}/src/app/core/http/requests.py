@@ -12,3 +12,11 @@ class Request(HttpRequest):
     state: State
     auth: CurrentUser
     """The user of the token, on a route of a `router`."""
+
+
+class PublicRequest(HttpRequest):
+    """Django's request on a route of a `public` router with `auth=maybe_logged_in`."""
+
+    state: State
+    auth: CurrentUser | None
+    """The user of the token, or None for a caller without a token."""

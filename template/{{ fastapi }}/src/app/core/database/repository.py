@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, func, inspect, select
 
 from app.core.database.base import Base
 from app.core.database.sessions import ReadSession, WriteSession
-from app.core.http.pagination import Paginator
+from app.core.http.pagination import Window
 from app.core.problems import require_values
 from app.core.schemas import ListQuery
 
@@ -50,9 +50,7 @@ class BaseRepository[Model: Base, Session: ReadSession]:
         locked = self._by_key.with_for_update(key_share=True).execution_options(populate_existing=True)
         return (await self.session.execute(locked, {"key": entity_id})).scalar_one_or_none()
 
-    async def page(
-        self, paginator: Paginator | ListQuery, query: Select[Model] | None = None
-    ) -> tuple[list[Model], int]:
+    async def page(self, paginator: Window, query: Select[Model] | None = None) -> tuple[list[Model], int]:
         """Return one page of `query`, by default of all rows sorted by key, and the total number of rows.
 
         A ListQuery sorts the rows; the key is the last field, so that no row is on two pages.

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
 
-from app.core.http.pagination import Paginator
+from app.core.http.pagination import OffsetPaginator, Paginator
 from app.core.http.state import State, state_of
 
 
@@ -16,3 +16,4 @@ async def get_state(request: HTTPConnection) -> State:
 
 CurrentState = Annotated[State, Depends(get_state)]
 Pagination = Annotated[Paginator, Depends(Paginator)]
+OffsetPagination = Annotated[OffsetPaginator, Depends(OffsetPaginator)]

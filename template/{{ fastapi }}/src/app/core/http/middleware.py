@@ -99,7 +99,7 @@ class RequestContext:
         self.settings = settings
         self.error_body = error_body
         self.log = RequestLog(PROBES)
-        self.check = RequestCheck(settings, bodies=False)
+        self.check = RequestCheck(settings)
         self.headers = SecurityHeaders(settings, lambda name, value: (name.lower().encode(), value.encode()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

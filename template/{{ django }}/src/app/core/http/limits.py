@@ -1,0 +1,44 @@
+"""Limits for the size of request bodies."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.urls import Resolver404, resolve
+
+MARK = "max_body_size"
+"""Attribute of a view with its own limit."""
+
+LIMITS: dict[tuple[str, str], int] = {}
+"""The routes of the API with their own limits, by method and path template."""
+
+
+def max_body_size[F: Callable[..., Any]](size: int) -> Callable[[F], F]:
+    """Return a decorator for a route of the API whose body may have `size` bytes. Replaces MAX_BODY_BYTES."""
+
+    def mark(view: F) -> F:
+        setattr(view, MARK, size)
+        return view
+
+    return mark
+
+
+def note_limit(view: Callable[..., Any], methods: Iterable[str], route: str) -> None:
+    """Keep the limit of a view, if it has one."""
+    if (limit := getattr(view, MARK, None)) is not None:
+        LIMITS.update(dict.fromkeys(((method, route) for method in methods), limit))
+
+
+def limit_of(method: str, path: str, default: int) -> int:
+    """Return the limit for the body of a request."""
+    if not LIMITS:
+        return default
+    try:
+        route = template_of(resolve(path).route)
+    except Resolver404:
+        return default
+    return LIMITS.get((method, route), default)
+
+
+def template_of(route: str) -> str:
+    """Return the path template of a route of Django, such as `/api/v1/users/{user_id}`."""
+    return "/" + route.replace("<", "{").replace(">", "}")

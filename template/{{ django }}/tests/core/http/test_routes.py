@@ -1,0 +1,95 @@
+"""Routes of a slice: an optional user, and a body limit of their own."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from django.test import override_settings
+from django.urls import path
+
+from app.core.http.api import all_routes
+from app.core.http.openapi import API, JSONParser, JSONRenderer
+from app.core.testing import Headers, SignIn, UserFactory, assert_problem
+
+ROUTES = """
+from django.db import transaction
+from django.http import HttpRequest
+from ninja import Router
+
+from app.core import PublicRequest, max_body_size, maybe_logged_in
+
+public = Router()
+
+
+@public.get("/newcomer/greeting", response=str, auth=maybe_logged_in)
+def greeting(request: PublicRequest) -> str:
+    return str(request.auth.id) if request.auth else "stranger"
+
+
+@public.post("/newcomer/large/{name}", response=int)
+@max_body_size(4096)
+@transaction.atomic
+def large(request: HttpRequest, name: str) -> int:
+    return len(request.body)
+
+
+@public.post("/newcomer/small", response=int)
+@transaction.atomic
+@max_body_size(16)
+def small(request: HttpRequest) -> int:
+    return len(request.body)
+"""
+
+
+class URLs:
+    """A module of URLs with the routes of the slice `newcomer`."""
+
+    def __init__(self) -> None:
+        self.api = API(
+            urls_namespace="planted", renderer=JSONRenderer(), parser=JSONParser(), default_router=all_routes()
+        )
+        self.urlpatterns = [path("", self.api.urls)]
+
+
+@pytest.fixture
+def planted(newcomer: Path) -> Iterator[API]:
+    (newcomer / "routes.py").write_text(ROUTES)
+    urls = URLs()
+    with override_settings(ROOT_URLCONF=urls):
+        yield urls.api
+
+
+@pytest.fixture
+def client(planted: API, async_client: httpx2.AsyncClient) -> httpx2.AsyncClient:
+    async_client.base_url = httpx2.URL("http://test/api/v1/newcomer/")
+    return async_client
+
+
+async def test_optional_user_accepts_missing_token(
+    client: httpx2.AsyncClient, planted: API, user_factory: UserFactory, sign_in: SignIn
+) -> None:
+    user = await user_factory()
+    assert (await client.get("greeting")).json() == "stranger"
+    assert (await client.get("greeting", headers=sign_in(user))).json() == str(user.id)
+    assert_problem(await client.get("greeting", headers={"Authorization": "Bearer x"}), 401)
+    operation = planted.get_openapi_schema()["paths"]["/api/v1/newcomer/greeting"]["get"]
+    assert operation["security"] == [{}, {"token": []}]
+    assert "401" in operation["responses"]
+
+
+async def chunks(length: int) -> AsyncIterator[bytes]:
+    yield b"x" * length
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(("url", "limit"), [("large/a", 4096), ("small", 16)])
+async def test_route_has_its_own_body_limit(client: httpx2.AsyncClient, url: str, limit: int, *, chunked: bool) -> None:
+    headers: Headers = {"Content-Type": "application/octet-stream"}
+    for length in (limit, limit + 1):
+        content = chunks(length) if chunked else b"x" * length
+        response = await client.post(url, content=content, headers=headers)
+        if length == limit:
+            assert response.json() == limit
+        else:
+            assert_problem(response, 413)
