@@ -144,6 +144,12 @@ class Settings(Environment):
     login_address_rate: Rate = Field(
         default="100/minute", description="log-ins that one address may try for all accounts together"
     )
+    password_min_length: int = Field(
+        default=8, ge=8, le=64, description="shortest new password, 8 to 64 characters; 15 is recommended"
+    )
+    password_forbidden_words: Words = Field(
+        default=(), description="words that new passwords must not contain, comma-separated; empty means none"
+    )
     registration: Literal["open", "closed"] = Field(
         default="open", description="`open` or `closed`: whether anyone may register at `POST /users`"
     )

@@ -4,11 +4,13 @@ import secrets
 from functools import cache
 from pathlib import Path
 from threading import BoundedSemaphore
-from typing import Annotated
+from typing import Annotated, Any
 
 from pwdlib import PasswordHash
 from pwdlib.exceptions import UnknownHashError
 from pydantic import AfterValidator, Secret, StringConstraints, WithJsonSchema
+
+from app.core.config import Settings
 
 MAX_CONCURRENT_HASHES = 4
 """Maximum concurrent Argon2 hashes; each needs 64 MiB and four threads. Further log-ins wait."""
@@ -22,11 +24,25 @@ def _common_passwords() -> frozenset[str]:
     return frozenset((Path(__file__).parent / "common_passwords.txt").read_text("utf-8").split())
 
 
-def validate_uncommon(password: str) -> str:
-    """Return `password`. ValueError for one of the most common passwords (OWASP ASVS 5.0, 6.2.4)."""
+def validate_policy(password: str) -> str:
+    """Return `password`. ValueError when it does not fit the settings (OWASP ASVS 5.0, 6.2.1, 6.2.4 and 6.2.11)."""
+    settings = Settings.current()
+    if len(password) < settings.password_min_length:
+        raise ValueError(f"must have at least {settings.password_min_length} characters")
     if password.lower() in _common_passwords():
         raise ValueError("is one of the most common passwords")
+    for word in settings.password_forbidden_words:
+        if word.lower() in password.lower():
+            raise ValueError(f"must not contain the word {word}")
     return password
+
+
+class _Documented:
+    """Describes a new password in the OpenAPI document, with the length of the settings."""
+
+    def __get_pydantic_json_schema__(self, _schema: object, _handler: object) -> dict[str, Any]:
+        shortest = Settings.current().password_min_length
+        return {"type": "string", "format": "password", "minLength": shortest, "maxLength": 128, "writeOnly": True}
 
 
 Password = Annotated[
@@ -39,13 +55,13 @@ NewPassword = Annotated[
     Secret[
         Annotated[
             str,
-            StringConstraints(strip_whitespace=False, min_length=8, max_length=128),
-            AfterValidator(validate_uncommon),
+            StringConstraints(strip_whitespace=False, max_length=128),
+            AfterValidator(validate_policy),
         ]
     ],
-    WithJsonSchema({"type": "string", "format": "password", "minLength": 8, "maxLength": 128, "writeOnly": True}),
+    _Documented(),
 ]
-"""A new password: at least 8 characters of any kind, and not one of the most common passwords."""
+"""A new password: PASSWORD_MIN_LENGTH to 128 characters of any kind, and not one of the most common passwords."""
 
 
 @cache

@@ -7,6 +7,7 @@ from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.core.exceptions import ValidationError
 from pydantic import TypeAdapter
 
+from app.core.config import Settings
 from app.core.security.passwords import NewPassword, hash_password, verify_password
 
 _NEW_PASSWORD: TypeAdapter[Any] = TypeAdapter(NewPassword)
@@ -38,4 +39,5 @@ class PasswordPolicy:
             raise ValidationError(messages) from None
 
     def get_help_text(self) -> str:
-        return "The password must have 8 to 128 characters, and must not be one of the most common passwords."
+        shortest = Settings.current().password_min_length
+        return f"The password must have {shortest} to 128 characters, and must not be one of the most common passwords."
