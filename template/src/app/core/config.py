@@ -150,6 +150,7 @@ class Settings(Environment):
     password_forbidden_words: Words = Field(
         default=(), description="words that new passwords must not contain, comma-separated; empty means none"
     )
+    refresh_rate: Rate = Field(default="100/minute", description="refreshes of tokens from one address")
     registration: Literal["open", "closed"] = Field(
         default="open", description="`open` or `closed`: whether anyone may register at `POST /users`"
     )
@@ -157,7 +158,15 @@ class Settings(Environment):
     redis_url: RedisUrl | None = Field(
         default=None, description="`redis://…` for rate limits shared by all processes; in memory without it"
     )
-    max_body_bytes: int = Field(default=1_048_576, ge=1024, description="largest request body; more is 413")
+    max_body_bytes: int = Field(
+        default=1_048_576, ge=1024, description="largest form of a page, and largest upload; more is 413"
+    )
+    max_json_bytes: int = Field(
+        default=65_536, ge=1024, description="largest body of an API request, except uploads; more is 413"
+    )
+    keep_alive_seconds: int = Field(
+        default=75, ge=1, le=3600, description="time that an idle connection stays open; more than the proxy's"
+    )
     drain_seconds: float = Field(
         default=0, ge=0, le=300, description="time between SIGTERM (readiness turns 503) and closing the port"
     )

@@ -5,6 +5,7 @@ A response never contains a stack trace, SQL or a path of the server.
 
 from collections.abc import Container, Iterable, Mapping
 from http import HTTPStatus
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
@@ -21,6 +22,9 @@ class ErrorBody(BaseModel):
     def of(cls, problem: "Problem") -> "ErrorBody":
         """Return the body for `problem`. A subclass must define this method."""
         raise NotImplementedError(f"{cls.__name__} must define the class method `of`.")
+
+MAX_ERRORS = 20
+"""Errors in one response. The rest is counted: a small body may have thousands of errors."""
 
 
 class FieldError(BaseModel):
@@ -45,7 +49,11 @@ class Problem(ErrorBody):
     detail: str
     instance: str = Field(description="path of the request")
     errors: list[FieldError] | None = Field(
-        default=None, exclude_if=_is_none, description="with 422: all errors in the request"
+    errors: list[FieldError] | None = Field(
+        default=None, exclude_if=_is_none, description=f"with 422: the first {MAX_ERRORS} errors in the request"
+    )
+    more_errors: int | None = Field(
+        default=None, exclude_if=_is_none, description="number of errors that `errors` leaves out"
     )
     data: JsonValue = Field(
         default=None, exclude_if=_is_none, description="details for programs; the structure depends on the route"
@@ -64,6 +72,7 @@ class ProblemError(Exception):
     detail: str = "The request could not be handled."
     headers: Mapping[str, str] = MappingProxyType({})
     errors: tuple[FieldError, ...] = ()
+    more_errors: int = 0
     data: JsonValue = None
 
     def __init__(self, detail: str | None = None, *, headers: Mapping[str, str] | None = None) -> None:
@@ -128,12 +137,16 @@ class Unprocessable(ProblemError):
         self, *errors: FieldError, detail: str | None = None, headers: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(detail, headers=headers)
-        self.errors = errors
+        self.errors = errors[:MAX_ERRORS]
+        self.more_errors = len(errors) - len(self.errors)
 
     @classmethod
     def from_pydantic(cls, errors: Iterable[Mapping[str, Any]]) -> Self:
         """Make the error from the list of Pydantic's `errors()`, without the input, which may be a password."""
-        return cls(*map(_field_error, errors))
+        rest = iter(errors)
+        error = cls(*map(_field_error, islice(rest, MAX_ERRORS)))
+        error.more_errors = sum(1 for _ in rest)
+        return error
 
 
 class TooManyRequests(ProblemError):
@@ -204,6 +217,7 @@ def document(error: ProblemError, instance: str, kind: type[ErrorBody]) -> bytes
         detail=error.detail,
         instance=instance,
         errors=list(error.errors) or None,
+        more_errors=error.more_errors or None,
         data=error.data,
     )
     return _rendered(problem, kind)

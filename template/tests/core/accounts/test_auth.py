@@ -6,7 +6,8 @@ import httpx2
 import jwt
 import pytest
 
-from app.core.testing import PASSWORD, Headers, MakeClient, SignIn, UserFactory, assert_problem, pointers
+from app.core.accounts import repository
+from app.core.testing import PASSWORD, Headers, MakeClient, Rows, SignIn, UserFactory, assert_problem, pointers
 
 
 async def log_in(client: httpx2.AsyncClient, email: str, password: str = PASSWORD) -> httpx2.Response:
@@ -157,3 +158,24 @@ async def test_identity_provider_disables_local_accounts(make_client: MakeClient
         assert_problem(await refresh(client, "x"), 404)
         body = {"name": "Ada", "email": "ada@example.com", "password": PASSWORD}
         assert_problem(await client.post("/api/v1/users", json=body), 404)
+
+
+async def test_refresh_rate_limit_per_client_address(make_client: MakeClient) -> None:
+    async with make_client(refresh_rate="2/minute") as client:
+        statuses = [(await refresh(client, "x" * 43)).status_code for _ in range(3)]
+    assert statuses == [401, 401, 429]
+
+
+async def test_session_keeps_a_limited_number_of_used_tokens(
+    async_client: httpx2.AsyncClient, user_factory: UserFactory, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repository, "MAX_USED_TOKENS", 2)
+    await user_factory(email="ada@example.com")
+    tokens = [(await tokens_of(async_client, "ada@example.com"))["refresh_token"]]
+    for _ in range(5):
+        tokens.append((await refresh(async_client, tokens[-1])).json()["refresh_token"])
+    assert await rows("SELECT count(*) AS stored FROM refresh_tokens") == [{"stored": 3}]
+    assert_problem(await refresh(async_client, tokens[0]), 401)
+    assert (await refresh(async_client, tokens[-1])).status_code == 200, "a forgotten token does not end the session"
+    assert_problem(await refresh(async_client, tokens[-2]), 401)
+    assert await rows("SELECT count(*) AS stored FROM refresh_tokens") == [{"stored": 0}]

@@ -108,7 +108,7 @@ async def test_body_that_is_not_an_object_is_refused(
 
 
 async def test_large_content_length_is_413(make_client: MakeClient) -> None:
-    async with make_client(max_body_bytes=1024) as client:
+    async with make_client(max_json_bytes=1024) as client:
         assert_problem(await client.post("/api/v1/users", json={"name": "x" * 1024}), 413)
         assert (await client.post("/api/v1/users", json={"name": "x" * 900})).status_code == 422
 
@@ -118,9 +118,24 @@ async def test_large_chunked_body_is_413(make_client: MakeClient) -> None:
         for _ in range(4):
             yield b" " * 512
 
-    async with make_client(max_body_bytes=1024) as client:
+    async with make_client(max_json_bytes=1024) as client:
         headers = {"Content-Type": "application/json"}
         assert_problem(await client.post("/api/v1/users", content=chunks(), headers=headers), 413)
+
+
+async def test_upload_limit_is_larger_than_json_limit(async_client: httpx2.AsyncClient) -> None:
+    body = b'{"name": "' + b"x" * 65_536 + b'"}'
+    for kind, status in (("application/json", 413), ("application/x-www-form-urlencoded", 413)):
+        assert_problem(await async_client.post("/api/v1/users", content=body, headers={"Content-Type": kind}), status)
+    upload = {"Content-Type": "multipart/form-data; boundary=x"}
+    assert_problem(await async_client.post("/api/v1/users", content=body, headers=upload), 415)
+
+
+async def test_only_first_errors_are_listed(async_client: httpx2.AsyncClient) -> None:
+    body = {f"k{number}": 1 for number in range(5000)}
+    problem = assert_problem(await async_client.post("/api/v1/users", json=body), 422)
+    assert len(problem["errors"]) == 20
+    assert problem["more_errors"] == len(body) + 3 - 20, "also the three missing fields"
 
 
 @pytest.mark.parametrize("length", ["-1", "ten", "1e3"])
@@ -178,7 +193,7 @@ async def test_error_responses_have_cors_headers(make_client: MakeClient, monkey
 
     monkeypatch.setattr(UserService, "create", fail)
     account = {"name": "Ada", "email": "ada@example.com", "password": "engine no. 1"}
-    async with make_client(allowed_origins=ORIGIN, max_body_bytes=1024) as client:
+    async with make_client(allowed_origins=ORIGIN, max_json_bytes=1024) as client:
         client.headers["Origin"] = ORIGIN
         refused = [
             await client.post("/api/v1/users", json=account),

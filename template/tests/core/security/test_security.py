@@ -1,5 +1,6 @@
 """Passwords, tokens and signatures: valid and invalid values."""
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -8,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +21,7 @@ from pwdlib import PasswordHash
 
 from app.core.config import ABOUT, Settings
 from app.core.http import addresses
-from app.core.problems import Forbidden
+from app.core.problems import Forbidden, Unavailable
 from app.core.security import passwords, signatures, tokens
 from app.core.security.tokens import ACCESS_TOKEN, ADMIN, AccessToken, IssuerTokens, LocalTokens, TokenVerifier
 from app.core.testing import assert_problem
@@ -100,6 +102,68 @@ def test_dummy_hash_has_the_same_cost(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not passwords.verify_password("wrong", None)
     known_cost, dummy_cost = (hashed.rsplit("$", 2)[0] for hashed in worked_on)
     assert known_cost == dummy_cost, "memory, rounds and lanes of Argon2"
+
+
+def test_hash_without_a_place_is_refused() -> None:
+    turns, entered, leave = passwords.Turns(1, 1), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with turns:
+            entered.set()
+            leave.wait(30)
+
+    with ThreadPoolExecutor(2) as threads:
+        held = threads.submit(hold)
+        assert entered.wait(30)
+        waiting = threads.submit(hold)
+        while turns._places._value:
+            time.sleep(0.001)
+        with pytest.raises(Unavailable) as refused, turns:
+            pass
+        assert refused.value.headers["Retry-After"]
+        leave.set()
+        held.result()
+        waiting.result()
+    with turns:
+        """Both places are free again."""
+
+
+def test_waiting_hash_ends_when_the_client_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(passwords, "has_client", ContextVar("left", default=lambda: False))
+    turns = passwords.Turns(1, 1)
+    with turns:
+        with ThreadPoolExecutor(1) as thread, pytest.raises(Unavailable):
+            thread.submit(turns.__enter__).result(30)
+        assert turns._places._value == 1, "the place is free for the next"
+
+
+async def test_loop_limits_hashes_and_those_that_wait() -> None:
+    leave = threading.Event()
+    threads = passwords.HashThreads()
+    most = passwords.MAX_CONCURRENT_HASHES + passwords.MAX_WAITING_HASHES
+    running = [asyncio.ensure_future(threads.run(leave.wait, 30)) for _ in range(most)]
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable):
+        await threads.run(leave.wait, 30)
+    leave.set()
+    assert await asyncio.gather(*running) == [True] * most
+    assert await threads.run(leave.wait, 30)
+
+
+async def test_loop_cancels_the_hash_of_a_client_that_left() -> None:
+    leave, left, called = threading.Event(), asyncio.Event(), threading.Event()
+    threads = passwords.HashThreads()
+    running = [asyncio.ensure_future(threads.run(leave.wait, 30)) for _ in range(passwords.MAX_CONCURRENT_HASHES)]
+    passwords.disconnected.set(left.wait)
+    waiting = asyncio.ensure_future(threads.run(called.set))
+    await asyncio.sleep(0)
+    left.set()
+    with pytest.raises(Unavailable):
+        await waiting
+    leave.set()
+    await asyncio.gather(*running)
+    assert not called.is_set()
 
 
 @pytest.mark.parametrize("method", ["hash", "verify"])

@@ -8,13 +8,14 @@ from types import MappingProxyType
 
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
-from app.core.config import Settings
+from app.core.config import API_PREFIX, Settings
 from app.core.observability import telemetry
 from app.core.problems import BadRequest, ContentTooLarge, ProblemError
 
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{8,128}")
 
 PROBES = "/health/"
+LIVENESS = "/health/live"
 DOCS = "/docs"
 
 SECURITY_HEADERS = MappingProxyType(
@@ -95,6 +96,12 @@ class RequestCheck:
         if not content_length.isdecimal():
             return BadRequest("Content-Length must be a number of bytes.")
         return ContentTooLarge() if limit is not None and int(content_length) > limit else None
+
+
+def max_bytes(settings: Settings, path: str, content_type: str) -> int:
+    """Return the default limit for a body: parsing JSON or an encoded form takes many times the memory of its text."""
+    is_parsed = path.startswith(API_PREFIX) and not content_type.startswith("multipart/")
+    return settings.max_json_bytes if is_parsed else settings.max_body_bytes
 
 
 def host_name(host: str) -> str:

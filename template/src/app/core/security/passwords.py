@@ -1,6 +1,11 @@
 """Passwords: rules, hashing, verification."""
 
+import asyncio
+import os
 import secrets
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from threading import BoundedSemaphore
@@ -11,11 +16,86 @@ from pwdlib.exceptions import UnknownHashError
 from pydantic import AfterValidator, Secret, StringConstraints, WithJsonSchema
 
 from app.core.config import Settings
+from app.core.problems import Unavailable
 
-MAX_CONCURRENT_HASHES = 4
+MAX_CONCURRENT_HASHES = max(1, min(4, (os.process_cpu_count() or 1) // 2))
 """Maximum concurrent Argon2 hashes; each needs 64 MiB and four threads. Further log-ins wait."""
 
-_hashing = BoundedSemaphore(MAX_CONCURRENT_HASHES)
+MAX_WAITING_HASHES = 16
+"""Maximum log-ins that wait for a hash. Further ones are 503: they would wait for seconds, and fill the threads."""
+
+POLL_SECONDS = 0.5
+"""Time after which a waiting thread looks whether its client is still there."""
+
+has_client: ContextVar[Callable[[], bool] | None] = ContextVar("has_client", default=None)
+"""Tells a thread whether the client of its request still waits."""
+
+disconnected: ContextVar[Callable[[], Awaitable[Any]] | None] = ContextVar("disconnected", default=None)
+"""In an event loop: returns when the client of the request has closed the connection."""
+
+
+class Busy(Unavailable):
+    detail = "Too many log-ins at the moment; try again."
+
+
+class Turns:
+    """Limits concurrent hashes, and those that wait for a turn. Busy above both limits."""
+
+    def __init__(self, running: int, waiting: int) -> None:
+        self._running = BoundedSemaphore(running)
+        self._places = BoundedSemaphore(running + waiting)
+
+    def __enter__(self) -> None:
+        if not self._places.acquire(blocking=False):
+            raise Busy
+        is_there = has_client.get()
+        while not self._running.acquire(timeout=POLL_SECONDS if is_there else None):
+            if is_there and not is_there():
+                self._places.release()
+                raise Busy
+
+    def __exit__(self, *_: object) -> None:
+        self._running.release()
+        self._places.release()
+
+
+_hashing = Turns(MAX_CONCURRENT_HASHES, MAX_WAITING_HASHES)
+
+
+class HashThreads:
+    """Threads for hashes of an event loop: the loop's own threads would all be waiting for a turn."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(MAX_CONCURRENT_HASHES, "hash")
+        self._pending = 0
+
+    async def run[**P, R](self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call `function` in a thread, in turn. Busy if too many wait, or if the client leaves before the turn."""
+        if self._pending >= MAX_CONCURRENT_HASHES + MAX_WAITING_HASHES:
+            raise Busy
+        self._pending += 1
+        waiting = self._threads.submit(function, *args, **kwargs)
+        result = asyncio.wrap_future(waiting)
+        left = disconnected.get()
+        watched = [asyncio.ensure_future(left())] if left else []
+        try:
+            await asyncio.wait([result, *watched], return_when=asyncio.FIRST_COMPLETED)
+            if not result.done() and waiting.cancel():
+                raise Busy
+            return await result
+        finally:
+            self._pending -= 1
+            waiting.cancel()
+            for task in watched:
+                task.cancel()
+
+
+_threads = HashThreads()
+
+
+async def in_turn[**P, R](function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call `hash_password` or `verify_password` from an event loop. Busy (503) if too many log-ins wait."""
+    return await _threads.run(function, *args, **kwargs)
 
 
 @cache

@@ -1,15 +1,12 @@
 """The application: slices, start, readiness, proxies and shutdown."""
 
-import io
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx2
@@ -18,19 +15,16 @@ from django.conf import settings as django_settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.test import override_settings
-from granian.constants import Interfaces
 from structlog.testing import capture_logs
 
 from app.core.cli import main as command_line
-from app.core.cli import operations
 from app.core.config import Settings
-from app.core.http import application, health, server
+from app.core.http import application, health
 from app.core.http.api import all_routes
-from app.core.http.middleware import Application, Proxies, View
-from app.core.http.state import State
+from app.core.http.middleware import Application, View
 from app.core.observability import telemetry
 from app.core.problems import Forbidden
-from app.core.slices import PACKAGE, SliceError
+from app.core.slices import SliceError
 from app.core.testing import MakeClient, assert_problem
 
 ROUTES = """
@@ -127,116 +121,29 @@ async def test_readiness_check_has_a_time_limit(
 
 
 async def test_draining_service_is_not_ready(app: Application, async_client: httpx2.AsyncClient) -> None:
-    app.state.draining.set()
+    app.state.draining = True
     assert_problem(await async_client.get("/health/ready"), 503)
 
 
-@pytest.mark.parametrize(
-    ("trusted", "address", "forwarded", "caller"),
-    [
-        ("10.0.0.1", "10.0.0.1", "203.0.113.7", "203.0.113.7"),
-        ("10.0.0.0/8", "10.0.0.1", "203.0.113.7, 10.0.0.2", "203.0.113.7"),
-        ("10.0.0.1", "10.0.0.1", "198.51.100.1, 203.0.113.7", "203.0.113.7"),
-        ("10.0.0.1", "203.0.113.7", "198.51.100.1", "203.0.113.7"),
-        ("10.0.0.1", "unknown", "198.51.100.1", "unknown"),
-        ("*", "10.0.0.1", "203.0.113.7, 10.0.0.2", "203.0.113.7"),
-    ],
-)
-def test_only_trusted_proxies_set_client_address(trusted: str, address: str, forwarded: str, caller: str) -> None:
-    meta = {"REMOTE_ADDR": address, "HTTP_X_FORWARDED_FOR": forwarded, "HTTP_X_FORWARDED_PROTO": "https"}
-    Proxies([trusted]).apply(meta)
-    assert meta["REMOTE_ADDR"] == caller
-    assert ("wsgi.url_scheme" in meta) is (caller != address)
-
-
-async def test_trusted_proxy_sets_rate_limit_address(make_client: MakeClient) -> None:
-    body = {"name": "Ada", "email": "invalid", "password": "engine no. 1"}
-    async with make_client(trusted_proxies="127.0.0.1", registration_rate="1/minute") as client:
-        for address, status in (("203.0.113.7", 422), ("203.0.113.7", 429), ("203.0.113.8", 422)):
-            response = await client.post("/api/v1/users", json=body, headers={"X-Forwarded-For": address})
-            assert_problem(response, status)
-
-
-def test_first_signal_starts_the_drain(monkeypatch: pytest.MonkeyPatch) -> None:
-    sent: list[tuple[int, int]] = []
-    monkeypatch.setattr("os.kill", lambda *arguments: sent.append(arguments))
-    watcher = server.GentleServer("app.core.http.application", drain_seconds=300, interface=Interfaces.WSGI)
-    watcher.wrks = [SimpleNamespace(is_alive=lambda: True, inner=SimpleNamespace(pid=7))]
-    watcher.signal_handler_interrupt()
-    assert sent == [(7, signal.SIGUSR1)]
-    assert not watcher.interrupt_signal
-    watcher.signal_handler_interrupt()
-    assert watcher.interrupt_signal, "a second signal must end the drain"
-    assert len(sent) == 1, "the worker could miss a second signal so shortly before SIGTERM"
-
-
-def test_drain_ends_after_drain_seconds() -> None:
-    watcher = server.GentleServer("app.core.http.application", drain_seconds=0.01, interface=Interfaces.WSGI)
-    watcher.wrks = []
-    watcher.signal_handler_interrupt()
-    deadline = time.monotonic() + 30
-    while not watcher.interrupt_signal and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert watcher.interrupt_signal
-
-
-def test_worker_process_loads_the_application(
-    database_url: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    awaited: list[set[int]] = []
-    signalled = threading.Event()
-
-    def sigwait(signals: set[int]) -> None:
-        awaited.append(signals)
-        signalled.wait()
-
-    monkeypatch.setattr("signal.sigwait", sigwait)
-    monkeypatch.setattr(server, "start", lambda: None)
-    states: list[State] = []
-
-    def create() -> Application:
-        states.append((created := application.create_application()).state)
-        return created
-
-    monkeypatch.setattr(server, "create_application", create)
-    answered: list[Any] = []
-    path = {"REQUEST_METHOD": "GET", "PATH_INFO": "/health/live", "wsgi.input": io.BytesIO()}
-    frozen: list[bool] = []
-    monkeypatch.setattr("gc.freeze", lambda: frozen.append(True))
-    answer = server.load()(path, lambda *start: answered.extend(start))
-    assert answer == [b'{"status":"ok","checks":[]}'], "granian sends a list in one piece"
-    assert frozen
-    assert answered[0] == "200 OK"
-    assert ("Server", "") in answered[1], "granian would otherwise send its name"
-    [state] = states
-    assert not state.draining.is_set()
-    signalled.set()
-    assert state.draining.wait(timeout=30)
-    assert awaited == [{signal.SIGUSR1}]
-
-
-def test_slice_error_ends_the_worker_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slice_error_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> None:
         raise SliceError("The slice 'notes' does not load")
 
-    monkeypatch.setattr(server, "create_application", broken)
+    monkeypatch.setattr(application, "create_application", broken)
     with pytest.raises(SystemExit, match="'notes' does not load"):
-        server.load()
+        application.create_server_application()
 
 
-@pytest.mark.parametrize(("command", "reload"), [("serve", False), ("dev", True)])
-def test_only_dev_command_reloads(
-    database_url: str, monkeypatch: pytest.MonkeyPatch, command: str, *, reload: bool
-) -> None:
+def test_serve_runs_the_bridge(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[Any] = []
-    monkeypatch.setenv("DATABASE_URL", database_url)
-    monkeypatch.setenv("SECRET_KEY", "Zm9yIHRoZSB0ZXN0cywgYW5kIG9ubHkgZm9yIHRoZW0")
-    monkeypatch.setattr("multiprocessing.set_start_method", served.append)
-    monkeypatch.setattr(operations, "migrate", lambda: None)
-    monkeypatch.setattr(server.GentleServer, "serve", lambda self, **_: served.append(self))
-    command_line.main([command])
-    assert served[-1].reload_on_changes is reload
-    assert not reload or served[-1].reload_paths == [PACKAGE], "also slices, and their templates"
+    monkeypatch.setattr("gc.freeze", lambda: served.append("frozen"))
+    monkeypatch.setattr("uvicorn.Server.run", lambda self, **_: served.append(self))
+    command_line.main(["serve"])
+    [frozen, running] = served
+    assert frozen == "frozen"
+    running.handle_exit(signal.SIGTERM, None)
+    assert running.config.app.state.draining
+    assert running.should_exit
 
 
 @pytest.mark.slow

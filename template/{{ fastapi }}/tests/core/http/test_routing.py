@@ -92,7 +92,7 @@ public.include_router(plain)
 def planted(newcomer: Path, settings: Settings, app: FastAPI) -> FastAPI:
     """An application with the routes above, which uses the database connection of the test."""
     (newcomer / "routes.py").write_text(ROUTES.replace("BASE", "QuerySchema"))
-    planted = create_app(settings.model_copy(update={"max_body_bytes": 1024}))
+    planted = create_app(settings.model_copy(update={"max_json_bytes": 1024}))
     state_of(planted).database = state_of(app).database
     return planted
 

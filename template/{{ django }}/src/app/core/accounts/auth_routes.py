@@ -40,11 +40,12 @@ def log_in(request: Request, form: Annotated[TokenForm, Form(...)]) -> TokenResp
     return tokens
 
 
-@public.post("/auth/refresh", response=TokenResponse, openapi_extra=problem_responses(401, 404))
+@public.post("/auth/refresh", response=TokenResponse, openapi_extra=problem_responses(401, 404, 429))
 @first(require_local_accounts)
 @transaction.atomic
 def refresh(request: Request, data: RefreshRequest) -> TokenResponse | ProblemResponse:
     """Refresh the tokens. A refresh token is valid once; its reuse ends the session."""
+    request.state.rate_limits.hit(request.state.settings.refresh_rate, "refresh", client_address(request))
     if tokens := get_auth(request).refresh(data.refresh_token):
         return tokens
     # Return the 401 instead of raising it: an exception would roll back the revocation of the family.

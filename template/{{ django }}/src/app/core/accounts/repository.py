@@ -15,6 +15,9 @@ from app.core.accounts.models import RefreshToken, User
 from app.core.accounts.schemas import UserQuery
 from app.core.database.repository import BaseRepository
 
+MAX_USED_TOKENS = 100
+"""Used refresh tokens that a session keeps, to notice their reuse. An older one is refused like an unknown token."""
+
 
 class UserRepository(BaseRepository[User]):
     model = User
@@ -108,6 +111,11 @@ class RefreshTokenRepository(BaseRepository[RefreshToken]):
         # does not see the new token: repeat until no rows are left.
         while self.rows.filter(family=family).delete()[0]:
             pass
+
+    def delete_oldest_used(self, family: uuid.UUID) -> None:
+        """Delete used tokens of a family, except the last MAX_USED_TOKENS."""
+        used = self.rows.filter(family=family, used_at__isnull=False).order_by("-id")
+        self.rows.filter(id__in=list(used.values_list("id", flat=True)[MAX_USED_TOKENS:])).delete()
 
     def delete_expired(self, user_id: int | None = None) -> int:
         """Delete expired tokens of one user, or of all users. Return their number."""

@@ -39,6 +39,7 @@ class AuthService:
         user = self.users.get(used.user_id)
         if user is None or not user.is_active:
             return None
+        self.refresh_tokens.delete_oldest_used(used.family)
         # Keep the expiry of the family: a refresh must not extend the session.
         return self._issue(logged_in(user), used.family, used.expires_at)
 

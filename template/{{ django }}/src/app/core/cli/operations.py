@@ -1,7 +1,6 @@
 """Commands of the command line that depend on the framework. Each function imports only what it needs."""
 
 import logging
-import multiprocessing
 import os
 import sys
 from collections.abc import Iterator
@@ -52,14 +51,15 @@ def serve() -> None:
     from django.core.management import call_command
 
     from app.core.http import server
-    from app.core.http.application import create_application
+    from app.core.http.application import create_server_application
     from app.core.http.ports import require_port
 
-    require_port(django_settings.CORE_SETTINGS)
-    create_application()  # reports errors before the server starts
-    if django_settings.CORE_SETTINGS.production and not (django_settings.STATIC_ROOT / "staticfiles.json").exists():
+    settings = django_settings.CORE_SETTINGS
+    require_port(settings)
+    bridge = create_server_application()
+    if settings.production and not (django_settings.STATIC_ROOT / "staticfiles.json").exists():
         call_command("collectstatic", interactive=False, verbosity=0)
-    server.run(django_settings.CORE_SETTINGS)
+    server.run(bridge, settings, bridge.state, ws="none")
 
 
 def dev() -> None:
@@ -73,8 +73,7 @@ def dev() -> None:
     migrate()
     os.environ["SECRET_KEY"] = settings.secret_key.get_secret_value()
     print(f"Documentation: {address}/docs", flush=True)
-    multiprocessing.set_start_method("spawn")  # a forked process would keep the old modules
-    server.run(settings, reload=True)
+    server.run_with_reload("app.core.http.application:create_server_application", settings, ws="none")
 
 
 def shell() -> None:

@@ -10,9 +10,6 @@ from psycopg_pool import ConnectionPool
 
 from app.core.config import ConfigError, Settings
 
-WAITING = 4
-"""Requests that may wait, per connection of the pool. Further requests get a 503 immediately."""
-
 RECONNECT_SECONDS = 2.0
 """Time after which the pool restarts its back-off. Otherwise the doubled waits would prolong a long outage."""
 
@@ -72,7 +69,6 @@ def database(settings: Settings) -> dict[str, Any]:
                 "connection_class": LimitedConnection,
                 "min_size": 1,
                 "max_size": settings.database_pool_size,
-                "max_waiting": settings.database_pool_size * WAITING,
                 "timeout": settings.database_timeout_seconds,
                 "reconnect_timeout": RECONNECT_SECONDS,
                 "reconnect_failed": ConnectionPool.check,  # tries again; the pool would stop trying

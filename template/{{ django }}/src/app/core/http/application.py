@@ -1,6 +1,7 @@
 """Creation and start of the WSGI application."""
 
 import os
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,10 @@ from app.core.database.checks import ping
 from app.core.observability import logs, telemetry
 from app.core.problems import ErrorBody
 from app.core.runtime import current
+from app.core.slices import SliceError
 
 if TYPE_CHECKING:
+    from app.core.http.bridge import Bridge
     from app.core.http.middleware import Application
 
 log = structlog.get_logger()
@@ -43,6 +46,18 @@ def start() -> None:
     except Exception as error:
         # Continue: readiness is 503 until the database answers. A process that exits would only be restarted.
         log.warning("database unavailable", reason=str(error).partition("\n")[0])
+
+
+def create_server_application() -> "Bridge":
+    """Return the started application for the server. Exit with one sentence for an invalid setting or slice."""
+    try:
+        application = create_application()
+    except (ConfigError, SliceError) as error:
+        sys.exit(f"{error}")
+    start()
+    from app.core.http.bridge import Bridge  # noqa: PLC0415 -- imports Django's models
+
+    return Bridge(application)
 
 
 def create_application() -> "Application":

@@ -44,7 +44,7 @@ def live(request: Request) -> Health:
 @public.get("/health/ready", response=Health, openapi_extra=problem_responses(503))
 def ready(request: Request) -> Health:
     """Check readiness for requests. The response is 503 while a dependency does not answer, and during a shutdown."""
-    if request.state.draining.is_set():
+    if request.state.draining:
         raise Unavailable("The service is shutting down.")
     checks: dict[str, Callable[[], None]] = {"database": database.check}
     if request.state.rate_limits.shared:

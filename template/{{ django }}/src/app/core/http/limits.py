@@ -1,9 +1,12 @@
 """Limits for the size of request bodies."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from django.urls import Resolver404, resolve
+
+from app.core.config import Settings
+from app.core.http.headers import max_bytes
 
 MARK = "max_body_size"
 """Attribute of a view with its own limit."""
@@ -28,15 +31,17 @@ def note_limit(view: Callable[..., Any], methods: Iterable[str], route: str) -> 
         LIMITS.update(dict.fromkeys(((method, route) for method in methods), limit))
 
 
-def limit_of(method: str, path: str, default: int) -> int:
-    """Return the limit for the body of a request."""
+def max_body_bytes(settings: Settings, environ: Mapping[str, Any]) -> int:
+    """Return the limit for the body of a request with this WSGI environment: the route's own, or the default."""
+    path = environ["PATH_INFO"]
+    default = max_bytes(settings, path, environ.get("CONTENT_TYPE", ""))
     if not LIMITS:
         return default
     try:
         route = template_of(resolve(path).route)
     except Resolver404:
         return default
-    return LIMITS.get((method, route), default)
+    return LIMITS.get((environ["REQUEST_METHOD"], route), default)
 
 
 def template_of(route: str) -> str:

@@ -3,7 +3,6 @@
 import io
 import time
 from collections.abc import Callable, Iterable, Iterator
-from ipaddress import ip_address, ip_network
 from typing import Any, cast
 
 from django.conf import settings as django_settings
@@ -14,6 +13,7 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
 from app.core.config import Settings
+from app.core.http.addresses import Proxies, forwarded_scheme
 from app.core.http.application import StartResponse
 from app.core.http.errors import ProblemResponse, problem_of
 from app.core.http.headers import (
@@ -28,13 +28,13 @@ from app.core.http.headers import (
     SecurityHeaders,
     identify,
 )
-from app.core.http.limits import limit_of, template_of
+from app.core.http.limits import max_body_bytes, template_of
 from app.core.http.pages import is_page, page_headers
 from app.core.http.requests import Request
-from app.core.http.state import STATE, State
+from app.core.http.state import LATE, STATE, State
 from app.core.observability.logs import RequestLog
 from app.core.observability.telemetry import report_failure
-from app.core.problems import Forbidden, MethodNotAllowed
+from app.core.problems import Forbidden, MethodNotAllowed, Unavailable
 
 type View = Callable[[HttpRequest], HttpResponseBase]
 
@@ -55,7 +55,7 @@ class Application(WSGIHandler):
         environ[STATE] = self.state
         path = environ["PATH_INFO"]
         if "HTTP_TRANSFER_ENCODING" in environ:
-            limit = limit_of(environ["REQUEST_METHOD"], path, self.state.settings.max_body_bytes)
+            limit = max_body_bytes(self.state.settings, environ)
             body = environ["wsgi.input"].read(limit + 1)
             environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
 
@@ -91,12 +91,16 @@ class RequestContext:
         started = time.perf_counter()
         # Django's test client calls the middleware without `Application`.
         request.state = meta.get(STATE) or State.of(self.settings)
-        if self.proxies:
-            self.proxies.apply(meta)
+        if self.proxies and self.proxies.trusts(peer := meta.get("REMOTE_ADDR", "")):
+            if forwarded := meta.get("HTTP_X_FORWARDED_FOR"):
+                meta["REMOTE_ADDR"] = self.proxies.client(peer, forwarded)
+            if scheme := forwarded_scheme(meta.get("HTTP_X_FORWARDED_PROTO", "")):
+                meta["wsgi.url_scheme"] = scheme
         host = meta.get("HTTP_HOST", meta.get("SERVER_NAME", ""))  # like Django; its test client sends no Host
         length = meta.get("CONTENT_LENGTH") or "0"
-        limit = 0 if length == "0" else limit_of(request.method or "", request.path_info, self.settings.max_body_bytes)
-        if refusal := self.check.refusal(path, host, length, limit):
+        limit = 0 if length == "0" else max_body_bytes(self.settings, meta)
+        late = Unavailable() if LATE in meta else None
+        if refusal := late or self.check.refusal(path, host, length, limit):
             response: HttpResponseBase = self._refuse(request, ProblemResponse(refusal, path))
         else:
             response = self.get_response(request)
@@ -136,31 +140,6 @@ class RequestContext:
             return Cors(lambda _request: problem, self.settings)(request)
         except MiddlewareNotUsed:
             return problem
-
-
-class Proxies:
-    """Trusted proxies, whose X-Forwarded-For and X-Forwarded-Proto headers are applied."""
-
-    def __init__(self, trusted: Iterable[str]) -> None:
-        self.everybody = "*" in trusted
-        self.networks = [ip_network(network) for network in trusted if network != "*"]
-
-    def apply(self, meta: dict[str, str]) -> None:
-        """Replace the address and scheme of a trusted proxy with those of the forwarded caller."""
-        if not self._trusts(meta.get("REMOTE_ADDR", "")):
-            return
-        if forwarded := meta.get("HTTP_X_FORWARDED_FOR"):
-            hops = [hop.strip() for hop in forwarded.split(",")]
-            # Each proxy appends the address of its caller. The last address that is not a trusted proxy is the caller.
-            meta["REMOTE_ADDR"] = next((hop for hop in reversed(hops) if not self._trusts(hop)), hops[0])
-        if scheme := meta.get("HTTP_X_FORWARDED_PROTO"):
-            meta["wsgi.url_scheme"] = scheme.strip().lower()
-
-    def _trusts(self, address: str) -> bool:
-        try:
-            return self.everybody or any(ip_address(address) in network for network in self.networks)
-        except ValueError:
-            return False
 
 
 class Cors:

@@ -1,7 +1,6 @@
 """The state of the application, which all requests share."""
 
-from dataclasses import dataclass, field
-from threading import Event
+from dataclasses import dataclass
 from typing import Self
 
 from app.core.config import Settings
@@ -11,6 +10,9 @@ from app.core.security.tokens import TokenVerifier, token_verifier
 STATE = "app.state"
 """Key of the application state in the WSGI environment."""
 
+LATE = "app.late"
+"""Key in the WSGI environment of a request that waited too long for a thread."""
+
 
 @dataclass
 class State:
@@ -19,8 +21,8 @@ class State:
     settings: Settings
     rate_limits: RateLimits
     tokens: TokenVerifier
-    draining: Event = field(default_factory=Event)
-    """Set after the process received a signal to stop."""
+    draining: bool = False
+    """True after the process received a signal to stop."""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:

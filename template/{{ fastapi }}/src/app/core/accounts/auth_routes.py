@@ -42,9 +42,10 @@ async def log_in(
     raise Unauthorized("The e-mail address or the password is wrong.")
 
 
-@public.post("/refresh", response_model=TokenResponse)
+@public.post("/refresh", response_model=TokenResponse, responses=problem_responses(429))
 async def refresh(data: RefreshRequest, auth: Auth, state: CurrentState, request: Request) -> TokenResponse | Response:
     """Refresh the tokens. A refresh token is valid once; its reuse ends the session."""
+    await state.rate_limits.hit(state.settings.refresh_rate, "refresh", client_address(request))
     if tokens := await auth.refresh(data.refresh_token):
         return tokens
     # Return the 401 instead of raising it: an exception would roll back the revocation of the family.

@@ -16,6 +16,10 @@ USERS = select(User)
 WITH_ROLES = USERS.options(selectinload(User.roles))
 
 
+MAX_USED_TOKENS = 100
+"""Used refresh tokens that a session keeps, to notice their reuse. An older one is refused like an unknown token."""
+
+
 class UserRepository[Session: ReadSession](BaseRepository[User, Session]):
     model = User
     ROWS_AT_A_TIME = 500
@@ -118,6 +122,12 @@ class RefreshTokenRepository(BaseRepository[RefreshToken, WriteSession]):
         # does not see the new token: repeat until no rows are left.
         while (await self.session.scalars(deletion)).all():
             pass
+
+    async def delete_oldest_used(self, family: uuid.UUID) -> None:
+        """Delete used tokens of a family, except the last MAX_USED_TOKENS."""
+        used = (RefreshToken.family == family) & RefreshToken.used_at.is_not(None)
+        oldest = select(RefreshToken.id).where(used).order_by(RefreshToken.id.desc()).offset(MAX_USED_TOKENS)
+        await self.session.execute(delete(RefreshToken).where(RefreshToken.id.in_(oldest)))
 
     async def delete_of_user(self, user_id: int) -> None:
         """Delete all tokens of a user. This ends all sessions."""

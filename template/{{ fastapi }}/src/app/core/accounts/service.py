@@ -1,6 +1,5 @@
 """The account service: creating, changing, exporting and erasing users; authentication."""
 
-import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,7 +22,7 @@ from app.core.accounts.schemas import (
 from app.core.database.engine import Database
 from app.core.database.sessions import WriteSession
 from app.core.problems import Conflict
-from app.core.security.passwords import hash_password, verify_password
+from app.core.security.passwords import hash_password, in_turn, verify_password
 from app.core.security.users import CurrentUser
 
 
@@ -62,7 +61,7 @@ class UserService:
 
     async def create(self, data: UserCreate, *, admin: bool = False) -> User:
         """Register a user. EmailTaken when the address is in use (ignoring case)."""
-        hashed = await asyncio.to_thread(hash_password, data.password.get_secret_value())
+        hashed = await in_turn(hash_password, data.password.get_secret_value())
         fields = data.model_dump(exclude={"password"})
         return await add_user(self.session, **fields, password=hashed, is_superuser=admin)
 
@@ -150,7 +149,7 @@ async def authenticate(database: Database, email: str, password: Secret[str]) ->
     async with database.read_sessions() as session:
         user = await UserRepository(session).get_by_email(email)
     hashed = user.password if user and user.is_active else None
-    return user if await asyncio.to_thread(verify_password, password.get_secret_value(), hashed) else None
+    return user if await in_turn(verify_password, password.get_secret_value(), hashed) else None
 
 
 async def change_password(database: Database, user_id: int, data: PasswordChange) -> bool:
@@ -161,9 +160,9 @@ async def change_password(database: Database, user_id: int, data: PasswordChange
     async with database.read_sessions() as session:
         user = await UserRepository(session).get(user_id)
     known = user.password if user and user.is_active else None
-    if not await asyncio.to_thread(verify_password, data.current.get_secret_value(), known):
+    if not await in_turn(verify_password, data.current.get_secret_value(), known):
         return False
-    hashed = await asyncio.to_thread(hash_password, data.new.get_secret_value())
+    hashed = await in_turn(hash_password, data.new.get_secret_value())
     async with database.sessions.begin() as session:
         service = UserService(session)
         locked = await service.users.lock(user_id)

@@ -40,6 +40,7 @@ class AuthService:
         user = await self.users.get_with_roles(used.user_id)
         if user is None or not user.is_active:
             return None
+        await self.refresh_tokens.delete_oldest_used(used.family)
         # Keep the expiry of the family: a refresh must not extend the session.
         return await self._issue(logged_in(user), used.family, used.expires_at)
 

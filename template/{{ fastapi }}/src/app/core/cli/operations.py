@@ -1,24 +1,18 @@
 """Commands of the command line that depend on the framework. Each function imports only what it needs."""
 
 import asyncio
-import gc
 import os
 import runpy
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-
-SHUTDOWN_SECONDS = 30
-"""Time for running requests to finish after the drain."""
 
 
 def prepare() -> None:
@@ -43,94 +37,33 @@ def describe(error: Exception) -> str:
 
 
 def serve() -> None:
-    """Serve until SIGTERM or SIGINT. Then readiness turns 503, running requests finish, and connections close."""
-    import uvicorn
-
+    """Serve until SIGTERM or SIGINT (see `server.py`)."""
     from app.core.config import Settings
+    from app.core.http import server
     from app.core.http.ports import require_port
-    from app.core.http.server import BoundedProtocol, WebSocketProtocol
     from app.core.http.state import state_of
+    from app.core.http.websockets import WebSocketProtocol
 
     settings = Settings.load()
     require_port(settings)
     app = import_module("app.main").create_app(settings)
-    state = state_of(app)
-
-    class Server(uvicorn.Server):
-        """Turns readiness off first, and stops listening after DRAIN_SECONDS, when the load balancer has noticed."""
-
-        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            again, state.draining = state.draining, True
-            if again or not settings.drain_seconds:
-                super().handle_exit(sig, frame)
-            else:
-                drain = threading.Timer(settings.drain_seconds, super().handle_exit, (sig, frame))
-                drain.daemon = True  # a daemon thread, so that a second signal ends the process without this wait
-                drain.start()
-
-    server = Server(
-        uvicorn.Config(
-            app,
-            host=settings.host,
-            port=settings.port,
-            loop="uvloop" if sys.platform != "win32" else "asyncio",
-            http=BoundedProtocol,
-            ws=WebSocketProtocol,
-            ws_max_size=settings.max_body_bytes,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=bool(settings.trusted_proxies),
-            forwarded_allow_ips=list(settings.trusted_proxies),
-            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-        )
-    )
-    gc.freeze()  # imported objects are never freed: the garbage collector can skip them
-    server.run()
+    server.run(app, settings, state_of(app), ws=WebSocketProtocol, ws_max_size=settings.max_body_bytes)
 
 
 def dev() -> None:
     """Migrate the tables and serve with reload. Tokens stay valid after a reload."""
-    import uvicorn
-    from uvicorn.supervisors.watchfilesreload import WatchFilesReload
-
-    from app.core.cli.reload import NewMigrations
     from app.core.config import Settings
+    from app.core.http import server
     from app.core.http.ports import require_port
-    from app.core.http.server import BoundedProtocol, WebSocketProtocol
-    from app.core.slices import PACKAGE
+    from app.core.http.websockets import WebSocketProtocol
 
     settings = Settings.load()
     address = require_port(settings)
     migrate()
     os.environ["SECRET_KEY"] = settings.secret_key.get_secret_value()
     print(f"Documentation: {address}/docs", flush=True)
-    new = NewMigrations()
-
-    class Reload(WatchFilesReload):
-        def restart(self) -> None:
-            new.apply()
-            super().restart()
-
-    config = uvicorn.Config(
-        "app.main:create_app",
-        factory=True,
-        host=settings.host,
-        port=settings.port,
-        reload=True,
-        reload_dirs=[str(PACKAGE)],
-        reload_delay=0,
-        http=BoundedProtocol,
-        ws=WebSocketProtocol,
-        ws_max_size=settings.max_body_bytes,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=list(settings.trusted_proxies),
-        timeout_graceful_shutdown=1,  # an open stream must not delay a reload
-    )
-    Reload(config, target=uvicorn.Server(config).run, sockets=[config.bind_socket()]).run()
+    options = {"ws": WebSocketProtocol, "ws_max_size": settings.max_body_bytes}
+    server.run_with_reload("app.main:create_app", settings, **options)
 
 
 def shell() -> None:

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from app.core.config import Settings
+from app.core.http.addresses import Proxies, forwarded_scheme
 from app.core.http.headers import (
     CORS_EXPOSED_HEADERS,
     CORS_HEADERS,
@@ -26,7 +27,9 @@ from app.core.http.headers import (
     RequestCheck,
     SecurityHeaders,
     identify,
+    max_bytes,
 )
+from app.core.http.server import STREAM
 from app.core.observability.logs import RequestLog
 from app.core.observability.telemetry import report_failure
 from app.core.problems import (
@@ -38,6 +41,7 @@ from app.core.problems import (
     document,
     problem_for,
 )
+from app.core.security.passwords import disconnected
 
 
 class ProblemResponse(Response):
@@ -58,8 +62,6 @@ def route_path(scope: Scope) -> str | None:
 
 SWITCHING_PROTOCOLS, FORBIDDEN = 101, 403
 EVENTS = b"text/event-stream"
-STREAM = "app.stream"
-"""Key in the scope of a request: True if the response is a stream of events, which a shutdown must end."""
 
 
 class BodyLimit(RequestBodyLimitResponder):
@@ -98,6 +100,7 @@ class RequestContext:
         self.app = app
         self.settings = settings
         self.error_body = error_body
+        self.proxies = Proxies(settings.trusted_proxies) if settings.trusted_proxies else None
         self.log = RequestLog(PROBES)
         self.check = RequestCheck(settings)
         self.headers = SecurityHeaders(settings, lambda name, value: (name.lower().encode(), value.encode()))
@@ -107,6 +110,9 @@ class RequestContext:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        disconnected.set(receive)
+        if self.proxies and scope["client"] and self.proxies.trusts(scope["client"][0]):
+            apply_forwarded(scope, headers, self.proxies)
         path: str = scope["path"]
         identity = identify(headers.get("x-request-id"), headers.get("traceparent"))
         own_headers = [*self.headers.of(path), (b"x-request-id", identity.encode())]
@@ -137,7 +143,7 @@ class RequestContext:
                 await self._cors(self._response(refusal, path))(scope, receive, send_with_headers)
             else:
                 limits = "content-length" in headers or "transfer-encoding" in headers
-                app = BodyLimit(self.app, self.settings.max_body_bytes) if limits else self.app
+                app = BodyLimit(self.app, max_bytes(self.settings, path, headers.get("content-type", ""))) if limits else self.app
                 await app(scope, receive, send_with_headers)
         except WebSocketDisconnect:
             pass  # the client has closed the connection
@@ -169,6 +175,14 @@ class RequestContext:
 
     def _cors(self, app: ASGIApp) -> ASGIApp:
         return cors(app, self.settings, self.error_body)
+
+
+def apply_forwarded(scope: Scope, headers: Headers, proxies: Proxies) -> None:
+    """Replace the address and the scheme of a trusted proxy with those of the client."""
+    if forwarded := ",".join(headers.getlist("x-forwarded-for")):
+        scope["client"] = (proxies.client(scope["client"][0], forwarded), 0)
+    if scheme := forwarded_scheme(",".join(headers.getlist("x-forwarded-proto"))):
+        scope["scheme"] = scheme.replace("http", "ws") if scope["type"] == "websocket" else scheme
 
 
 def _problem_of(error: Exception) -> Exception:

@@ -1,0 +1,191 @@
+"""uvicorn with time limits for slow clients, a size limit for request heads, and a drain before it stops."""
+
+import asyncio
+import gc
+import sys
+import threading
+import time
+from types import FrameType
+from typing import Any, Protocol
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from app.core.config import Settings
+
+HEAD_BYTES = 65_536
+
+HEAD_SECONDS = 20.0
+"""Time limit for the head of a request, from its first byte."""
+
+BODY_SECONDS = 20.0
+"""Time limit for the body of a request, plus one second for each MIN_BYTES_PER_SECOND that arrived."""
+
+MIN_BYTES_PER_SECOND = 8_192
+
+SHUTDOWN_SECONDS = 25
+"""Time for running requests to finish after the drain. Kubernetes kills the process 30 s after the signal."""
+
+STREAM = "app.stream"
+"""Key in the scope of a request: True if the response is a stream of events, which a shutdown must end."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Limits the size of path and headers, and the time that a client may take to send a request.
+
+    httptools keeps path and headers in memory without a limit, and uvicorn waits for a client without a limit.
+    """
+
+    _phase = ""
+    """`head` or `body` while this part of a request arrives."""
+    _received = 0
+    """Bytes of this part."""
+    _since = 0.0
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._set_timer(self.timeout_keep_alive)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._unset_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        before = self._phase
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if not self._phase:
+            self._unset_timer()
+        elif self._phase != before or self._timer is None:
+            self._received, self._since = len(data), time.monotonic()
+            self._set_timer(HEAD_SECONDS if self._phase == "head" else BODY_SECONDS)
+        else:
+            self._received += len(data)
+        if self._phase == "head" and self._received > HEAD_BYTES:
+            self.send_400_response("The path and headers are too long.")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._phase = "head"
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self._phase = "body"
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._phase = ""
+
+    def shutdown(self) -> None:
+        """Close a stream of events, which would end only when the client leaves. Let other requests finish."""
+        if getattr(self.cycle, "scope", {}).get(STREAM):  # `cycle` is None before the first request
+            self.transport.close()
+        else:
+            super().shutdown()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection. A client that does not read its response would keep the connection open."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _set_timer(self, seconds: float) -> None:
+        self._unset_timer()
+        self._timer = self.loop.call_later(seconds, self._expire)
+
+    def _unset_timer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def _expire(self) -> None:
+        self._timer = None
+        if self._phase == "body":
+            left = BODY_SECONDS + self._received / MIN_BYTES_PER_SECOND - (time.monotonic() - self._since)
+            if left > 0 or self.pipeline:  # uvicorn reads no body while it answers an earlier request
+                self._set_timer(max(left, 0.1))
+                return
+        if self._phase and not (self._phase == "body" and self.cycle.response_started):
+            text = b"The request did not arrive in time."
+            head = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n" % len(text)
+            self.transport.write(STATUS_LINE[408] + head + b"connection: close\r\n\r\n" + text)
+        self.transport.close()  # the application receives `http.disconnect`
+        self.loop.call_later(1, self.transport.abort)
+
+
+class Drainable(Protocol):
+    """The state of an application: readiness is 503 while `draining` is true."""
+
+    draining: bool
+
+
+class Server(uvicorn.Server):
+    """Turns readiness off first, and stops listening after DRAIN_SECONDS, when the load balancer has noticed."""
+
+    def __init__(self, config: uvicorn.Config, state: Drainable, drain_seconds: float) -> None:
+        super().__init__(config)
+        self._state = state
+        self._drain_seconds = drain_seconds
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        again, self._state.draining = self._state.draining, True
+        if again or not self._drain_seconds:
+            super().handle_exit(sig, frame)
+        else:
+            drain = threading.Timer(self._drain_seconds, super().handle_exit, (sig, frame))
+            drain.daemon = True  # a daemon thread, so that a second signal ends the process without this wait
+            drain.start()
+
+
+def server_config(app: Any, settings: Settings, **options: Any) -> uvicorn.Config:
+    """Return uvicorn's configuration. `app` is an ASGI application, or the name of a factory."""
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http=BoundedProtocol,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # the middleware applies X-Forwarded-* headers
+        timeout_keep_alive=settings.keep_alive_seconds,
+        **options,
+    )
+
+
+def run(app: Any, settings: Settings, state: Drainable, **options: Any) -> None:
+    """Serve until SIGTERM or SIGINT. Then readiness turns 503, running requests finish, and connections close."""
+    loop = "uvloop" if sys.platform != "win32" else "asyncio"
+    config = server_config(app, settings, loop=loop, timeout_graceful_shutdown=SHUTDOWN_SECONDS, **options)
+    gc.freeze()  # imported objects are never freed: the garbage collector can skip them
+    Server(config, state, settings.drain_seconds).run()
+
+
+def run_with_reload(factory: str, settings: Settings, **options: Any) -> None:
+    """Serve an application in a child process, which a change below `src/app` replaces. Applies new migrations."""
+    from uvicorn.supervisors.watchfilesreload import WatchFilesReload  # noqa: PLC0415 -- only in development
+
+    from app.core.cli.reload import NewMigrations  # noqa: PLC0415 -- as above
+    from app.core.slices import PACKAGE  # noqa: PLC0415 -- as above
+
+    new = NewMigrations()
+
+    class Reload(WatchFilesReload):
+        def restart(self) -> None:
+            new.apply()
+            super().restart()
+
+    config = server_config(
+        factory,
+        settings,
+        factory=True,
+        reload=True,
+        reload_dirs=[str(PACKAGE)],
+        reload_delay=0,
+        timeout_graceful_shutdown=1,  # an open stream must not delay a reload
+        **options,
+    )
+    Reload(config, target=uvicorn.Server(config).run, sockets=[config.bind_socket()]).run()
