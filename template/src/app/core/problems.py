@@ -12,6 +12,9 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, Field, JsonValue
 from pydantic_core import to_jsonable_python
 
+MAX_ERRORS = 20
+"""Errors in one response. The rest is counted: a small body may have thousands of errors."""
+
 
 class ErrorBody(BaseModel):
     """Base class of the body of all error responses. A project replaces problem documents by a subclass of its own."""
@@ -22,9 +25,6 @@ class ErrorBody(BaseModel):
     def of(cls, problem: "Problem") -> "ErrorBody":
         """Return the body for `problem`. A subclass must define this method."""
         raise NotImplementedError(f"{cls.__name__} must define the class method `of`.")
-
-MAX_ERRORS = 20
-"""Errors in one response. The rest is counted: a small body may have thousands of errors."""
 
 
 class FieldError(BaseModel):
@@ -48,7 +48,6 @@ class Problem(ErrorBody):
     status: int
     detail: str
     instance: str = Field(description="path of the request")
-    errors: list[FieldError] | None = Field(
     errors: list[FieldError] | None = Field(
         default=None, exclude_if=_is_none, description=f"with 422: the first {MAX_ERRORS} errors in the request"
     )

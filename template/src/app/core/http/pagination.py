@@ -37,6 +37,7 @@ class Paginator:
     def clamp_size(cls, size: int) -> int:
         return min(cls.MAX_SIZE, max(1, size))
 
+
 class OffsetPaginator:
     """A part of a list: at most `limit` items, after the first `offset`."""
 

@@ -143,7 +143,8 @@ class RequestContext:
                 await self._cors(self._response(refusal, path))(scope, receive, send_with_headers)
             else:
                 limits = "content-length" in headers or "transfer-encoding" in headers
-                app = BodyLimit(self.app, max_bytes(self.settings, path, headers.get("content-type", ""))) if limits else self.app
+                limit = max_bytes(self.settings, path, headers.get("content-type", ""))
+                app = BodyLimit(self.app, limit) if limits else self.app
                 await app(scope, receive, send_with_headers)
         except WebSocketDisconnect:
             pass  # the client has closed the connection
