@@ -55,7 +55,7 @@ type Formatted = Callable[..., httpx2.AsyncClient]
 async def test_every_error_has_the_format_of_the_project(
     formatted_client: Formatted, method: str, path: str, options: dict[str, object], status: int
 ) -> None:
-    async with formatted_client(Errors, max_body_bytes=1024, allowed_origins=ORIGIN) as client:
+    async with formatted_client(Errors, max_json_bytes=1024, allowed_origins=ORIGIN) as client:
         response = await client.request(method, path, **options)  # type: ignore[arg-type]
     assert response.headers["content-type"] == Errors.media_type
     assert Errors.model_validate_json(response.content).errors[0].code == status

@@ -166,7 +166,7 @@ def make_client(settings: Settings, db_session: BaseDatabaseWrapper) -> MakeClie
 
 @pytest.fixture
 def formatted_client(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> MakeClient:
-    """A client of an application with another error format: `formatted_client(Errors, max_body_bytes=1024)`."""
+    """A client of an application with another error format: `formatted_client(Errors, max_json_bytes=1024)`."""
 
     def make(kind: type[ErrorBody], **changes: Any) -> httpx2.AsyncClient:
         monkeypatch.setattr(django_settings, "ERROR_BODY", f"{kind.__module__}.{kind.__name__}")

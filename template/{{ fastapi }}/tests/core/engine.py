@@ -127,7 +127,7 @@ def make_client(settings: Settings, connection: AsyncConnection) -> MakeClient:
 
 @pytest.fixture
 def formatted_client(settings: Settings, connection: AsyncConnection) -> Callable[..., httpx2.AsyncClient]:
-    """A client of an application with another error format: `formatted_client(Errors, max_body_bytes=1024)`."""
+    """A client of an application with another error format: `formatted_client(Errors, max_json_bytes=1024)`."""
 
     def make(kind: type[ErrorBody], **changes: Any) -> httpx2.AsyncClient:
         app = create_core_app(Settings.model_validate(settings.model_dump() | changes), error_body=kind)

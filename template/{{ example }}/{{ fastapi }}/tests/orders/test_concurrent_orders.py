@@ -30,7 +30,7 @@ async def user(committing_app: FastAPI, sign_in: SignIn) -> Headers:
 
 @pytest.fixture
 def admin_of_catalogue(sign_in: SignIn) -> Headers:
-    return sign_in(SimpleNamespace(id=1, is_admin=True))
+    return sign_in(SimpleNamespace(id=1, is_superuser=True))
 
 
 @pytest.fixture

@@ -118,11 +118,12 @@ class Document(OpenAPISchema):
         return body
 
     def operation_security(self, operation: Operation) -> list[dict[str, Any]] | None:
-        schemes: dict[str, Any] = {scheme.name: dict(scheme.model) for scheme in operation.auth_callbacks}  # type: ignore[attr-defined]
-        self.securitySchemes |= schemes
+        named = [scheme for scheme in operation.auth_callbacks if hasattr(scheme, "model")]
+        self.securitySchemes |= {scheme.name: dict(scheme.model) for scheme in named}  # type: ignore[attr-defined]
         # An empty requirement makes the other one optional.
-        optional: list[dict[str, Any]] = [{} for scheme in operation.auth_callbacks if scheme.is_optional]  # type: ignore[attr-defined]
-        return [*optional, *({name: []} for name in schemes)] or None
+        found: list[dict[str, Any]] = [{} for scheme in named if getattr(scheme, "is_optional", False)]
+        found += [{scheme.name: []} for scheme in named]  # type: ignore[attr-defined]
+        return found + (super().operation_security(operation) or []) or None  # with those of django-ninja's own classes
 
 
 def _location(model: type[params.ParamModel], location: tuple[str | int, ...]) -> tuple[str | int, ...]:
