@@ -1,5 +1,6 @@
 """HTTP tests that change, deactivate, filter and sort users."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -190,6 +191,68 @@ class TestRights:
         assert (await async_client.get(path, headers=admin)).json()["is_active"] is True
         await accounts.activate(other)
         assert (await async_client.patch(path, json={"is_admin": False}, headers=admin)).status_code == 200
+
+
+class TestRevokedToken:
+    """An access token is refused at the next request after the change, not after its lifetime."""
+
+    @pytest.fixture
+    async def token(self, async_client: httpx2.AsyncClient, ada: Any) -> Headers:
+        headers = {"Authorization": f"Bearer {(await log_in(async_client)).json()['access_token']}"}
+        assert (await async_client.get(ME, headers=headers)).status_code == 200
+        return headers
+
+    async def test_token_of_deactivated_user_is_401(
+        self, async_client: httpx2.AsyncClient, ada: Any, admin: Headers, token: Headers
+    ) -> None:
+        path = f"/api/v1/users/{ada.id}"
+        assert (await async_client.get(path, headers=token)).status_code == 200
+        await async_client.delete(path, headers=admin)
+        assert_problem(await async_client.get(path, headers=token), 401)
+        await async_client.patch(path, json={"is_active": True}, headers=admin)
+        assert_problem(await async_client.get(path, headers=token), 401)
+        fresh = (await log_in(async_client)).json()["access_token"]
+        headers = {"Authorization": f"Bearer {fresh}"}
+        assert (await async_client.get(path, headers=headers)).status_code == 200
+
+    async def test_token_with_the_old_password_is_401(self, async_client: httpx2.AsyncClient, token: Headers) -> None:
+        body = {"current": PASSWORD, "new": "another good one"}
+        assert (await async_client.put(f"{ME}/password", json=body, headers=token)).status_code == 204
+        assert_problem(await async_client.get(ME, headers=token), 401)
+        fresh = (await log_in(async_client, "another good one")).json()["access_token"]
+        assert (await async_client.get(ME, headers={"Authorization": f"Bearer {fresh}"})).status_code == 200
+
+    @pytest.mark.usefixtures("editor")
+    @pytest.mark.parametrize(
+        ("given", "taken"), [({"is_admin": True}, {"is_admin": False}), ({"roles": ["editor"]}, {"roles": []})]
+    )
+    async def test_token_of_demoted_user_is_401(
+        self, async_client: httpx2.AsyncClient, ada: Any, admin: Headers, given: dict[str, Any], taken: dict[str, Any]
+    ) -> None:
+        path = f"/api/v1/users/{ada.id}"
+        await async_client.patch(path, json=given, headers=admin)
+        headers = {"Authorization": f"Bearer {(await log_in(async_client)).json()['access_token']}"}
+        assert (await async_client.get(ME, headers=headers)).status_code == 200
+        await async_client.patch(path, json=taken, headers=admin)
+        assert_problem(await async_client.get(ME, headers=headers), 401)
+
+    async def test_other_process_refuses_within_a_second(
+        self,
+        async_client: httpx2.AsyncClient,
+        ada: Any,
+        token: Headers,
+        accounts: Accounts,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        now = [time.monotonic()]
+        monkeypatch.setattr("app.core.security.revocations.time.monotonic", lambda: now[0])
+        path = f"/api/v1/users/{ada.id}"
+        now[0] += 2
+        assert (await async_client.get(path, headers=token)).status_code == 200
+        await accounts.deactivate(ada)  # like another process: this one is not told
+        assert (await async_client.get(path, headers=token)).status_code == 200
+        now[0] += 1
+        assert_problem(await async_client.get(path, headers=token), 401)
 
 
 class TestDeactivation:

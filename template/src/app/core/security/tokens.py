@@ -69,7 +69,7 @@ class LocalTokens:
             "sub": subject,
             "scope": " ".join(sorted(scopes)),
             "aud": self.NAME,
-            "iat": now,
+            "iat": now.timestamp(),  # with fractions: a log-in right after a revocation gives a valid token
             "exp": now + self.lifetime,
         }
         return jwt.encode(claims, self._key, self.ALGORITHM, headers={"typ": ACCESS_TOKEN})

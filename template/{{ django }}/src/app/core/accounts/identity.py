@@ -1,6 +1,7 @@
 """Authentication: the token of a request, its scopes and its user."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial, wraps
 from types import MappingProxyType
 from typing import Any
@@ -16,6 +17,7 @@ from app.core.accounts.schemas import ProvidedUser
 from app.core.accounts.service import UserService
 from app.core.config import API_PREFIX
 from app.core.http.requests import PublicRequest, Request
+from app.core.http.state import State
 from app.core.problems import Forbidden, NotFound, Unauthorized
 from app.core.security.tokens import AccessToken
 from app.core.security.users import CurrentUser
@@ -39,11 +41,24 @@ class BearerToken:
         bind_contextvars(user=token.subject)
         issuer = request.state.settings.jwt_issuer
         if issuer is None:
+            refuse_revoked(request.state, token)
             return token._replace(user_id=int(token.subject))
         user = UserRepository().get_by_subject(issuer, token.subject)
         if user and not user.is_active:
             raise Unauthorized
         return token._replace(user_id=user.id if user else None)
+
+
+def refuse_revoked(state: State, token: AccessToken) -> None:
+    """Raise Unauthorized for a revoked token."""
+    if state.revocations.begin():
+        try:
+            age = timedelta(minutes=state.settings.access_token_minutes)
+            state.revocations.update(UserRepository().revoked_since(age))
+        except BaseException:
+            state.revocations.expire()
+            raise
+    state.revocations.check(token)
 
 
 class UserRequired(BearerToken):

@@ -1,6 +1,6 @@
 """The tables of users and of their refresh tokens."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import cache
 from typing import Any, ClassVar
 
@@ -17,6 +17,7 @@ from django.db.models import (
     CheckConstraint,
     DateTimeField,
     ForeignKey,
+    Index,
     Model,
     Q,
     TextField,
@@ -25,8 +26,9 @@ from django.db.models import (
     Value,
 )
 from django.db.models.functions import Lower, Now
-from django.db.models.signals import pre_delete
+from django.db.models.signals import m2m_changed, pre_delete
 from django.dispatch import receiver
+from django.utils import timezone
 from pydantic import TypeAdapter
 
 from app.core.accounts.events import deactivated, erased, registered
@@ -103,6 +105,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         "superuser", default=False, db_default=False, help_text="Whether the user is an admin: holds all permissions."
     )
     date_joined = DateTimeField(auto_now_add=True, db_default=Now(), db_column="created_at")
+    revoked_at = DateTimeField(null=True, editable=False)
     updated_at = DateTimeField(auto_now=True, db_default=Now(), editable=False)
 
     objects: ClassVar[UserManager] = UserManager()
@@ -112,6 +115,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         db_table = "users"
+        indexes = (Index(fields=("revoked_at",), condition=Q(revoked_at__isnull=False), name="ix_users_revoked_at"),)
         constraints = (
             CheckConstraint(condition=Q(name__length__lte=200), name="ck_users_name_length"),
             CheckConstraint(condition=Q(email__regex="^.+@.+$", email__length__lte=254), name="ck_users_email_form"),
@@ -163,24 +167,51 @@ class User(AbstractBaseUser, PermissionsMixin):
         fields = options.get("update_fields")
         if fields is not None and set(fields) != {"last_login"}:  # a log-in does not change the account
             options["update_fields"] = {*fields, "updated_at"}
-        may_deactivate = not (is_new or self.is_active) and (fields is None or "is_active" in fields)
+        flags = [flag for flag in ("is_active", "is_superuser") if fields is None or flag in fields]
         with transaction.atomic(options.get("using"), savepoint=False):
-            stored = User.objects.using(options.get("using")).select_for_update().filter(pk=self.pk, is_active=True)
-            is_deactivated = may_deactivate and stored.exists()
+            lost = set() if is_new else self._lost(flags)
             super().save(**options)
             if is_new:
                 registered.send(User, user=self)
-            elif is_password_new or is_deactivated:
+            elif is_password_new or "is_active" in lost:
                 self.end_sessions()
-            if is_deactivated:
+            elif lost:
+                self.revoke()
+            if "is_active" in lost:
                 deactivated.send(User, user=self)
 
+    def _lost(self, flags: Iterable[str]) -> set[str]:
+        """Return those of these fields that are stored as True, and are now False. Locks the row."""
+        if not (unset := [flag for flag in flags if not getattr(self, flag)]):
+            return set()
+        stored = User.objects.select_for_update().filter(pk=self.pk).values(*unset).first() or {}
+        return {flag for flag, value in stored.items() if value}
+
     def end_sessions(self) -> None:
-        """Delete all refresh tokens. Django itself ends its sessions after a change of the password or `is_active`."""
+        """End all sessions and access tokens. Django ends its sessions after a change of password or `is_active`."""
         # A concurrent refresh holds a row lock on its token, and inserts a new token. DELETE waits for the lock, but
         # does not see the new token: repeat until no rows are left.
         while RefreshToken.objects.filter(user=self).delete()[0]:
             pass
+        self.revoke()  # last: a concurrent refresh may issue an access token until its row is deleted
+
+    def revoke(self) -> None:
+        """Revoke the access tokens that were issued until now."""
+        self.revoked_at = self.updated_at = timezone.now()
+        User.objects.filter(pk=self.pk).update(revoked_at=self.revoked_at, updated_at=self.updated_at)
+
+
+@receiver(m2m_changed, sender=User.groups.through)
+def revoke_lost_roles(action: str, instance: Any, pk_set: set[int] | None, **_: Any) -> None:
+    """Revoke the access tokens of users who lose a role."""
+    if action == "post_remove" and isinstance(instance, User):
+        instance.revoke()
+    elif action == "post_remove":
+        for user in User.objects.filter(pk__in=pk_set or ()):
+            user.revoke()
+    elif action == "pre_clear":  # `post_clear` does not know any more who was in the group
+        for user in [instance] if isinstance(instance, User) else instance.user_set.all():
+            user.revoke()
 
 
 @receiver(pre_delete, sender=User)

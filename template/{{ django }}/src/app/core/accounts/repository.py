@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Generator, Iterable
+from datetime import datetime, timedelta
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
@@ -42,6 +43,11 @@ class UserRepository(BaseRepository[User]):
             found = found.filter(groups__name=query.role)
         return self.page(query, found)
 
+    def revoked_since(self, age: timedelta) -> Iterable[tuple[int, datetime]]:
+        """Return the ids of users whose tokens were revoked within `age`, and the times of that."""
+        found = self.rows.filter(revoked_at__gt=Now() - age).values_list("id", "revoked_at")
+        return [(user_id, at) for user_id, at in found if at]
+
     def lock_admins(self) -> None:
         """Let one transaction at a time remove an admin: two admins who remove each other would leave none."""
         with connection.cursor() as cursor:
@@ -56,8 +62,9 @@ class UserRepository(BaseRepository[User]):
         user.groups.set([Group.objects.get_or_create(name=name)[0] for name in names])
 
     def record_log_in(self, user: User) -> bool:
-        """Set the time of the last log-in. Return False if the user is inactive now, or has a new password."""
-        unchanged = self.rows.filter(id=user.id, is_active=True, password=user.password)
+        """Set the time of the last log-in. Return False if the account is inactive, or has changed meanwhile."""
+        is_same = {"password": user.password, "revoked_at": user.revoked_at}
+        unchanged = self.rows.filter(id=user.id, is_active=True, **is_same)
         return unchanged.update(last_login=Now()) > 0
 
     def deactivate(self, user: User) -> bool:

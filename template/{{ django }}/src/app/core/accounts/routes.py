@@ -103,6 +103,7 @@ def change_my_password(request: Request, data: PasswordChange) -> Status[None]:
     request.state.rate_limits.hit(request.state.settings.login_rate, "password", str(request.auth.id))
     if not change_password(request.auth.id, data):
         raise Forbidden("The current password is wrong.")
+    request.state.revocations.expire()
     return Status(HTTPStatus.NO_CONTENT, None)
 
 
@@ -141,6 +142,7 @@ def change_user(request: Request, user_id: PathId, data: UserRightsUpdate, respo
     service = UserService()
     user = _changeable(service, user_id, request)
     service.change_rights(user, data)
+    request.state.revocations.expire()
     tagged(response, UserResponse.model_validate(user))
     return UserDetails.model_validate(user)
 
@@ -153,11 +155,12 @@ def change_user(request: Request, user_id: PathId, data: UserRightsUpdate, respo
 )
 @transaction.atomic
 def deactivate_user(request: Request, user_id: PathId) -> Status[None]:
-    """Deactivate a user. Log-in and sessions end at once; the data stay. Admins only."""
+    """Deactivate a user. All sessions and tokens end; the data stay. Admins only."""
     service = UserService()
     user = _changeable(service, user_id, request)
     service.require_other_admin(user)
     service.deactivate(user)
+    request.state.revocations.expire()
     return Status(HTTPStatus.NO_CONTENT, None)
 
 

@@ -1,10 +1,11 @@
 """The state of the application, which all requests share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from app.core.config import Settings
 from app.core.http.rate_limits import RateLimits
+from app.core.security.revocations import Revocations
 from app.core.security.tokens import TokenVerifier, token_verifier
 
 STATE = "app.state"
@@ -21,6 +22,7 @@ class State:
     settings: Settings
     rate_limits: RateLimits
     tokens: TokenVerifier
+    revocations: Revocations = field(default_factory=Revocations)
     draining: bool = False
     """True after the process received a signal to stop."""
 

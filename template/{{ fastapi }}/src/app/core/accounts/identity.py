@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from functools import cache
 from typing import Annotated
 
@@ -44,6 +45,8 @@ class BearerToken(SecurityBase):
         else:
             verified = verifier.verify(token)
         bind_contextvars(user=verified.subject)
+        if state.settings.jwt_issuer is None:
+            await refuse_revoked(state, verified)
         if issuer := state.settings.jwt_issuer:
             async with state.database.read_sessions() as session:
                 user = await UserRepository(session).get_by_subject(issuer, verified.subject)
@@ -51,6 +54,19 @@ class BearerToken(SecurityBase):
                 raise Unauthorized
             verified = verified._replace(user_id=user.id if user else None)
         return verified
+
+
+async def refuse_revoked(state: State, token: AccessToken) -> None:
+    """Raise Unauthorized for a revoked token."""
+    if state.revocations.begin():
+        try:
+            async with state.database.read_sessions() as session:
+                age = timedelta(minutes=state.settings.access_token_minutes)
+                state.revocations.update(await UserRepository(session).revoked_since(age))
+        except BaseException:
+            state.revocations.expire()
+            raise
+    state.revocations.check(token)
 
 
 class OptionalToken(BearerToken):

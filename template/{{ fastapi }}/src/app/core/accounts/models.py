@@ -44,6 +44,7 @@ class Role(Base):
 class User(Base):
     """An account. The user logs in with `password`, or is `subject` of the identity provider `issuer`.
 
+    Access tokens that were issued before `revoked_at` are refused.
     Address and name may be missing: for a user of an identity provider, or an erased user.
     """
 
@@ -59,6 +60,7 @@ class User(Base):
     issuer: Mapped[str | None] = mapped_column(Text)
     subject: Mapped[str | None] = mapped_column(Text)
     date_joined: Mapped[datetime] = mapped_column("created_at", DateTime(timezone=True), server_default=func.now())
+    revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     updated_at: Mapped[datetime] = mapped_column(
         DateTime(timezone=True), server_default=func.now(), onupdate=lambda: datetime.now(UTC)
     )
@@ -71,6 +73,7 @@ class User(Base):
         CheckConstraint("email LIKE '_%@_%' AND char_length(email) <= 254", name="email_form"),
         CheckConstraint("(issuer IS NULL) = (subject IS NULL)", name="issuer_and_subject"),
         UniqueConstraint("issuer", "subject"),
+        Index(None, "revoked_at", postgresql_where=text("revoked_at IS NOT NULL")),
         Index("uq_users_email_lower", text("lower(email)"), unique=True),
     )
 

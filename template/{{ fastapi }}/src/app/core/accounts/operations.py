@@ -44,6 +44,7 @@ def change(user_id: int, *, admin: bool | None, add: Iterable[str], remove: Iter
             await service.users.update(user, {"is_superuser": admin})
         await service.users.remove_roles(user.id, remove)
         await service.users.add_roles(user.id, add)
+        await service.revoke(user)
         return AccountExport.model_validate(await service.users.lock(user.id))
 
     return _change(user_id, work)

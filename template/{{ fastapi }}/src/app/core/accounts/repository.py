@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncGenerator, Iterable
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Select, delete, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -48,6 +49,11 @@ class UserRepository[Session: ReadSession](BaseRepository[User, Session]):
             conditions.append(User.roles.any(Role.name == query.role))
         return await self.page(query, WITH_ROLES.where(*conditions))
 
+    async def revoked_since(self, age: timedelta) -> Iterable[tuple[int, datetime]]:
+        """Return the ids of users whose tokens were revoked within `age`, and the times of that."""
+        found = select(User.id, User.revoked_at).where(User.revoked_at > func.now() - age)
+        return [(user_id, at) for user_id, at in await self.session.execute(found) if at]
+
     async def lock_admins(self: "UserRepository[WriteSession]") -> None:
         """Let one transaction at a time remove an admin: two admins who remove each other would leave none."""
         await self.session.execute(select(func.pg_advisory_xact_lock(func.hashtext("core_accounts.admins"))))
@@ -63,8 +69,9 @@ class UserRepository[Session: ReadSession](BaseRepository[User, Session]):
         return await self.session.scalar(locked.execution_options(populate_existing=True))
 
     async def note_log_in(self: "UserRepository[WriteSession]", user: User) -> bool:
-        """Set the time of the last log-in. Return False if the user is inactive now, or has a new password."""
-        unchanged = (User.id == user.id) & User.is_active & (User.password == user.password)
+        """Set the time of the last log-in. Return False if the account is inactive, or has changed meanwhile."""
+        is_same = (User.password == user.password) & User.revoked_at.is_not_distinct_from(user.revoked_at)
+        unchanged = (User.id == user.id) & User.is_active & is_same
         values = {"last_login": func.now(), "updated_at": User.updated_at}  # a log-in does not change the account
         noted = update(User).where(unchanged).values(values).returning(User.id)
         return await self.session.scalar(noted) is not None

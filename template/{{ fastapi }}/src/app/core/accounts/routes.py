@@ -109,6 +109,7 @@ async def change_my_password(data: PasswordChange, user: LoggedIn, state: Curren
     await state.rate_limits.hit(state.settings.login_rate, "password", str(user.id))
     if not await change_password(state.database, user.id, data):
         raise Forbidden("The current password is wrong.")
+    state.revocations.expire()
 
 
 @router.get(
@@ -140,12 +141,18 @@ async def get_user(user_id: PathId, session: ReadOnly, user: LoggedIn, response:
     "/{user_id}", responses=problem_responses(403, 404, 409, 412), dependencies=[Depends(require_scope(ADMIN))]
 )
 async def change_user(
-    user_id: PathId, data: UserRightsUpdate, session: Transaction, request: Request, response: Response
+    user_id: PathId,
+    data: UserRightsUpdate,
+    session: Transaction,
+    state: CurrentState,
+    request: Request,
+    response: Response,
 ) -> UserDetails:
     """Change state and roles of a user. The last active admin stays one. Admins only."""
     service = UserService(session)
     found = await _changeable(service, user_id, request)
     await service.change_rights(found, data)
+    state.revocations.expire()
     changed = await service.users.get_with_roles(user_id, fresh=True)
     tagged(response, UserResponse.model_validate(changed))
     return UserDetails.model_validate(changed)
@@ -157,12 +164,13 @@ async def change_user(
     responses=problem_responses(403, 404, 409, 412),
     dependencies=[Depends(require_scope(ADMIN))],
 )
-async def deactivate_user(user_id: PathId, session: Transaction, request: Request) -> None:
-    """Deactivate a user. Log-in and sessions end at once; the data stay. Admins only."""
+async def deactivate_user(user_id: PathId, session: Transaction, state: CurrentState, request: Request) -> None:
+    """Deactivate a user. All sessions and tokens end; the data stay. Admins only."""
     service = UserService(session)
     found = await _changeable(service, user_id, request)
     await service.require_other_admin(found)
     await service.deactivate(found)
+    state.revocations.expire()
 
 
 async def _changeable(service: UserService, user_id: int, request: Request) -> User:

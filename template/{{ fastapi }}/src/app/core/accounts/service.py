@@ -101,7 +101,8 @@ class UserService:
         if "roles" in changes:
             await self.users.remove_roles(user.id)
             await self.users.add_roles(user.id, changes["roles"])
-            await self.users.update(user, {"updated_at": datetime.now(UTC)})
+        if changes.keys() & {"is_admin", "roles"}:
+            await self.revoke(user)
         if "is_active" in changes:
             await (self.activate(user) if changes["is_active"] else self.deactivate(user))
 
@@ -115,13 +116,22 @@ class UserService:
     async def set_password(self, user: User, hashed: str) -> None:
         """Set a password hash made by `hash_password`, and end all sessions."""
         await self.users.update(user, {"password": hashed})
+        await self.end_sessions(user)
+
+    async def end_sessions(self, user: User) -> None:
+        """Delete all refresh tokens, and revoke all access tokens."""
         await self.refresh_tokens.delete_of_user(user.id)
+        await self.revoke(user)  # last: a concurrent refresh may issue an access token until its row is deleted
+
+    async def revoke(self, user: User) -> None:
+        """Revoke the access tokens that were issued until now."""
+        await self.users.update(user, {"revoked_at": datetime.now(UTC)})
 
     async def deactivate(self, user: User) -> None:
         """Forbid the user to log in, and end all sessions. The row must be locked."""
         if user.is_active:
             await self.users.update(user, {"is_active": False})
-            await self.refresh_tokens.delete_of_user(user.id)
+            await self.end_sessions(user)
             await deactivated.send(self.session, user)
 
     async def activate(self, user: User) -> None:
@@ -135,7 +145,7 @@ class UserService:
     async def erase(self, user: User) -> None:
         """Delete the personal data of a user whose row is locked. The row stays, for foreign keys, but is inactive."""
         await erased.send(self.session, user)
-        await self.refresh_tokens.delete_of_user(user.id)
+        await self.end_sessions(user)
         await self.users.remove_roles(user.id)
         nothing = dict.fromkeys(("email", "password", "issuer", "subject", "last_login"))
         await self.users.update(user, {"name": "", "is_active": False, "is_superuser": False, **nothing})

@@ -1,6 +1,6 @@
 """The state of the application, which all requests share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from fastapi import FastAPI
@@ -9,6 +9,7 @@ from app.core.config import Settings
 from app.core.database.engine import Database
 from app.core.http.rate_limits import RateLimits
 from app.core.problems import ErrorBody, Problem
+from app.core.security.revocations import Revocations
 from app.core.security.tokens import TokenVerifier, token_verifier
 
 
@@ -21,6 +22,7 @@ class State:
     rate_limits: RateLimits
     tokens: TokenVerifier
     error_body: type[ErrorBody] = Problem
+    revocations: Revocations = field(default_factory=Revocations)
     draining: bool = False
     """True after the process received a signal to stop."""
 

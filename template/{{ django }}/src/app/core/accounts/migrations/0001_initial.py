@@ -55,6 +55,7 @@ class Migration(migrations.Migration):
                         auto_now_add=True, db_column="created_at", db_default=django.db.models.functions.datetime.Now()
                     ),
                 ),
+                ("revoked_at", models.DateTimeField(editable=False, null=True)),
                 (
                     "updated_at",
                     models.DateTimeField(
@@ -106,6 +107,12 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "refresh_tokens",
             },
+        ),
+        migrations.AddIndex(
+            model_name="user",
+            index=models.Index(
+                condition=models.Q(("revoked_at__isnull", False)), fields=["revoked_at"], name="ix_users_revoked_at"
+            ),
         ),
         migrations.AddConstraint(
             model_name="user",

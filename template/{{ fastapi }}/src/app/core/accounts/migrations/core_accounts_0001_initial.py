@@ -26,12 +26,16 @@ def upgrade() -> None:
         sa.Column("issuer", sa.Text(), nullable=True),
         sa.Column("subject", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
         sa.CheckConstraint("char_length(name) <= 200", name=op.f("ck_users_name_length")),
         sa.CheckConstraint("email LIKE '_%@_%' AND char_length(email) <= 254", name=op.f("ck_users_email_form")),
         sa.CheckConstraint("(issuer IS NULL) = (subject IS NULL)", name=op.f("ck_users_issuer_and_subject")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
         sa.UniqueConstraint("issuer", "subject", name=op.f("uq_users_issuer_subject")),
+    )
+    op.create_index(
+        op.f("ix_users_revoked_at"), "users", ["revoked_at"], postgresql_where=sa.text("revoked_at IS NOT NULL")
     )
     op.create_index("uq_users_email_lower", "users", [sa.func.lower(sa.column("email"))], unique=True)
     op.create_table(

@@ -1,0 +1,44 @@
+"""Access tokens that ended before they expire."""
+
+import time
+from collections.abc import Iterable
+from datetime import datetime
+
+from app.core.problems import Unauthorized
+from app.core.security.tokens import AccessToken
+
+
+class Revocations:
+    """The users whose access tokens were revoked: by deactivation, a new password, or the loss of a role.
+
+    The process reads them from the database at most once a second, whatever the number of requests. So a revoked token
+    is refused within SECONDS, and at once by the process that revoked it.
+    """
+
+    SECONDS = 1.0
+
+    def __init__(self) -> None:
+        self._times: dict[str, float] = {}
+        self._read_at = float("-inf")
+
+    def begin(self) -> bool:
+        """Return whether the caller must read the revocations and call `update`. Other callers do not wait for it."""
+        now = time.monotonic()
+        if now - self._read_at < self.SECONDS:
+            return False
+        self._read_at = now
+        return True
+
+    def update(self, revoked: Iterable[tuple[int, datetime]]) -> None:
+        """Replace all known revocations: ids of users, and the time of the last revocation of each."""
+        self._times = {str(user_id): at.timestamp() for user_id, at in revoked}
+
+    def expire(self) -> None:
+        """Read the revocations before the next request."""
+        self._read_at = float("-inf")
+
+    def check(self, token: AccessToken) -> None:
+        """Raise Unauthorized for a token that was issued before the last revocation of its user."""
+        revoked = self._times.get(token.subject)
+        if revoked is not None and token.claims["iat"] < revoked:
+            raise Unauthorized
