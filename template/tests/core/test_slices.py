@@ -7,6 +7,7 @@ from types import ModuleType
 import pytest
 
 from app.core import slices
+from app.core.config import API_PREFIX
 from app.core.slices import Slice, SliceError, find_slices
 
 numbers = itertools.count()
@@ -120,3 +121,15 @@ def test_library_error_names_line_of_the_slice(package: Path) -> None:
     notes = write(package, "notes", models="import json\njson.loads('[')\n")
     with pytest.raises(SliceError, match=r"^The slice 'notes' .*JSONDecodeError: .*models\.py, line 2\)$"):
         notes.module("models")
+
+
+def test_prefix_of_a_slice(package: Path) -> None:
+    assert write(package, "notes", routes="public = 1").prefix == API_PREFIX
+    assert write(package, "alarms", routes="PREFIX = '/api'").prefix == "/api"
+    assert write(package, "empty").prefix == API_PREFIX
+
+
+@pytest.mark.parametrize("prefix", ["api", "/api/", "/", "/a b", "/{id}"])
+def test_invalid_prefix_is_refused(package: Path, prefix: str) -> None:
+    with pytest.raises(SliceError, match=r"PREFIX in routes\.py must be like /api"):
+        _ = write(package, "notes", routes=f"PREFIX = {prefix!r}").prefix

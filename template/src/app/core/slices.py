@@ -1,5 +1,6 @@
 """Discovery of slices: each package beside `core` is a slice, without registration."""
 
+import re
 import traceback
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -8,6 +9,8 @@ from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any, NamedTuple
+
+from app.core.config import API_PREFIX
 
 CORE = Path(__file__).parent
 PACKAGE = CORE.parent
@@ -51,6 +54,14 @@ class Slice(NamedTuple):
         raise SliceError(
             f"The slice '{self.name}' does not load: {module}.py must define `{name}`, of type {kind.__name__}"
         )
+
+    @property
+    def prefix(self) -> str:
+        """The beginning of the paths of the slice: PREFIX of routes.py, or API_PREFIX. SliceError for a wrong value."""
+        prefix = self.attribute("routes", "PREFIX", str) or API_PREFIX
+        if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", prefix):
+            raise SliceError(f"The slice '{self.name}' does not load: PREFIX in routes.py must be like /api")
+        return prefix
 
     def routers[T](self, kind: type[T]) -> tuple[T | None, T | None]:
         """Return `router` and `public` of routes.py. SliceError when routes.py defines neither."""

@@ -232,7 +232,10 @@ async def test_injection_strings_are_inert(
                 statements.clear()
                 response = await route.send(client, headers, replaced(example, place, MARK + value))
                 said = f"{route.where} with {MARK + value!r} as {'/'.join(map(str, place))}"
-                assert response.status_code < 500, f"{said} answers {response.status_code}."
+                assert response.status_code < 500, (
+                    f"{said} answers {response.status_code}. Give text a type that refuses what PostgreSQL cannot "
+                    "store, such as ShortText (app.core), in paths and queries too."
+                )
                 assert PRODUCT[1] not in response.text, f"{said}: the service evaluated the text as a template."
                 found = [sql for sql in statements if MARK in sql]
                 assert not found, f"{said}: the text is part of a statement; pass the text as a parameter: {found[0]}"

@@ -34,7 +34,7 @@ async def test_password_outside_the_policy_is_422(
 
 @pytest.mark.usefixtures("_policy")
 async def test_password_within_the_policy_is_accepted(async_client: httpx2.AsyncClient) -> None:
-    body = ADA | {"password": "fifteen letters"}
+    body = ADA | {"password": "fifteen signs it"}
     assert (await async_client.post("/api/v1/users", json=body)).status_code == 201
 
 

@@ -36,7 +36,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 def run(options: argparse.Namespace) -> None:
     """Create, change, export or list users. ConfigError for invalid options or an unknown user."""
     from app.core.accounts import operations
-    from app.core.accounts.schemas import Address, UserCreate
+    from app.core.accounts.schemas import EmailAddress, UserCreate
     from app.core.config import ConfigError
 
     _check(options)
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
         operations.show_users(_print_line)
         return
     name = options.user
-    who = min(int(name), MAX_ID) if name.isdecimal() else _validated(Address, name, "The e-mail address")
+    who = min(int(name), MAX_ID) if name.isdecimal() else _validated(EmailAddress, name, "The e-mail address")
     user_id = operations.find(who)
     if user_id is None:
         existing = options.remove_role or options.admin is False or any(getattr(options, name) for name in ALONE)

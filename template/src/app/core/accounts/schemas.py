@@ -20,7 +20,7 @@ from app.core.schemas import UNCHANGED, BaseSchema, ListQuery, sort_by
 from app.core.security.passwords import NewPassword, Password
 from app.core.types import Line, ShortText
 
-Address = Annotated[EmailStr, Field(max_length=254)]
+EmailAddress = Annotated[EmailStr, Field(max_length=254)]
 """An e-mail address."""
 
 
@@ -28,7 +28,7 @@ class UserCreate(BaseSchema):
     """Request to register a user."""
 
     name: ShortText
-    email: Address
+    email: EmailAddress
     password: NewPassword
 
 
@@ -119,7 +119,7 @@ class ProvidedUser(BaseSchema):
             issuer=issuer,
             subject=subject,
             name=_valid(ShortText, claims.get("name")) or "",
-            email=_valid(Address, claims.get("email")) if verified else None,
+            email=_valid(EmailAddress, claims.get("email")) if verified else None,
         )
 
 
@@ -137,7 +137,7 @@ class TokenForm(BaseSchema):
     @classmethod
     def as_registered(cls, username: str) -> str:
         """Return the address as `POST /users` stores it. An invalid address stays unchanged, and matches no account."""
-        return _valid(Address, username) or username
+        return _valid(EmailAddress, username) or username
 
 
 class RefreshRequest(BaseSchema):

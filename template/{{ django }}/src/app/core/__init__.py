@@ -6,9 +6,11 @@ Names are imported on first use. Code of core imports the modules of core direct
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from app.core.accounts.access import change_account, issue_access_token, log_in, register_user
     from app.core.accounts.events import deactivated, erased, exporting, registered
     from app.core.accounts.identity import maybe_logged_in, require_scope
     from app.core.accounts.models import User
+    from app.core.accounts.schemas import EmailAddress
     from app.core.concurrency import bounded_map, bounded_stream
     from app.core.config import ABOUT, API_PREFIX, ConfigError, Environment, Settings
     from app.core.database.repository import BaseRepository, Repository
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
         QuerySchema,
         sort_by,
     )
+    from app.core.security.passwords import NewPassword, Password
     from app.core.security.signatures import signature, signature_matches
     from app.core.security.tokens import ADMIN
     from app.core.security.users import CurrentUser
@@ -57,9 +60,11 @@ else:
     __getattr__ = lazily(
         __name__,
         {
+            "accounts.access": ["change_account", "issue_access_token", "log_in", "register_user"],
             "accounts.events": ["deactivated", "erased", "exporting", "registered"],
             "accounts.identity": ["maybe_logged_in", "require_scope"],
             "accounts.models": ["User"],
+            "accounts.schemas": ["EmailAddress"],
             "concurrency": ["bounded_map", "bounded_stream"],
             "config": ["ABOUT", "API_PREFIX", "ConfigError", "Environment", "Settings"],
             "database.repository": ["BaseRepository", "Repository"],
@@ -98,6 +103,7 @@ else:
                 "QuerySchema",
                 "sort_by",
             ],
+            "security.passwords": ["NewPassword", "Password"],
             "security.signatures": ["signature", "signature_matches"],
             "security.tokens": ["ADMIN"],
             "security.users": ["CurrentUser"],
@@ -120,6 +126,7 @@ __all__ = [
     "CurrentUser",
     "DateRange",
     "Day",
+    "EmailAddress",
     "Environment",
     "ErrorBody",
     "FieldError",
@@ -127,12 +134,14 @@ __all__ = [
     "ListQuery",
     "LongText",
     "Money",
+    "NewPassword",
     "NotFound",
     "OffsetPage",
     "OffsetPaginator",
     "OutgoingCall",
     "Page",
     "Paginator",
+    "Password",
     "PathId",
     "PositiveInt",
     "Problem",
@@ -153,13 +162,17 @@ __all__ = [
     "bounded_map",
     "bounded_stream",
     "calling",
+    "change_account",
     "deactivated",
     "erased",
     "exporting",
+    "issue_access_token",
     "lazily",
+    "log_in",
     "max_body_size",
     "maybe_logged_in",
     "problem_responses",
+    "register_user",
     "registered",
     "require_match",
     "require_scope",

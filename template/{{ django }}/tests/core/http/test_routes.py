@@ -17,7 +17,9 @@ from django.db import transaction
 from django.http import HttpRequest
 from ninja import Router
 
-from app.core import PublicRequest, max_body_size, maybe_logged_in
+from pydantic import Field
+
+from app.core import BaseSchema, PublicRequest, max_body_size, maybe_logged_in
 
 public = Router()
 
@@ -25,6 +27,15 @@ public = Router()
 @public.get("/newcomer/greeting", response=str, auth=maybe_logged_in)
 def greeting(request: PublicRequest) -> str:
     return str(request.auth.id) if request.auth else "stranger"
+
+
+class Label(BaseSchema):
+    font_size: int = Field(alias="fontSize")
+
+
+@public.get("/newcomer/label", response=Label)
+def label(request: HttpRequest) -> Label:
+    return Label(fontSize=2)
 
 
 @public.post("/newcomer/large/{name}", response=int)
@@ -76,6 +87,11 @@ async def test_optional_user_accepts_missing_token(
     operation = planted.get_openapi_schema()["paths"]["/api/v1/newcomer/greeting"]["get"]
     assert operation["security"] == [{}, {"token": []}]
     assert "401" in operation["responses"]
+
+
+async def test_response_has_aliases(client: httpx2.AsyncClient, planted: API) -> None:
+    assert (await client.get("label")).json() == {"fontSize": 2}
+    assert planted.get_openapi_schema()["components"]["schemas"]["Label"]["properties"].keys() == {"fontSize"}
 
 
 async def chunks(length: int) -> AsyncIterator[bytes]:

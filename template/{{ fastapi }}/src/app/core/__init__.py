@@ -6,9 +6,11 @@ Names are imported on first use. Code of core imports the modules of core direct
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from app.core.accounts.access import change_account, issue_access_token, log_in, register_user
     from app.core.accounts.events import deactivated, erased, exporting, registered
     from app.core.accounts.identity import LoggedIn, MaybeLoggedIn, require_scope
     from app.core.accounts.models import User
+    from app.core.accounts.schemas import EmailAddress
     from app.core.concurrency import bounded_map, bounded_stream
     from app.core.config import ABOUT, API_PREFIX, ConfigError, Environment, Settings
     from app.core.database.base import Base
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
         QuerySchema,
         sort_by,
     )
+    from app.core.security.passwords import NewPassword, Password
     from app.core.security.signatures import signature, signature_matches
     from app.core.security.tokens import ADMIN
     from app.core.security.users import CurrentUser
@@ -61,9 +64,11 @@ else:
     __getattr__ = lazily(
         __name__,
         {
+            "accounts.access": ["change_account", "issue_access_token", "log_in", "register_user"],
             "accounts.events": ["deactivated", "erased", "exporting", "registered"],
             "accounts.identity": ["LoggedIn", "MaybeLoggedIn", "require_scope"],
             "accounts.models": ["User"],
+            "accounts.schemas": ["EmailAddress"],
             "concurrency": ["bounded_map", "bounded_stream"],
             "config": ["ABOUT", "API_PREFIX", "ConfigError", "Environment", "Settings"],
             "database.base": ["Base"],
@@ -106,6 +111,7 @@ else:
                 "QuerySchema",
                 "sort_by",
             ],
+            "security.passwords": ["NewPassword", "Password"],
             "security.signatures": ["signature", "signature_matches"],
             "security.tokens": ["ADMIN"],
             "security.users": ["CurrentUser"],
@@ -131,6 +137,7 @@ __all__ = [
     "Database",
     "DateRange",
     "Day",
+    "EmailAddress",
     "Environment",
     "ErrorBody",
     "FieldError",
@@ -140,6 +147,7 @@ __all__ = [
     "LongText",
     "MaybeLoggedIn",
     "Money",
+    "NewPassword",
     "NotFound",
     "OffsetPage",
     "OffsetPagination",
@@ -148,6 +156,7 @@ __all__ = [
     "Page",
     "Pagination",
     "Paginator",
+    "Password",
     "PathId",
     "PositiveInt",
     "Problem",
@@ -170,11 +179,15 @@ __all__ = [
     "bounded_map",
     "bounded_stream",
     "calling",
+    "change_account",
     "create_app",
     "deactivated",
     "erased",
     "exporting",
+    "issue_access_token",
+    "log_in",
     "problem_responses",
+    "register_user",
     "registered",
     "require_match",
     "require_scope",

@@ -1,29 +1,21 @@
 """Routes of `/auth`."""
 
-from typing import Annotated, cast
+from typing import Annotated
 
 from django.db import transaction
 from ninja import Router
 
+from app.core.accounts import access
 from app.core.accounts.identity import require_local_accounts
 from app.core.accounts.schemas import RefreshRequest, TokenForm, TokenResponse
-from app.core.accounts.service import authenticate
-from app.core.accounts.sessions import AuthService
 from app.core.http.dependencies import first
 from app.core.http.errors import ProblemResponse
 from app.core.http.openapi import Form, problem_responses
 from app.core.http.rate_limits import client_address
 from app.core.http.requests import Request
 from app.core.problems import Unauthorized
-from app.core.security.tokens import LocalTokens
 
 public = Router(tags=["auth"])
-
-
-def get_auth(request: Request) -> AuthService:
-    """Return the service for log-in, within the transaction of the request."""
-    state = request.state
-    return AuthService(cast("LocalTokens", state.tokens), state.settings.refresh_token_days)
 
 
 @public.post("/auth/token", response=TokenResponse, openapi_extra=problem_responses(401, 404, 429))
@@ -31,12 +23,7 @@ def get_auth(request: Request) -> AuthService:
 @transaction.non_atomic_requests
 def log_in(request: Request, form: Annotated[TokenForm, Form(...)]) -> TokenResponse:
     """Log in. Returns tokens for an e-mail address and a password."""
-    request.state.rate_limits.hit_log_in(client_address(request), form.username)
-    user = authenticate(form.username, form.password)
-    with transaction.atomic():
-        tokens = get_auth(request).log_in(user) if user else None
-    if tokens is None:
-        raise Unauthorized("The e-mail address or the password is wrong.")
+    _, tokens = access.log_in(request, email=form.username, password=form.password)
     return tokens
 
 
@@ -46,7 +33,7 @@ def log_in(request: Request, form: Annotated[TokenForm, Form(...)]) -> TokenResp
 def refresh(request: Request, data: RefreshRequest) -> TokenResponse | ProblemResponse:
     """Refresh the tokens. A refresh token is valid once; its reuse ends the session."""
     request.state.rate_limits.hit(request.state.settings.refresh_rate, "refresh", client_address(request))
-    if tokens := get_auth(request).refresh(data.refresh_token):
+    if tokens := access.auth_service(request).refresh(data.refresh_token):
         return tokens
     # Return the 401 instead of raising it: an exception would roll back the revocation of the family.
     return ProblemResponse(Unauthorized("The refresh token is not valid."), request.path)

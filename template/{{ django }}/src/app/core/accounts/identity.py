@@ -8,6 +8,7 @@ from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
+from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 from structlog.contextvars import bind_contextvars
 
@@ -79,7 +80,7 @@ class UserOptional(BearerToken):
 
     def __call__(self, request: Request) -> object:
         if "HTTP_AUTHORIZATION" not in request.META:
-            return _NOBODY
+            return _WITHOUT_TOKEN
         return _enter(request, self.verified(request))
 
     @staticmethod
@@ -88,14 +89,14 @@ class UserOptional(BearerToken):
 
         @wraps(view)
         def called(request: PublicRequest, **values: Any) -> Any:
-            if request.auth is _NOBODY:
+            if request.auth is _WITHOUT_TOKEN:
                 request.auth = None
             return view(request, **values)
 
         return called  # type: ignore[return-value]
 
 
-_NOBODY: Any = object()
+_WITHOUT_TOKEN: Any = object()
 
 
 class ScopeRequired(BearerToken):
@@ -149,9 +150,10 @@ def require_scope(scope: str, *, user: bool = False) -> ScopeRequired:
     return ScopeRequired(scope, user=user)
 
 
-def require_local_accounts(request: Request) -> None:
+def require_local_accounts(request: HttpRequest) -> None:
     """Raise NotFound when an identity provider manages the accounts: the service has no passwords then."""
-    if request.state.settings.jwt_issuer is not None:
+    state: State = request.state  # type: ignore[attr-defined]  # set by core's middleware
+    if state.settings.jwt_issuer is not None:
         raise NotFound
 
 

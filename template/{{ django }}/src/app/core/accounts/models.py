@@ -32,7 +32,7 @@ from django.utils import timezone
 from pydantic import TypeAdapter
 
 from app.core.accounts.events import deactivated, erased, registered
-from app.core.accounts.schemas import Address
+from app.core.accounts.schemas import EmailAddress
 from app.core.database import lookups  # noqa: F401 -- registers lookups that constraints of all models use
 from app.core.types import ShortText
 
@@ -239,4 +239,4 @@ class RefreshToken(Model):
 
 @cache
 def _rules() -> dict[str, TypeAdapter[Any]]:
-    return {"name": TypeAdapter(ShortText), "email": TypeAdapter(Address)}
+    return {"name": TypeAdapter(ShortText), "email": TypeAdapter(EmailAddress)}

@@ -11,6 +11,7 @@ from django.urls import reverse
 from ninja import Query, Router, Status
 from pydantic import TypeAdapter
 
+from app.core.accounts.access import require_registration
 from app.core.accounts.identity import require_local_accounts, require_scope
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
@@ -29,7 +30,7 @@ from app.core.http.openapi import problem_responses
 from app.core.http.preconditions import require_match, tagged
 from app.core.http.rate_limits import client_address
 from app.core.http.requests import Request
-from app.core.problems import Forbidden, NotFound, Unauthorized
+from app.core.problems import NotFound, Unauthorized
 from app.core.schemas import Page
 from app.core.security.tokens import ADMIN
 from app.core.types import PathId
@@ -41,19 +42,8 @@ public = Router(tags=["users"])
 router = Router(tags=["users"])
 
 
-def require_open_registration(request: Request) -> None:
-    """Raise Forbidden when REGISTRATION is closed."""
-    if request.state.settings.registration == "closed":
-        raise Forbidden("Registration is closed. Ask the operators of this service for an account.")
-
-
-def limit_registrations(request: Request) -> None:
-    """Raise TooManyRequests when one address registers more often than REGISTRATION_RATE."""
-    request.state.rate_limits.hit(request.state.settings.registration_rate, "registration", client_address(request))
-
-
 @public.post("/users", response={HTTPStatus.CREATED: UserResponse}, openapi_extra=problem_responses(403, 404, 409, 429))
-@first(require_local_accounts, require_open_registration, limit_registrations)
+@first(require_registration)
 @transaction.non_atomic_requests
 def register(request: Request, data: UserCreate, response: HttpResponse) -> UserResponse:
     """Register a user."""

@@ -51,9 +51,9 @@ def _routers() -> Iterator[Found]:
     for found in find_slices():
         private, public = found.routers(Router)
         if private:
-            yield Found(found.name, private, private=True)
+            yield Found(found.name, private, private=True, prefix=found.prefix)
         if public:
-            yield Found(found.name, public, private=False)
+            yield Found(found.name, public, private=False, prefix=found.prefix)
 
 
 def _add(routes: Router, found: Found, taken: dict[tuple[str, str], str]) -> None:
@@ -73,6 +73,7 @@ def _add(routes: Router, found: Found, taken: dict[tuple[str, str], str]) -> Non
             if private and (not isinstance(auth, BearerToken) or auth.is_optional):
                 raise SliceError(f"The slice '{name}' does not load: {route} of its `router` must ask for a token")
             operation.auth_callbacks = [auth] if auth else []
+            operation.by_alias = True  # a response names its fields like a request, as in the OpenAPI document
             if isinstance(auth, UserOptional):
                 operation.view_func = auth.around(operation.view_func)
             if SAFE.issuperset(operation.methods):

@@ -1,5 +1,6 @@
 """Django's middleware for pages: those of the admin, of the project and of other apps."""
 
+from functools import cache
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -14,14 +15,19 @@ from django.middleware.csrf import CsrfViewMiddleware
 
 from app.core.config import API_PREFIX
 from app.core.http.headers import DOCS, PROBES
+from app.core.slices import find_slices
 
-API = (f"{API_PREFIX}/", PROBES, DOCS, "/openapi.json")
-"""How the paths of the API begin. All others are pages."""
+
+@cache
+def api_prefixes() -> tuple[str, ...]:
+    """Return how the paths of the API begin. All others are pages."""
+    prefixes = {API_PREFIX, *(found.prefix for found in find_slices())}
+    return (*(f"{prefix}/" for prefix in prefixes), PROBES, DOCS, "/openapi.json")
 
 
 def is_page(request: HttpRequest) -> bool:
     """Return whether the path belongs to the admin or to other pages, not to the API."""
-    return not request.path.startswith(API)
+    return not request.path.startswith(api_prefixes())
 
 
 class _PagesOnly:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import TypeAdapter
 
+from app.core.accounts.access import require_registration
 from app.core.accounts.identity import LoggedIn, require_local_accounts, require_scope
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
@@ -29,7 +30,7 @@ from app.core.http.openapi import problem_responses
 from app.core.http.preconditions import require_match, tagged
 from app.core.http.rate_limits import client_address
 from app.core.http.urls import reverse
-from app.core.problems import Forbidden, NotFound, Unauthorized
+from app.core.problems import NotFound, Unauthorized
 from app.core.schemas import Page
 from app.core.security.tokens import ADMIN
 from app.core.types import PathId
@@ -40,26 +41,11 @@ public = APIRouter(prefix="/users", tags=["users"])
 router = APIRouter(prefix="/users", tags=["users"])
 
 
-async def require_open_registration(state: CurrentState) -> None:
-    """Raise Forbidden when REGISTRATION is closed."""
-    if state.settings.registration == "closed":
-        raise Forbidden("Registration is closed. Ask the operators of this service for an account.")
-
-
-async def limit_registrations(request: Request, state: CurrentState) -> None:
-    """Raise TooManyRequests when one address registers more often than REGISTRATION_RATE."""
-    await state.rate_limits.hit(state.settings.registration_rate, "registration", client_address(request))
-
-
 @public.post(
     "",
     status_code=HTTPStatus.CREATED,
     responses=problem_responses(403, 404, 409, 429),
-    dependencies=[
-        Depends(require_local_accounts),
-        Depends(require_open_registration),
-        Depends(limit_registrations),
-    ],
+    dependencies=[Depends(require_registration)],
 )
 async def register(data: UserCreate, session: Transaction, request: Request, response: Response) -> UserResponse:
     """Register a user."""

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, params
@@ -113,42 +113,51 @@ def include_routes(app: FastAPI) -> None:
     import_all("listeners")
     declared_roles()
     taken: dict[tuple[str, str], str] = {}
-    for name, router, dependencies in _routers():
-        _take(router, name, taken)
-        app.include_router(router, prefix=API_PREFIX, dependencies=dependencies)
+    for name, router, dependencies, prefix in _routers():
+        _take(router, name, prefix, taken)
+        app.include_router(router, prefix=prefix, dependencies=dependencies)
 
 
-def _routers() -> Iterator[tuple[str, APIRouter, list[params.Depends]]]:
+class Found(NamedTuple):
+    """A router, its owner and the dependencies of its routes."""
+
+    owner: str
+    router: APIRouter
+    dependencies: list[params.Depends]
+    prefix: str = API_PREFIX
+
+
+def _routers() -> Iterator[Found]:
     private = [Depends(authenticated)]
     # Core first: FastAPI tries the routers in order, and most requests are for `/users`.
-    yield "core", routes.router, private
-    yield "core", routes.public, []
-    yield "core", auth_routes.public, []
+    yield Found("core", routes.router, private)
+    yield Found("core", routes.public, [])
+    yield Found("core", auth_routes.public, [])
     for part in find_parts():
         if settings := part.attribute("settings", "Settings", type(Environment), required=True):
             settings.load()
     for found in find_slices():
         router, public = found.routers(APIRouter)
         if router:
-            yield found.name, router, private
+            yield Found(found.name, router, private, found.prefix)
         if public:
-            yield found.name, public, []
+            yield Found(found.name, public, [], found.prefix)
 
 
-def _take(router: APIRouter, name: str, taken: dict[tuple[str, str], str]) -> None:
+def _take(router: APIRouter, name: str, prefix: str, taken: dict[tuple[str, str], str]) -> None:
     """Raise SliceError for a route that another slice has, or whose query model refuses the route's other parameters.
 
     FastAPI would silently ignore the second of two equal routes.
     """
     for route in iter_route_contexts(router.routes):
         if isinstance(route.original_route, APIRoute) and route.path is not None:
+            path = prefix + route.path
             for method in route.methods or ():
-                if other := taken.get((method, route.path)):
-                    path = API_PREFIX + route.path
+                if other := taken.get((method, path)):
                     raise SliceError(f"The slice '{name}' does not load: {method} {path} is a route of '{other}'")
-                taken[method, route.path] = name
+                taken[method, path] = name
             if model := refusing_query(route.dependant):
                 raise SliceError(
-                    f"The slice '{name}' does not load: {API_PREFIX}{route.path} reads other query parameters beside "
+                    f"The slice '{name}' does not load: {path} reads other query parameters beside "
                     f"{model}, which refuses them: let {model} derive from QuerySchema instead of BaseSchema"
                 )

@@ -1,0 +1,81 @@
+"""Registration, log-in and changes of accounts. A slice with routes of its own for these calls the same functions."""
+
+from typing import cast
+
+from django.contrib.auth.hashers import make_password
+from django.db import IntegrityError, transaction
+from django.http import HttpRequest
+from pydantic import Secret
+
+from app.core.accounts.identity import require_local_accounts
+from app.core.accounts.models import User
+from app.core.accounts.schemas import TokenResponse, UserCreate
+from app.core.accounts.service import EmailTaken, UserService, authenticate
+from app.core.accounts.sessions import AuthService
+from app.core.http.rate_limits import client_address
+from app.core.http.state import State
+from app.core.problems import Forbidden, Unauthorized
+from app.core.security.tokens import LocalTokens
+from app.core.security.users import CurrentUser
+
+
+def require_registration(request: HttpRequest) -> None:
+    """Raise Forbidden when REGISTRATION is closed, and TooManyRequests above REGISTRATION_RATE."""
+    state = _state(request)
+    if state.settings.registration == "closed":
+        raise Forbidden("Registration is closed. Ask the operators of this service for an account.")
+    state.rate_limits.hit(state.settings.registration_rate, "registration", client_address(request))
+
+
+def register_user(request: HttpRequest, *, name: str, email: str, password: Secret[str]) -> User:
+    """Register a user like `POST /users`. Conflict when the address is in use."""
+    require_registration(request)
+    hashed = make_password(password.get_secret_value())
+    return UserService().create(UserCreate(name=name, email=email, password=password), hashed)
+
+
+def log_in(request: HttpRequest, *, email: str, password: Secret[str]) -> tuple[User, TokenResponse]:
+    """Return the user and tokens like `POST /auth/token`.
+
+    Unauthorized for a wrong password, TooManyRequests above LOGIN_RATE. Outside of a transaction, no connection is held
+    while the password is hashed.
+    """
+    state = _state(request)
+    state.rate_limits.hit_log_in(client_address(request), email)
+    user = authenticate(email, password)
+    with transaction.atomic():
+        tokens = auth_service(request).log_in(user) if user else None
+    if user is None or tokens is None:
+        raise Unauthorized("The e-mail address or the password is wrong.")
+    return user, tokens
+
+
+def issue_access_token(request: HttpRequest, user: CurrentUser) -> str:
+    """Return a new access token for a user who has registered, or has sent another token."""
+    return cast("LocalTokens", _state(request).tokens).issue(str(user.id), user.scopes)
+
+
+def change_account(user: User, *, email: str | None = None, password: Secret[str] | None = None) -> None:
+    """Change the address or the password. Conflict when the address is in use. A new password ends all sessions."""
+    service = UserService()
+    if email is not None and email != user.email:
+        try:
+            with transaction.atomic():
+                service.users.update(user, {"email": email})
+        except IntegrityError:
+            raise EmailTaken from None
+    if password is not None:
+        service.set_password(user, password)
+
+
+def auth_service(request: HttpRequest) -> AuthService:
+    """Return the service for sessions, within the transaction of the request."""
+    state = _state(request)
+    return AuthService(cast("LocalTokens", state.tokens), state.settings.refresh_token_days)
+
+
+def _state(request: HttpRequest) -> State:
+    """Return the state of the application. NotFound when an identity provider manages the accounts."""
+    require_local_accounts(request)
+    state: State = request.state  # type: ignore[attr-defined]  # set by core's middleware
+    return state

@@ -1,0 +1,80 @@
+"""Registration, log-in and changes of accounts. A slice with routes of its own for these calls the same functions."""
+
+from typing import cast
+
+from fastapi import Request
+from pydantic import Secret
+from sqlalchemy.exc import IntegrityError
+
+from app.core.accounts.identity import require_local_accounts
+from app.core.accounts.models import User
+from app.core.accounts.schemas import TokenResponse, UserCreate
+from app.core.accounts.service import EmailTaken, UserService, authenticate
+from app.core.accounts.sessions import AuthService
+from app.core.database.sessions import WriteSession
+from app.core.http.rate_limits import client_address
+from app.core.http.state import State, state_of
+from app.core.problems import Forbidden, Unauthorized
+from app.core.security.passwords import hash_password, in_turn
+from app.core.security.tokens import LocalTokens
+from app.core.security.users import CurrentUser
+
+
+async def require_registration(request: Request) -> None:
+    """Raise Forbidden when REGISTRATION is closed, and TooManyRequests above REGISTRATION_RATE."""
+    state = state_of(request.app)
+    await require_local_accounts(state)
+    if state.settings.registration == "closed":
+        raise Forbidden("Registration is closed. Ask the operators of this service for an account.")
+    await state.rate_limits.hit(state.settings.registration_rate, "registration", client_address(request))
+
+
+async def register_user(
+    request: Request, session: WriteSession, *, name: str, email: str, password: Secret[str]
+) -> User:
+    """Register a user like `POST /users`. Conflict when the address is in use."""
+    await require_registration(request)
+    data = UserCreate(name=name, email=email, password=password)
+    return await UserService(session).create(data)
+
+
+async def log_in(
+    request: Request, session: WriteSession, *, email: str, password: Secret[str]
+) -> tuple[User, TokenResponse]:
+    """Return the user and tokens like `POST /auth/token`.
+
+    Unauthorized for a wrong password, TooManyRequests above LOGIN_RATE.
+    """
+    state = state_of(request.app)
+    await require_local_accounts(state)
+    await state.rate_limits.hit_log_in(client_address(request), email)
+    user = await authenticate(state.database, email, password)
+    if user and (tokens := await auth_service(session, state).log_in(user)):
+        return user, tokens
+    raise Unauthorized("The e-mail address or the password is wrong.")
+
+
+async def issue_access_token(request: Request, user: CurrentUser) -> str:
+    """Return a new access token for a user who has registered, or has sent another token."""
+    state = state_of(request.app)
+    await require_local_accounts(state)
+    return cast("LocalTokens", state.tokens).issue(str(user.id), user.scopes)
+
+
+async def change_account(
+    session: WriteSession, user: User, *, email: str | None = None, password: Secret[str] | None = None
+) -> None:
+    """Change the address or the password. Conflict when the address is in use. A new password ends all sessions."""
+    service = UserService(session)
+    if email is not None and email != user.email:
+        try:
+            async with session.begin_nested():
+                await service.users.update(user, {"email": email})
+        except IntegrityError:
+            raise EmailTaken from None
+    if password is not None:
+        await service.set_password(user, await in_turn(hash_password, password.get_secret_value()))
+
+
+def auth_service(session: WriteSession, state: State) -> AuthService:
+    return AuthService(session, cast("LocalTokens", state.tokens), state.settings.refresh_token_days)
