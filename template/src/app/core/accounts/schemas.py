@@ -36,7 +36,7 @@ class UserUpdate(BaseSchema):
     """Request of a user to change the own account. Missing fields do not change."""
 
     name: ShortText = UNCHANGED
-    email: Address = UNCHANGED
+    email: EmailAddress = UNCHANGED
 
 
 class UserRightsUpdate(BaseSchema):

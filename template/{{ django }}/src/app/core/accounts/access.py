@@ -3,14 +3,14 @@
 from typing import cast
 
 from django.contrib.auth.hashers import make_password
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.http import HttpRequest
 from pydantic import Secret
 
 from app.core.accounts.identity import require_local_accounts
 from app.core.accounts.models import User
-from app.core.accounts.schemas import TokenResponse, UserCreate
-from app.core.accounts.service import EmailTaken, UserService, authenticate
+from app.core.accounts.schemas import TokenResponse, UserCreate, UserUpdate
+from app.core.accounts.service import UserService, authenticate
 from app.core.accounts.sessions import AuthService
 from app.core.http.rate_limits import client_address
 from app.core.http.state import State
@@ -59,11 +59,7 @@ def change_account(user: User, *, email: str | None = None, password: Secret[str
     """Change the address or the password. Conflict when the address is in use. A new password ends all sessions."""
     service = UserService()
     if email is not None and email != user.email:
-        try:
-            with transaction.atomic():
-                service.users.update(user, {"email": email})
-        except IntegrityError:
-            raise EmailTaken from None
+        service.change(user, UserUpdate(email=email))
     if password is not None:
         service.set_password(user, password)
 

@@ -28,9 +28,8 @@ from app.core.accounts.service import UserService, change_password
 from app.core.http.dependencies import first
 from app.core.http.openapi import problem_responses
 from app.core.http.preconditions import require_match, tagged
-from app.core.http.rate_limits import client_address
 from app.core.http.requests import Request
-from app.core.problems import NotFound, Unauthorized
+from app.core.problems import Forbidden, NotFound, Unauthorized
 from app.core.schemas import Page
 from app.core.security.tokens import ADMIN
 from app.core.types import PathId

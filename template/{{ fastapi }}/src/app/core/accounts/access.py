@@ -4,12 +4,11 @@ from typing import cast
 
 from fastapi import Request
 from pydantic import Secret
-from sqlalchemy.exc import IntegrityError
 
 from app.core.accounts.identity import require_local_accounts
 from app.core.accounts.models import User
-from app.core.accounts.schemas import TokenResponse, UserCreate
-from app.core.accounts.service import EmailTaken, UserService, authenticate
+from app.core.accounts.schemas import TokenResponse, UserCreate, UserUpdate
+from app.core.accounts.service import UserService, authenticate
 from app.core.accounts.sessions import AuthService
 from app.core.database.sessions import WriteSession
 from app.core.http.rate_limits import client_address
@@ -67,11 +66,7 @@ async def change_account(
     """Change the address or the password. Conflict when the address is in use. A new password ends all sessions."""
     service = UserService(session)
     if email is not None and email != user.email:
-        try:
-            async with session.begin_nested():
-                await service.users.update(user, {"email": email})
-        except IntegrityError:
-            raise EmailTaken from None
+        await service.change(user, UserUpdate(email=email))
     if password is not None:
         await service.set_password(user, await in_turn(hash_password, password.get_secret_value()))
 

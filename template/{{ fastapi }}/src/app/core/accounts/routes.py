@@ -28,9 +28,8 @@ from app.core.database.sessions import ReadOnly, Transaction, get_database
 from app.core.http.dependencies import CurrentState
 from app.core.http.openapi import problem_responses
 from app.core.http.preconditions import require_match, tagged
-from app.core.http.rate_limits import client_address
 from app.core.http.urls import reverse
-from app.core.problems import NotFound, Unauthorized
+from app.core.problems import Forbidden, NotFound, Unauthorized
 from app.core.schemas import Page
 from app.core.security.tokens import ADMIN
 from app.core.types import PathId
