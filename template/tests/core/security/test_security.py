@@ -4,7 +4,9 @@ import asyncio
 import base64
 import hashlib
 import json
+import os
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -136,6 +138,20 @@ def test_waiting_hash_ends_when_the_client_leaves(monkeypatch: pytest.MonkeyPatc
         with ThreadPoolExecutor(1) as thread, pytest.raises(Unavailable):
             thread.submit(turns.__enter__).result(30)
         assert turns._places._value == 1, "the place is free for the next"
+
+
+@pytest.mark.usefixtures("cheap_passwords")
+def test_hashing_threads_have_low_priority(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def note(_self: PasswordHash, _password: str) -> str:
+        linux = sys.platform == "linux"  # other systems have no priorities of threads
+        seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) if linux else passwords.NICENESS)
+        return "hash"
+
+    monkeypatch.setattr(PasswordHash, "hash", note)
+    passwords.hash_password("correct horse")
+    assert seen == [passwords.NICENESS]
 
 
 async def test_loop_limits_hashes_and_those_that_wait() -> None:

@@ -3,8 +3,11 @@
 import asyncio
 import os
 import secrets
+import sys
+import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
@@ -23,6 +26,9 @@ MAX_CONCURRENT_HASHES = max(1, min(4, (os.process_cpu_count() or 1) // 2))
 
 MAX_WAITING_HASHES = 16
 """Maximum log-ins that wait for a hash. Further ones are 503: they would wait for seconds, and fill the threads."""
+
+NICENESS = 10
+"""Priority of hashing threads: others get ten times the processor time."""
 
 POLL_SECONDS = 0.5
 """Time after which a waiting thread looks whether its client is still there."""
@@ -60,6 +66,16 @@ class Turns:
 
 
 _hashing = Turns(MAX_CONCURRENT_HASHES, MAX_WAITING_HASHES)
+
+
+def _yield_processor() -> None:
+    """Lower the priority of this thread, and of the threads that Argon2 starts in it (Linux): other requests go on."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
+
+_workers = ThreadPoolExecutor(MAX_CONCURRENT_HASHES, "argon2", initializer=_yield_processor)
 
 
 class HashThreads:
@@ -157,7 +173,7 @@ def _dummy_hash() -> str:
 def hash_password(password: str) -> str:
     """Return the Argon2id hash of `password`. Takes tens of milliseconds of CPU time: call it in a thread."""
     with _hashing:
-        return _passwords().hash(password)
+        return _workers.submit(_passwords().hash, password).result()
 
 
 def verify_password(password: str, hashed: str | None) -> bool:
@@ -168,7 +184,7 @@ def verify_password(password: str, hashed: str | None) -> bool:
     known = hashed or _dummy_hash()
     try:
         with _hashing:
-            matches = _passwords().verify(password, known)
+            matches = _workers.submit(_passwords().verify, password, known).result()
     except UnknownHashError:
         return False
     return matches and hashed is not None
