@@ -1,5 +1,6 @@
 """A read session refuses writes, in the type checker and at run time."""
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -16,7 +17,7 @@ from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
 from app.core.config import Settings
 from app.core.database.engine import Database
-from app.core.database.sessions import ReadOnly, ReadOnlyError, WriteSession
+from app.core.database.sessions import DatabaseUnavailableError, ReadOnly, ReadOnlyError, WriteSession
 from app.core.http.state import state_of
 from app.core.testing import UserFactory
 from app.main import create_app
@@ -156,3 +157,41 @@ def test_mypy_refuses_writes_in_read_session(tmp_path: Path) -> None:
     first = len(GOOD.splitlines()) + 1
     refused = {int(line.split(":")[1]) for line in checked.stdout.splitlines() if ": error: " in line}
     assert refused == set(range(first, first + len(BAD))), checked.stdout + checked.stderr
+
+
+@pytest.mark.slow
+async def test_connections_are_given_in_turn(settings: Settings) -> None:
+    """A session that returns its connection and asks again waits behind those that already wait."""
+    database = Database.connect(settings.model_copy(update={"database_pool_size": 1}))
+    served: list[int] = []
+
+    async def work(number: int) -> None:
+        for _ in range(3):
+            async with database.read_sessions() as session:
+                await session.execute(select(1))
+                served.append(number)
+
+    await asyncio.gather(*(work(number) for number in range(4)))
+    await database.close()
+    assert served == [0, 1, 2, 3] * 3
+
+
+async def test_failed_connection_leaves_its_turn(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = {"database_pool_size": 1, "database_timeout_seconds": 0.5}
+    database = Database.connect(settings.model_copy(update=limits))
+
+    async def refuse(*_: Any, **__: Any) -> None:
+        raise OSError("no route")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("asyncpg.connect", refuse)
+        for _ in range(3):
+            with pytest.raises(DatabaseUnavailableError, match="no route"):
+                async with database.read_sessions() as session:
+                    await session.execute(select(1))
+    async with database.read_sessions() as session:
+        await session.execute(select(1))
+        with pytest.raises(DatabaseUnavailableError, match="in use"):
+            async with database.read_sessions() as other:
+                await other.execute(select(1))
+    await database.close()

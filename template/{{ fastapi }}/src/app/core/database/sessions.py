@@ -1,5 +1,6 @@
 """Sessions for writing and for reading, as different types, and the connection pool."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Protocol
 
@@ -10,8 +11,9 @@ from sqlalchemy import CompoundSelect, Result, ScalarResult, Select, event
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncResult, AsyncSession
 from sqlalchemy.orm import ORMExecuteState, Session
-from sqlalchemy.pool import AsyncAdaptedQueuePool, PoolProxiedConnection
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, PoolProxiedConnection
 from sqlalchemy.sql.visitors import iterate
+from sqlalchemy.util import await_only
 
 from app.core.database.sqlstate import is_temporary
 
@@ -87,7 +89,44 @@ class DatabaseUnavailableError(ConnectionError):
 
 
 class Pool(AsyncAdaptedQueuePool):
-    """SQLAlchemy's pool, but connection errors are raised as DatabaseUnavailableError."""
+    """SQLAlchemy's pool, but requests get connections in turn, and errors are raised as DatabaseUnavailableError.
+
+    In SQLAlchemy's own queue, a new request can take the connection for which another request was woken, and which
+    then waits again behind all others.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._turns = asyncio.Semaphore(self.size())
+        self._with_turn: set[asyncio.Task[Any] | None] = set()
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        task = asyncio.current_task()
+        if task in self._with_turn:  # SQLAlchemy's method calls itself
+            return super()._do_get()
+        await_only(self._wait_for_turn())
+        self._with_turn.add(task)
+        try:
+            return super()._do_get()
+        except BaseException:
+            self._turns.release()
+            raise
+        finally:
+            self._with_turn.discard(task)
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        super()._do_return_conn(record)
+        self._turns.release()
+
+    async def _wait_for_turn(self) -> None:
+        if not self._turns.locked():
+            await self._turns.acquire()
+            return
+        try:
+            async with asyncio.timeout(self.timeout()):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise PoolTimeoutError("All connections of the pool are in use.") from None
 
     def connect(self) -> PoolProxiedConnection:
         try:
