@@ -1,9 +1,12 @@
 """Format and content of log lines, without secrets and personal data."""
 
+import errno
+import io
 import json
 import logging
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +20,7 @@ from app.core.accounts.schemas import UserResponse
 from app.core.accounts.service import UserService
 from app.core.http.headers import request_id
 from app.core.observability import telemetry
-from app.core.observability.logs import configure, redact
+from app.core.observability.logs import Output, configure, redact
 from app.core.testing import PASSWORD, Headers, MakeClient, SignIn, UserFactory
 
 Lines = Callable[[], list[dict[str, Any]]]
@@ -260,3 +263,39 @@ async def test_log_has_no_secret_or_personal_data(
     secrets += [tokens["access_token"], tokens["refresh_token"], signed["Authorization"].partition(" ")[2]]
     text = json.dumps(written)
     assert [secret for secret in secrets if secret in text] == []
+
+
+class FullDisk(io.StringIO):
+    """A file on a disk without space."""
+
+    full = True
+
+    def write(self, text: str, /) -> int:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(text)
+
+
+@pytest.mark.usefixtures("lines")
+async def test_full_disk_never_fails_a_request(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = FullDisk()
+    monkeypatch.setattr(sys, "stdout", disk)
+    configure("info", json=True)
+    async with make_client(log_level="info", log_format="json") as client:
+        for _ in range(2):
+            assert (await client.get("/nothing")).status_code == 404
+        disk.full = False
+        assert (await client.get("/nothing")).status_code == 404
+    found = [json.loads(line) for line in disk.getvalue().splitlines()]
+    assert [line["event"] for line in found] == ["request", "log lines lost"]
+    assert found[1]["lines"] >= 2
+
+
+def test_lost_reader_of_the_log_is_no_error() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stream:
+        output = Output(stream)
+        for _ in range(3):
+            output.write("a line\n")
+        stream.write("also at the end of the process\n")

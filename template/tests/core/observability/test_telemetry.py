@@ -206,3 +206,14 @@ async def test_errors_are_reported_without_personal_data(
     assert event["tags"] == {"request_id": "a1b2c3d4", "trace_id": TRACE}
     assert event["exception"]["values"][-1]["stacktrace"]["frames"][-1]["function"] == "fail"
     assert "request" not in event
+
+
+@pytest.mark.slow
+def test_missing_collector_does_not_delay_the_exit() -> None:
+    """The exporters repeat a request to a collector that does not answer, for up to a minute."""
+    code = (
+        "import time; from app.core.observability import otel; otel.FLUSH_SECONDS = 0.1; "
+        "otel.shut_down_at_exit(lambda: time.sleep(60), lambda: print('flushed', flush=True))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert ended.stdout == "flushed\n"

@@ -1,10 +1,12 @@
 """OpenTelemetry, with the names of its semantic conventions. Imported only when OpenTelemetry is on."""
 
+import atexit
 import os
 import re
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
@@ -24,6 +26,9 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from app.core.config import ABOUT, Settings
 from app.core.observability.calls import OutgoingCall
+
+FLUSH_SECONDS = 3.0
+"""Time limit for the last spans and metrics at the end of the process."""
 
 DATABASE = "db.system.name"
 OPERATION = re.compile(r"\W*(\w+)")
@@ -59,13 +64,41 @@ def start(settings: Settings) -> None:
             "deployment.environment.name": settings.environment,
         }
     )
-    spans = TracerProvider(resource=resource)
+    # Without a collector, the providers' own shutdown takes up to a minute.
+    spans = TracerProvider(resource=resource, shutdown_on_exit=False)
     spans.add_span_processor(_WithoutQueries())
     spans.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(spans)
     reader = PeriodicExportingMetricReader(OTLPMetricExporter())
-    metrics.set_meter_provider(MeterProvider([reader], resource))
+    meters = MeterProvider([reader], resource, shutdown_on_exit=False)
+    metrics.set_meter_provider(meters)
+    shut_down_at_exit(spans.shutdown, meters.shutdown)
     URLLibInstrumentor().instrument()
+
+
+def shut_down_at_exit(*shutdowns: Callable[[], Any]) -> Callable[[], None]:
+    """Call `shutdowns` at the end of the process, for at most FLUSH_SECONDS. Return the registered function."""
+    begin = threading.Event()
+    ends = [threading.Event() for _ in shutdowns]
+
+    def run(shutdown: Callable[[], Any], end: threading.Event) -> None:
+        begin.wait()
+        with suppress(Exception):
+            shutdown()
+        end.set()
+
+    # Started now: Python starts no threads at exit. Daemon threads, so that the exit does not wait for them.
+    for pair in zip(shutdowns, ends, strict=True):
+        threading.Thread(target=run, args=pair, daemon=True).start()
+
+    def flush() -> None:
+        begin.set()
+        deadline = time.monotonic() + FLUSH_SECONDS
+        for end in ends:
+            end.wait(max(0, deadline - time.monotonic()))
+
+    atexit.register(flush)
+    return flush
 
 
 class Statement:
