@@ -8,6 +8,21 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, WithJsonSchema
 
 
+CONTROL = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"
+"""Control characters, line separators, and characters that change the direction of the text around them."""
+
+CONTROL_IN_TEXT = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069"
+"""As `CONTROL`, but for several lines of text, which may contain tabs and line ends."""
+
+INVISIBLE = (
+    r"\s\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u2064\u206a-\u206f"
+    r"\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0"
+)
+
+PRINTABLE = rf"^[^{CONTROL}]*[^{INVISIBLE}{CONTROL}][^{CONTROL}]*$"
+"""The pattern of `Line` in JSON Schema."""
+
+
 def validate_positive[N: (int, Decimal)](value: N) -> N:
     """Return `value`; ValueError unless it is above zero."""
     if value <= 0:
@@ -17,16 +32,16 @@ def validate_positive[N: (int, Decimal)](value: N) -> N:
 
 def validate_line(value: str) -> str:
     """Return `value`. ValueError unless it is one line of text. PostgreSQL cannot store NUL."""
-    if re.search(r"[\x00-\x1f\x7f-\x9f]", value):
+    if re.search(rf"[{CONTROL}]", value):
         raise ValueError("must be one line of text, without control characters")
     return validate_text(value)
 
 
 def validate_text(value: str) -> str:
-    """Return `value`. ValueError for blank text, and for control characters except tabs and line ends."""
-    if not value or value.isspace():
+    """Return `value`. ValueError for invisible text, and for control characters except tabs and line ends."""
+    if not re.search(rf"[^{INVISIBLE}{CONTROL}]", value):
         raise ValueError("must not be blank")
-    if re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", value):
+    if re.search(rf"[{CONTROL_IN_TEXT}]", value):
         raise ValueError("must not contain control characters")
     return value
 
@@ -92,12 +107,8 @@ PathId = Annotated[int, Field(ge=1, le=2**53 - 1), BeforeValidator(validate_plai
 BodyId = Annotated[int, Field(strict=True, ge=1, le=2**53 - 1), BeforeValidator(whole)]
 """A primary key in a JSON body: a number, not a string."""
 
-Line = Annotated[
-    str,
-    Field(json_schema_extra={"pattern": r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"}),
-    AfterValidator(validate_line),
-]
-"""One line of text: not blank, without control characters."""
+Line = Annotated[str, Field(json_schema_extra={"pattern": PRINTABLE}), AfterValidator(validate_line)]
+"""One line of text with a visible character, without control characters."""
 
 ShortText = Annotated[Line, Field(max_length=200)]
 """One line of text, at most 200 characters."""
@@ -105,7 +116,7 @@ ShortText = Annotated[Line, Field(max_length=200)]
 LongText = Annotated[
     str,
     Field(
-        max_length=10_000, json_schema_extra={"pattern": r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$", "minLength": 1}
+        max_length=10_000, json_schema_extra={"pattern": rf"^[^{CONTROL_IN_TEXT}]*$", "minLength": 1}
     ),
     AfterValidator(validate_text),
 ]
