@@ -126,6 +126,11 @@ class Settings(Environment):
     trusted_proxies: Networks = Field(
         default=(), description="proxies that may set X-Forwarded-* headers, comma-separated; empty means none"
     )
+    root_path: str = Field(
+        default="",
+        pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        description="prefix that a proxy removes from the path, such as /shop; links start with it",
+    )
     jwt_issuer: str | None = Field(
         default=None, description="accept tokens of this identity provider; turns local passwords off"
     )

@@ -221,3 +221,18 @@ async def test_cors_preflight(make_client: MakeClient, changes: Headers) -> None
             assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, ORIGIN)
             assert method in allowed.headers["access-control-allow-methods"].split(", ")
         assert_problem(await client.options("/api/v1/users", headers=PREFLIGHT | changes), 403)
+
+
+async def test_links_start_with_root_path(make_client: MakeClient) -> None:
+    """A proxy has removed the prefix, so that requests do not have it. It may equal the start of the API's paths."""
+    account = {"name": "Ada", "email": "ada@example.com", "password": "engine no. 1"}
+    async with make_client(root_path="/api") as client:
+        created = await client.post("/api/v1/users", json=account)
+        document = (await client.get("/openapi.json")).json()
+        docs = await client.get("/docs")
+        assert (await client.get("/health/live")).status_code == 200
+        assert_problem(await client.get("/api/api/v1/users"), 404)
+    assert created.headers["location"] == f"/api/api/v1/users/{created.json()['id']}"
+    assert document["servers"] == [{"url": "/api"}]
+    assert "/api/v1/users" in document["paths"]
+    assert "/api/openapi.json" in docs.text

@@ -42,6 +42,7 @@ MIDDLEWARE = [
     "app.core.http.pages.Messages",
 ]
 ROOT_URLCONF = "app.urls"
+FORCE_SCRIPT_NAME = CORE_SETTINGS.root_path or None
 WSGI_APPLICATION = "app.wsgi.application"
 LOGGING_CONFIG = None  # `wsgi.py` and `manage.py` configure the logs of all libraries
 # Without the expected middleware, Django also skips other checks. docs/security.md lists the tests that replace them.
@@ -115,7 +116,7 @@ SECURE_CSP = {
 
 # Production serves the files of `collectstatic`, whose names contain a hash of the content. Elsewhere the files are
 # served from their source folders.
-STATIC_URL = "/static/"
+STATIC_URL = f"{CORE_SETTINGS.root_path}/static/"
 STATIC_ROOT = Path(".static").absolute()
 WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = not CORE_SETTINGS.production
 STORAGES = {
@@ -133,7 +134,7 @@ STORAGES = {
 
 # Uploads. Development serves them. In production, set a storage in `STORAGES`, or a MEDIA_ROOT that has backups and
 # that a web server serves. Core warns at the start when a model has a FileField and neither is set.
-MEDIA_URL = "/media/"
+MEDIA_URL = f"{CORE_SETTINGS.root_path}/media/"
 MEDIA_ROOT = Path(".media").absolute()
 
 # Django's `send_mail` connects to SMTP_URL during the request. `app.core.mail.send` sends after the commit, in the

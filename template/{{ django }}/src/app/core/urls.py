@@ -18,7 +18,8 @@ routes = [route for route in found if getattr(route, "name", "") != "api-root"] 
 urlpatterns = [*routes, path("", (routes, app_name, namespace)), path("admin/", admin.site.urls)]
 if not settings.CORE_SETTINGS.production and settings.MEDIA_URL.startswith("/"):
     # Like `django.conf.urls.static.static`, which works only with DEBUG.
-    urlpatterns += [path(f"{settings.MEDIA_URL[1:]}<path:path>", serve, {"document_root": settings.MEDIA_ROOT})]
+    media = settings.MEDIA_URL.removeprefix(settings.CORE_SETTINGS.root_path)[1:]
+    urlpatterns += [path(f"{media}<path:path>", serve, {"document_root": settings.MEDIA_ROOT})]
 
 admin.site.site_header = admin.site.site_title = ABOUT.title
 

@@ -53,6 +53,7 @@ class Application(WSGIHandler):
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> HttpResponseBase:
         environ[STATE] = self.state
+        environ["SCRIPT_NAME"] = self.state.settings.root_path
         path = environ["PATH_INFO"]
         if "HTTP_TRANSFER_ENCODING" in environ:
             limit = max_body_bytes(self.state.settings, environ)
@@ -86,7 +87,7 @@ class RequestContext:
 
     def __call__(self, request: Request) -> HttpResponseBase:
         meta = request.META
-        path = request.path
+        path = request.path_info
         identity = identify(meta.get("HTTP_X_REQUEST_ID"), meta.get("HTTP_TRACEPARENT"))
         started = time.perf_counter()
         # Django's test client calls the middleware without `Application`.

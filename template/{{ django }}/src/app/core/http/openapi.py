@@ -4,6 +4,7 @@ import json
 from typing import Any, NoReturn
 
 from django.http import HttpRequest
+from django.urls import get_script_prefix
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationErrorContext
 from ninja.openapi.schema import OpenAPISchema
@@ -100,7 +101,9 @@ class API(NinjaAPI):
         text = json.dumps(document)
         for name in [name for name in models if f'"{REFERENCE.format(model=name)}"' not in text]:
             del models[name]  # unused: for example, models of query parameters, which are listed one by one
-        del document["servers"]
+        document["servers"] = [{"url": root}] if (root := get_script_prefix().rstrip("/")) else []
+        if not document["servers"]:
+            del document["servers"]
         return document
 
 

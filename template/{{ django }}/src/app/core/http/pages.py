@@ -27,7 +27,7 @@ def api_prefixes() -> tuple[str, ...]:
 
 def is_page(request: HttpRequest) -> bool:
     """Return whether the path belongs to the admin or to other pages, not to the API."""
-    return not request.path.startswith(api_prefixes())
+    return not request.path_info.startswith(api_prefixes())
 
 
 class _PagesOnly:

@@ -43,7 +43,7 @@ class TracedRequests:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.path.startswith(PROBES):
+        if request.path_info.startswith(PROBES):
             return self.get_response(request)
         meta = request.META
         method = request.method if request.method in METHODS else "_OTHER"

@@ -71,13 +71,14 @@ def create_app(settings: Settings | None = None, *, error_body: type[ErrorBody] 
         docs_url=None,  # FastAPI's page loads files from another server
         redoc_url=None,
         openapi_url=None if settings.production else "/openapi.json",
+        servers=[{"url": settings.root_path}] if settings.root_path else None,
         telemetry={
             "tracing": traced,
             "metrics": traced,
             "logs": False,
             "operation_spans": False,
             "auto_configure": False,
-            "exclude": lambda scope: scope["path"].startswith(PROBES),
+            "exclude": lambda scope: scope["path"].removeprefix(settings.root_path).startswith(PROBES),
         },
     )
     app.state.core = State.of(settings, error_body)

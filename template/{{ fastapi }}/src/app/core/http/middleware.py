@@ -114,6 +114,8 @@ class RequestContext:
         if self.proxies and scope["client"] and self.proxies.trusts(scope["client"][0]):
             apply_forwarded(scope, headers, self.proxies)
         path: str = scope["path"]
+        if root := self.settings.root_path:
+            scope |= {"root_path": root, "path": root + path, "raw_path": root.encode() + scope["raw_path"]}
         identity = identify(headers.get("x-request-id"), headers.get("traceparent"))
         own_headers = [*self.headers.of(path), (b"x-request-id", identity.encode())]
         started = time.perf_counter()
