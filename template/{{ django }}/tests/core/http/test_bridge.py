@@ -193,8 +193,7 @@ async def test_stream_ends_when_the_client_leaves(start: Callable[..., Bridge]) 
     call = asyncio.ensure_future(client.call(start(lambda environ: StreamingHttpResponse(pieces()))))
     await client.until(lambda: len(client.sent) > 5)
     client.gone.set()
-    with pytest.raises(bridge.ClientGoneError):
-        await call
+    await call
     assert closed.wait(5)
 
 
