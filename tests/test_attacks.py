@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import PRODUCTION, Project, once
 from questionnaire import engines
-from test_contract import Live, free_port, problem, serve, stop
+from test_contract import Live, free_port, serve, stop
 
 pytestmark = pytest.mark.deep
 
@@ -105,8 +105,10 @@ def test_rate_limits_are_shared_and_survive_redis(pair: Pair) -> None:
     assert [register(pair.first) for _ in range(4)] == [422, 422, 422, 429], (
         "each process counts alone, but still limits"
     )
-    assert "redis" in problem(pair.first.client.get("/health/ready"), 503)["detail"]
+    degraded = pair.first.client.get("/health/ready")
+    assert (degraded.status_code, degraded.json()["degraded"]) == (200, ["redis"])
     pair.redis.start()
+    time.sleep(2.1)  # each process tries Redis again after a pause
     # Each process may find its connection to Redis broken and count the first request alone.
     turns = [register(live) for _ in range(4) for live in (pair.second, pair.first)]
     assert turns[-1] == turns[-2] == 429

@@ -143,7 +143,8 @@ def test_password_hashing_holds_no_connection(
         waiting = thread.submit(committing_client.post, **sent)
         assert hashing.wait(30)
         try:
-            assert committing_client.get("/health/ready").status_code == 200
+            answer = committing_client.post("/api/v1/auth/refresh", json={"refresh_token": "x" * 43})
+            assert answer.status_code == 401, "the only connection of the pool is free"
         finally:
             go_on.set()
         assert waiting.result().status_code == (401 if sent is LOG_IN else 201)
@@ -229,3 +230,16 @@ def test_breakpoint_in_a_transaction_has_no_time_limit(
 def test_invalid_database_url_is_one_sentence() -> None:
     with pytest.raises(ConfigError, match=r'^DATABASE_URL is not usable: invalid URI query parameter: "patience"$'):
         database(Settings(database_url="postgresql://u:hunter2@h/d?patience=10"))
+
+
+@pytest.mark.slow
+def test_readiness_needs_no_connection_of_the_pool(
+    committing_client: httpx2.Client, other_database: Callable[..., None]
+) -> None:
+    other_database(database_pool_size=1, database_timeout_seconds=0.2)
+    pool = connection.pool  # type: ignore[attr-defined]
+    pool.open()
+    with pool.connection():
+        refresh = {"refresh_token": "x" * 43}
+        assert_problem(committing_client.post("/api/v1/auth/refresh", json=refresh), 503)
+        assert committing_client.get("/health/ready").status_code == 200

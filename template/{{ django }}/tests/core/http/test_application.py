@@ -160,3 +160,13 @@ def test_settings_error_is_one_sentence(command: str) -> None:
     )
     assert ended.returncode == 1
     assert ended.stderr == 'DATABASE_URL is not usable: invalid URI query parameter: "patience"\n'
+
+
+async def test_burst_of_readiness_checks_asks_the_database_once(
+    async_client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr("app.core.database.checks.check", lambda: asked.append(True))
+    answers = [await async_client.get("/health/ready") for _ in range(20)]
+    assert {answer.status_code for answer in answers} == {200}
+    assert asked == [True]

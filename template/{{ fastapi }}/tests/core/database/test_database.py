@@ -130,16 +130,22 @@ async def test_unreachable_database_is_503(probe: FastAPI, settings: Settings, a
         assert (await client.get("/health/live")).status_code == 200
 
 
+async def use(database: Database) -> None:
+    """Run a query on a connection of the pool."""
+    async with database.read_sessions() as session:
+        await session.execute(select(1))
+
+
 @pytest.mark.slow
 async def test_closed_connection_is_replaced(settings: Settings) -> None:
     database, other = Database.connect(settings), Database.connect(settings)
-    await database.check()
+    await use(database)
     async with other.read_sessions() as session:
         activity = table("pg_stat_activity", column("pid", Integer), column("datname"))
         others = (activity.c.datname == func.current_database()) & (activity.c.pid != func.pg_backend_pid())
         ended = select(func.pg_terminate_backend(activity.c.pid, 5000)).where(others)
         assert (await session.scalars(ended)).all() == [True]
-    await database.check()
+    await use(database)
     await database.close()
     await other.close()
 
@@ -235,7 +241,7 @@ async def test_connection_that_does_not_answer_is_503(
         raise TimeoutError
 
     state_of(probe).database = Database.connect(settings)
-    await state_of(probe).database.check()
+    await use(state_of(probe).database)
     async with client_of(probe) as client:
         with monkeypatch.context() as patch:
             patch.setattr(asyncpg.Connection, method, wait)
@@ -270,7 +276,8 @@ async def test_password_hashing_holds_no_connection(
         waiting = asyncio.create_task(client.post(**sent))
         assert await asyncio.to_thread(hashing.wait, 30)
         try:
-            assert (await client.get("/health/ready")).status_code == 200
+            answer = await client.post("/api/v1/auth/refresh", json={"refresh_token": "x" * 43})
+            assert answer.status_code == 401, "the only connection of the pool is free"
         finally:
             go_on.set()
         assert (await waiting).status_code == (401 if sent is LOG_IN else 201)

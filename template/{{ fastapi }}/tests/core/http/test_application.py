@@ -91,3 +91,33 @@ async def test_readiness_check_has_a_time_limit(
     async with asyncio.timeout(10):
         problem = assert_problem(await async_client.get("/health/ready"), 503)
     assert problem["detail"] == "No answer from: database."
+
+
+async def test_burst_of_readiness_checks_asks_the_database_once(
+    app: FastAPI, async_client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    async def check() -> None:
+        asked.append(True)
+        await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(state_of(app).database, "check", check)
+    answers = await asyncio.gather(*(async_client.get("/health/ready") for _ in range(20)))
+    answers.append(await async_client.get("/health/ready"))
+    assert {answer.status_code for answer in answers} == {200}
+    assert asked == [True]
+
+
+@pytest.mark.slow
+async def test_readiness_needs_no_connection_of_the_pool(committing_app: FastAPI, settings: Settings) -> None:
+    database = Database.connect(settings.model_copy(update={"database_pool_size": 1, "database_timeout_seconds": 0.2}))
+    state_of(committing_app).database = database
+    transport = httpx2.ASGITransport(committing_app)
+    async with (
+        httpx2.AsyncClient(transport=transport, base_url="http://test") as client,
+        database.sessions() as session,
+    ):
+        await session.connection()
+        assert_problem(await client.post("/api/v1/auth/refresh", json={"refresh_token": "x" * 43}), 503)
+        assert (await client.get("/health/ready")).status_code == 200

@@ -1,5 +1,6 @@
 """Routes of `/users`."""
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from http import HTTPStatus
@@ -25,6 +26,7 @@ from app.core.accounts.schemas import (
     UserUpdate,
 )
 from app.core.accounts.service import UserService, change_password
+from app.core.http import exports
 from app.core.http.dependencies import first
 from app.core.http.openapi import problem_responses
 from app.core.http.preconditions import require_match, tagged
@@ -99,7 +101,7 @@ def change_my_password(request: Request, data: PasswordChange) -> Status[None]:
 @router.get(
     "/users/export",
     auth=require_scope(ADMIN),
-    openapi_extra=problem_responses(403, also=LINES),
+    openapi_extra=problem_responses(403, 503, also=LINES),
 )
 def export_users(request: Request) -> StreamingHttpResponse:
     """Export all users. Each line is a JSON object. Admins only."""
@@ -167,7 +169,8 @@ def _begun(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _lines() -> Iterator[bytes]:
-    with closing(UserRepository().stream()) as users:
+    end = time.monotonic() + exports.EXPORT_SECONDS
+    with exports.export_place(), closing(UserRepository().stream()) as users:
         to_json = TypeAdapter(UserResponse).dump_json
         lines = bytearray()
         for user in users:
@@ -175,4 +178,6 @@ def _lines() -> Iterator[bytes]:
             if len(lines) > CHUNK_BYTES:
                 yield bytes(lines)
                 lines.clear()
+                if time.monotonic() > end:
+                    raise exports.ExportTimeout
         yield bytes(lines)

@@ -18,12 +18,16 @@ log = structlog.get_logger()
 REDIS_TIMEOUT_SECONDS = 1.0
 """Time limit for Redis. After a timeout, the process counts in its own memory."""
 
+PAUSE_SECONDS = 2.0
+"""Time without Redis after an error: not every request waits for the timeout, and logs the error."""
+
 
 class RateLimits:
     """Counts in Redis for all processes if REDIS_URL is set, otherwise in this process."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._pause_ends = 0.0
         self._own = FixedWindowRateLimiter(MemoryStorage())
         self.shared = (
             FixedWindowRateLimiter(
@@ -39,12 +43,16 @@ class RateLimits:
 
     def hit(self, rate: str, *identifiers: str) -> None:
         """Count one attempt of the caller that `identifiers` name. TooManyRequests above `rate`."""
+        if self.shared is None or time.monotonic() < self._pause_ends:
+            self._hit(self._own, rate, *identifiers)
+            return
         try:
-            self._hit(self.shared or self._own, rate, *identifiers)
+            self._hit(self.shared, rate, *identifiers)
         except TooManyRequests:
             raise
         except Exception as error:
             # Without Redis each process counts for itself: the limit is weaker, but requests do not fail.
+            self._pause_ends = time.monotonic() + PAUSE_SECONDS
             log.warning("rate limits are not shared", reason=str(error))
             self._hit(self._own, rate, *identifiers)
 

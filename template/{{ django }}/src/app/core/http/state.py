@@ -1,6 +1,7 @@
 """The state of the application, which all requests share."""
 
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Self
 
 from app.core.config import Settings
@@ -25,6 +26,12 @@ class State:
     revocations: Revocations = field(default_factory=Revocations)
     draining: bool = False
     """True after the process received a signal to stop."""
+    checking: Lock = field(default_factory=Lock)
+    """Held during a check of readiness."""
+    answers: dict[str, bool] = field(default_factory=dict)
+    """The result of the last check: whether each dependency answers."""
+    checked: float = float("-inf")
+    """Time of this result."""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:

@@ -1,5 +1,6 @@
 """Routes of `/users`."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from http import HTTPStatus
@@ -8,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import TypeAdapter
+from starlette.types import Receive, Scope, Send
 
 from app.core.accounts.access import require_registration
 from app.core.accounts.identity import LoggedIn, require_local_accounts, require_scope
@@ -26,6 +28,7 @@ from app.core.accounts.service import UserService, change_password
 from app.core.database.engine import Database
 from app.core.database.sessions import ReadOnly, Transaction, get_database
 from app.core.http.dependencies import CurrentState
+from app.core.http.exports import EXPORT_SECONDS, ExportTimeout, export_place
 from app.core.http.openapi import problem_responses
 from app.core.http.preconditions import require_match, tagged
 from app.core.http.urls import reverse
@@ -101,14 +104,14 @@ async def change_my_password(data: PasswordChange, user: LoggedIn, state: Curren
     "/export",
     response_class=StreamingResponse,
     dependencies=[Depends(require_scope(ADMIN))],
-    responses=problem_responses(403)
+    responses=problem_responses(403, 503)
     | {200: {"description": "One user a line", "content": {"application/x-ndjson": {}}}},
 )
 async def export_users(request: Request) -> StreamingResponse:
     """Export all users. Each line is a JSON object. Admins only."""
     lines = _lines(get_database(request))
     first = await anext(lines)  # read before the status is sent, so that an error can still change the status
-    return StreamingResponse(_begun(first, lines), media_type="application/x-ndjson")
+    return ExportResponse(_begun(first, lines), media_type="application/x-ndjson")
 
 
 @router.get("/{user_id}", responses=problem_responses(404))
@@ -166,6 +169,17 @@ async def _changeable(service: UserService, user_id: int, request: Request) -> U
     return found
 
 
+class ExportResponse(StreamingResponse):
+    """A stream that ends after EXPORT_SECONDS, also while its client does not read."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with asyncio.timeout(EXPORT_SECONDS):
+                await super().__call__(scope, receive, send)
+        except TimeoutError:
+            raise ExportTimeout from None
+
+
 async def _begun(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
     async with aclosing(rest):
         yield first
@@ -175,12 +189,13 @@ async def _begun(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncIterator[byt
 
 async def _lines(database: Database) -> AsyncGenerator[bytes]:
     # The session of the request ends before the stream does. So the generator opens its own session.
-    async with database.streaming_sessions() as session, aclosing(UserRepository(session).stream()) as users:
-        to_json = TypeAdapter(UserResponse).dump_json
-        lines = bytearray()
-        async for user in users:
-            lines += to_json(UserResponse.model_validate(user)) + b"\n"
-            if len(lines) > CHUNK_BYTES:
-                yield bytes(lines)
-                lines.clear()
-        yield bytes(lines)
+    with export_place():
+        async with database.streaming_sessions() as session, aclosing(UserRepository(session).stream()) as users:
+            to_json = TypeAdapter(UserResponse).dump_json
+            lines = bytearray()
+            async for user in users:
+                lines += to_json(UserResponse.model_validate(user)) + b"\n"
+                if len(lines) > CHUNK_BYTES:
+                    yield bytes(lines)
+                    lines.clear()
+            yield bytes(lines)

@@ -40,8 +40,10 @@ PING_TIMEOUT_SECONDS = 1.0
 class Database:
     """Creates sessions on an engine, or in tests on one connection that is rolled back afterwards."""
 
-    def __init__(self, bind: AsyncEngine | AsyncConnection) -> None:
+    def __init__(self, bind: AsyncEngine | AsyncConnection, probe: AsyncEngine | None = None) -> None:
+        """`probe` creates a connection for each check, outside of the pool."""
         self._bind = bind
+        self._probe = probe
         writing = bind.execution_options(isolation_level="READ COMMITTED") if isinstance(bind, AsyncEngine) else bind
         self.sessions = _sessions(writing, WriteSession)
         self.read_sessions: ReadSessions = _sessions(bind, ReadOnlySession)
@@ -82,7 +84,13 @@ class Database:
             from app.core.observability.traces import trace_statements  # noqa: PLC0415 -- only when it is on
 
             trace_statements(engine.sync_engine)
-        return cls(engine)
+        probe = create_engine(
+            settings,
+            connect_args={"timeout": PING_TIMEOUT_SECONDS, "command_timeout": PING_TIMEOUT_SECONDS},
+            isolation_level="AUTOCOMMIT",
+            poolclass=NullPool,
+        )
+        return cls(engine, probe)
 
     @retry(times=4, on=(OSError, OperationalError, InterfaceError), delay=0.5)
     async def ping(self) -> None:
@@ -91,9 +99,16 @@ class Database:
             await self.check()
 
     async def check(self) -> None:
-        """Run a query on the server, without retries."""
-        async with self.read_sessions() as session:
-            await session.execute(select(1))
+        """Run a query on the server, without retries.
+
+        Uses a connection of its own: while requests use all connections of the pool, the service still works.
+        """
+        if self._probe:
+            async with self._probe.connect() as connection:
+                await connection.execute(select(1))
+        else:  # tests
+            async with self.read_sessions() as session:
+                await session.execute(select(1))
 
     async def close(self) -> None:
         """Close all connections."""

@@ -1,5 +1,6 @@
 """The state of the application, which all requests share."""
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -25,6 +26,10 @@ class State:
     revocations: Revocations = field(default_factory=Revocations)
     draining: bool = False
     """True after the process received a signal to stop."""
+    checking: asyncio.Task[dict[str, bool]] | None = None
+    """The last check of readiness: whether each dependency answers."""
+    checked: float = 0.0
+    """Time of its result."""
 
     @classmethod
     def of(cls, settings: Settings, error_body: type[ErrorBody]) -> Self:
