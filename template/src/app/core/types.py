@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, WithJsonSchema
 
-
 CONTROL = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"
 """Control characters, line separators, and characters that change the direction of the text around them."""
 
@@ -115,9 +114,7 @@ ShortText = Annotated[Line, Field(max_length=200)]
 
 LongText = Annotated[
     str,
-    Field(
-        max_length=10_000, json_schema_extra={"pattern": rf"^[^{CONTROL_IN_TEXT}]*$", "minLength": 1}
-    ),
+    Field(max_length=10_000, json_schema_extra={"pattern": rf"^[^{CONTROL_IN_TEXT}]*$", "minLength": 1}),
     AfterValidator(validate_text),
 ]
 """Several lines of text, at most 10,000 characters: not blank, without control characters except tabs and line ends."""

@@ -1,5 +1,7 @@
 """Checks of the database connection."""
 
+from functools import partialmethod
+
 import psycopg
 from asgiref.sync import sync_to_async
 from django.db import connection
@@ -12,7 +14,7 @@ CONNECT_SECONDS = 2
 
 
 class ProbeConnection(ImpatientConnection):
-    patience = 1.0
+    wait = partialmethod(psycopg.Connection.wait, timeout=1.0)
 
 
 @retry(times=4, on=(OSError, psycopg.OperationalError), delay=0.5)

@@ -14,6 +14,30 @@ RECONNECT_SECONDS = 2.0
 """Time after which the pool restarts its back-off. Otherwise the doubled waits would prolong a long outage."""
 
 
+class ImpatientConnection(Connection[Any]):
+    """A connection with a time limit on the client's side, for a server that does not answer.
+
+    The server cancels slow statements. But the client does not learn of it when the network is down.
+    A subclass sets the limit: `wait = partialmethod(Connection.wait, timeout=10)`.
+    """
+
+    def rollback(self) -> None:
+        if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+            self.pgconn.finish()  # the server did not answer, and will not answer to ROLLBACK
+        super().rollback()
+
+    def execute(self, *arguments: Any, **options: Any) -> Cursor[Any]:
+        """Run a statement of the pool's health check. Django itself uses cursors."""
+        try:
+            return super().execute(*arguments, **options)
+        except OperationalError:
+            # A restart of the server closes all connections: replace all of them, because the pool waits longer
+            # after each failed check.
+            if self.closed and isinstance(self._pool, ConnectionPool):
+                self._pool.drain()
+            raise
+
+
 def database(settings: Settings) -> dict[str, Any]:
     """Return DATABASE_URL as Django's settings: a connection pool with health checks and time limits."""
     try:
@@ -21,29 +45,8 @@ def database(settings: Settings) -> dict[str, Any]:
     except ProgrammingError as error:
         raise ConfigError(f"DATABASE_URL is not usable: {str(error).strip()}") from None
 
-    class LimitedConnection(Connection[Any]):
-        """A connection with a time limit on the client's side, for a server that does not answer.
-
-        The server cancels slow statements. But the client does not learn of it when the network is down.
-        """
-
+    class LimitedConnection(ImpatientConnection):
         wait = partialmethod(Connection.wait, timeout=settings.database_timeout_seconds + 1)
-
-        def rollback(self) -> None:
-            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
-                self.pgconn.finish()  # the server did not answer, and will not answer to ROLLBACK
-            super().rollback()
-
-        def execute(self, *arguments: Any, **options: Any) -> Cursor[Any]:
-            """Run a statement of the pool's health check. Django itself uses cursors."""
-            try:
-                return super().execute(*arguments, **options)
-            except OperationalError:
-                # A restart of the server closes all connections: replace all of them, because the pool waits longer
-                # after each failed check.
-                if self.closed and isinstance(self._pool, ConnectionPool):
-                    self._pool.drain()
-                raise
 
     # PgBouncer refuses these settings, because its connections are shared with other clients.
     limits = (
