@@ -103,6 +103,9 @@ async def test_slow_request_is_408(
     monkeypatch.setattr(protocol, "_start_asgi_task", lambda *_: None)
     for name in ("HEAD_SECONDS", "BODY_SECONDS"):
         monkeypatch.setattr(server, name, 0.1)
+    if sent:  # the time limit of an idle connection must not end the request
+        protocol.timeout_keep_alive = 30
+        protocol.connection_made(transport)
     for number in range(len(sent)):
         protocol.data_received(sent[number : number + 1])
     await asyncio.sleep(0.3)

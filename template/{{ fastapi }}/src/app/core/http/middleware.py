@@ -114,8 +114,7 @@ class RequestContext:
         if self.proxies and scope["client"] and self.proxies.trusts(scope["client"][0]):
             apply_forwarded(scope, headers, self.proxies)
         path: str = scope["path"]
-        if root := self.settings.root_path:
-            scope |= {"root_path": root, "path": root + path, "raw_path": root.encode() + scope["raw_path"]}
+        add_root_path(scope, self.settings.root_path)
         identity = identify(headers.get("x-request-id"), headers.get("traceparent"))
         own_headers = [*self.headers.of(path), (b"x-request-id", identity.encode())]
         started = time.perf_counter()
@@ -178,6 +177,12 @@ class RequestContext:
 
     def _cors(self, app: ASGIApp) -> ASGIApp:
         return cors(app, self.settings, self.error_body)
+
+
+def add_root_path(scope: Scope, root: str) -> None:
+    """Add the prefix that a proxy has removed, as the ASGI specification says: links then start with it."""
+    if root:
+        scope |= {"root_path": root, "path": root + scope["path"], "raw_path": root.encode() + scope["raw_path"]}
 
 
 def apply_forwarded(scope: Scope, headers: Headers, proxies: Proxies) -> None:
