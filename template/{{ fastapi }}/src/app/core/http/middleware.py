@@ -182,7 +182,7 @@ class RequestContext:
 def add_root_path(scope: Scope, root: str) -> None:
     """Add the prefix that a proxy has removed, as the ASGI specification says: links then start with it."""
     if root:
-        scope |= {"root_path": root, "path": root + scope["path"], "raw_path": root.encode() + scope["raw_path"]}
+        scope.update(root_path=root, path=root + scope["path"], raw_path=root.encode() + scope["raw_path"])
 
 
 def apply_forwarded(scope: Scope, headers: Headers, proxies: Proxies) -> None:

@@ -11,7 +11,7 @@ def reverse(
     request: Request, name: str, *, query: Mapping[str, Any] | None = None, fragment: str = "", **path: Any
 ) -> str:
     """Return the path of the route `name`, with an encoded query and fragment."""
-    url = request.scope.get("root_path", "") + str(request.app.url_path_for(name, **path))
+    url = f"{request.scope.get('root_path', '')}{request.app.url_path_for(name, **path)}"
     if query:
         url += f"?{urlencode(query)}"
     if fragment:
