@@ -165,7 +165,7 @@ class TestRights:
 
     @pytest.mark.parametrize(
         "body",
-        [{"is_active": None}, {"is_active": "false"}, {"roles": None}, {"roles": ["nobody"]}, {"name": "Ada"}],
+        [{"is_active": None}, {"is_active": "false"}, {"roles": None}, {"roles": ["unknown"]}, {"name": "Ada"}],
     )
     async def test_invalid_field_is_422(
         self, async_client: httpx2.AsyncClient, ada: Any, admin: Headers, body: dict[str, Any]
@@ -290,7 +290,7 @@ async def test_users_are_filtered_and_sorted(
         ({"q": "grace@"}, ["Grace"]),
         ({"is_active": "false"}, ["Grace"]),
         ({"role": "editor"}, ["Ada 100%"]),
-        ({"role": "nobody"}, []),
+        ({"role": "unknown"}, []),
         ({"sort": "-name"}, ["Grace", "Admin", "Ada 100%"]),
         ({"sort": "email", "is_active": "true"}, ["Admin", "Ada 100%"]),
     ]

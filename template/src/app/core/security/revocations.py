@@ -12,7 +12,7 @@ class Revocations:
     """The users whose access tokens were revoked: by deactivation, a new password, or the loss of a role.
 
     The process reads them from the database at most once a second, whatever the number of requests. So a revoked token
-    is refused within SECONDS, and at once by the process that revoked it.
+    is refused within SECONDS, and immediately by the process that revoked it.
     """
 
     SECONDS = 1.0
