@@ -249,7 +249,7 @@ class TestRevokedToken:
         path = f"/api/v1/users/{ada.id}"
         now[0] += 2
         assert (await async_client.get(path, headers=token)).status_code == 200
-        await accounts.deactivate(ada)  # like another process: this one is not told
+        await accounts.deactivate(ada)  # like another process: this one keeps its list
         assert (await async_client.get(path, headers=token)).status_code == 200
         now[0] += 1
         assert_problem(await async_client.get(path, headers=token), 401)

@@ -141,7 +141,7 @@ class TestUser:
         user = await user_factory()
         request: Any = RequestFactory().get("/", headers=sign_in(user))
         request.state = app.state
-        logged_in(request)
+        await sync_to_async(logged_in)(request)
         assert await sync_to_async(lambda: request.user == user)()
 
     async def test_api_request_without_token_is_anonymous(self, make_client: MakeClient) -> None:
