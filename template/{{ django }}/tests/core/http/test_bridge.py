@@ -99,6 +99,7 @@ async def test_busy_threads_do_not_delay_health_checks(start: Callable[..., Brid
 
     app = start(answer)
     waiting = [asyncio.ensure_future(Client("/busy").call(app)) for _ in range(10)]
+    await asyncio.sleep(0.05)
     for path in ("/health/live", "/health/ready"):
         assert await asyncio.wait_for(Client(path).call(app), 5) == 200
     assert not any(call.done() for call in waiting)
