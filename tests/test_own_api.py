@@ -127,7 +127,7 @@ async def change_user(
 
 
 @public.get("/profiles/{username}")
-async def get_profile(username: ShortText, user: MaybeLoggedIn) -> Wrapped[Profile]:
+async def show_profile(username: ShortText, user: MaybeLoggedIn) -> Wrapped[Profile]:
     """Get a profile."""
     return Wrapped(data=Profile(username=username, following=user is not None))
 
@@ -249,7 +249,7 @@ def change_user(request: Request, data: UserChangesRequest) -> UserResponse:
 
 
 @public.get("/profiles/{username}", response=Wrapped[Profile], auth=maybe_logged_in)
-def get_profile(request: PublicRequest, username: ShortText) -> Wrapped[Profile]:
+def show_profile(request: PublicRequest, username: ShortText) -> Wrapped[Profile]:
     """Get a profile."""
     return Wrapped(data=Profile(username=username, following=request.auth is not None))
 

@@ -29,6 +29,19 @@ def greeting(request: PublicRequest) -> str:
     return str(request.auth.id) if request.auth else "stranger"
 
 
+class Signature:
+    name = "signature"
+    model = {"type": "apiKey", "in": "header", "name": "X-Signature"}
+
+    def __call__(self, request: HttpRequest) -> bool:
+        return True
+
+
+@public.get("/newcomer/signed", response=str, auth=Signature())
+def signed(request: HttpRequest) -> str:
+    return "signed"
+
+
 class Label(BaseSchema):
     font_size: int = Field(alias="fontSize")
 
@@ -87,6 +100,11 @@ async def test_optional_user_accepts_missing_token(
     operation = planted.get_openapi_schema()["paths"]["/api/v1/newcomer/greeting"]["get"]
     assert operation["security"] == [{}, {"token": []}]
     assert "401" in operation["responses"]
+
+
+async def test_own_authentication_is_documented(planted: API) -> None:
+    operation = planted.get_openapi_schema()["paths"]["/api/v1/newcomer/signed"]["get"]
+    assert operation["security"] == [{"signature": []}]
 
 
 async def test_response_has_aliases(client: httpx2.AsyncClient, planted: API) -> None:
