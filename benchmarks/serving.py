@@ -99,7 +99,7 @@ FRAMEWORKS = {
             Floor(LOG_IN, (*GRANIAN, "django_floor:application"), 0.8, form=True),
         ),
         bare_import="import django.core.wsgi, django.db.models, psycopg",
-        server="granian",
+        server="uvicorn",
         other="gunicorn gthread",
         other_command=(
             *GUNICORN,
@@ -107,7 +107,7 @@ FRAMEWORKS = {
             f"--threads={POOL_SIZE}",
             "app.core.http.application:application",
         ),
-        needs=("gunicorn",),
+        needs=("granian", "gunicorn"),
     ),
 }
 
