@@ -10,7 +10,7 @@ from django.urls import path
 
 from app.core.http.api import all_routes
 from app.core.http.openapi import API, JSONParser, JSONRenderer
-from app.core.testing import Headers, SignIn, UserFactory, assert_problem
+from app.core.testing import Headers, MakeClient, SignIn, UserFactory, assert_problem
 
 ROUTES = """
 from django.db import transaction
@@ -85,9 +85,10 @@ def planted(newcomer: Path) -> Iterator[API]:
 
 
 @pytest.fixture
-def client(planted: API, async_client: httpx2.AsyncClient) -> httpx2.AsyncClient:
-    async_client.base_url = httpx2.URL("http://test/api/v1/newcomer/")
-    return async_client
+async def client(planted: API, make_client: MakeClient) -> AsyncIterator[httpx2.AsyncClient]:
+    async with make_client(max_body_bytes=1024) as client:
+        client.base_url = httpx2.URL("http://test/api/v1/newcomer/")
+        yield client
 
 
 async def test_optional_user_accepts_missing_token(
