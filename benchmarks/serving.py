@@ -314,6 +314,7 @@ def compare(
 ) -> list[list[str]]:
     """Send the same request to both, alternately."""
     target = f">= {floor.target}" if floor.target else ""
+    method = "POST" if floor.form else "GET"
     token = log_in(ours)
     for server in (ours, theirs):
         Load.put(server, floor, 1, token)  # warm-up: pool and caches
@@ -324,7 +325,7 @@ def compare(
     rows: list[list[str]] = []
     for name, measured in zip(names, loads, strict=True):
         rows += [
-            [f"{'POST' if floor.form else 'GET'} {floor.path}, {name}", f"{spread([load.rate for load in measured], '{:.0f}')} req/s", ""],
+            [f"{method} {floor.path}, {name}", f"{spread([load.rate for load in measured], '{:.0f}')} req/s", ""],
             ["  p50 and p99", f"{_latencies(measured)} ms", ""],
             ["  work of a core", f"{spread([load.work for load in measured])} ms", ""],
         ]

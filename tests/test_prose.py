@@ -44,7 +44,19 @@ LONGEST_SENTENCE = 30  # words
 LONGEST_SUBJECT = 72  # characters, of a commit
 MOST_WORDS = 9_000  # of all pages of a default render, with their code: `wc -w` without the bars of tables
 
-OWN = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "copier.yml", "pyproject.toml", "renovate.json", "hooks", "tests", "benchmarks", ".ci", ".github")
+OWN = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "copier.yml",
+    "pyproject.toml",
+    "renovate.json",
+    "hooks",
+    "tests",
+    "benchmarks",
+    ".ci",
+    ".github",
+)
 # The texts of others, and pictures.
 UNREAD = {"LICENSE", "packages.txt", "common_passwords.txt", "docs.png", "questions.svg"}
 
