@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.core.http.operations import complete, is_json
+from app.core.http.operations import complete, is_json, name_operations
 from app.core.problems import Problem
 
 DERIVED = {"operationId": "list_notes", "summary": "List Notes"}
@@ -66,3 +66,16 @@ def test_patch_is_documented_as_merge_patch() -> None:
 )
 def test_patch_reads_only_merge_patches(method: str, media_type: str, *, expected: bool) -> None:
     assert is_json(method, media_type) is expected
+
+
+def test_operations_have_names_of_functions() -> None:
+    def named(*ids: str) -> list[str]:
+        paths = {
+            f"/api/v1/{number}": {"post": {"operationId": operation_id}} for number, operation_id in enumerate(ids)
+        }
+        name_operations(paths)
+        return [path["post"]["operationId"] for path in paths.values()]
+
+    assert named("create x", "list y") == ["create", "list"]
+    assert named("create x", "create y") == ["create_post_api_v1_0", "create_post_api_v1_1"]
+    assert named("create", "create y") == ["create", "create_post_api_v1_1"], "the project's own id stays"

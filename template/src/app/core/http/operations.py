@@ -1,6 +1,7 @@
 """Operations of the OpenAPI document."""
 
 import re
+from collections import Counter
 from http import HTTPStatus
 from typing import Any
 
@@ -38,6 +39,20 @@ def error_schemas(kind: type[ErrorBody]) -> dict[str, Any]:
     schema = kind.model_json_schema(mode="serialization", ref_template=REFERENCE)
     parts: dict[str, Any] = schema.pop("$defs", {})
     return parts | {kind.__name__: schema}
+
+
+def name_operations(paths: dict[str, dict[str, Any]]) -> None:
+    """Name each operation after its function, which generated clients use. Method and path follow an ambiguous name.
+
+    Expects ids that begin with the name of the function and a space. Other ids are the project's own, and stay.
+    """
+    operations = [(path, method, operation) for path, found in paths.items() for method, operation in found.items()]
+    names = Counter(operation["operationId"].partition(" ")[0] for _, _, operation in operations)
+    for path, method, operation in operations:
+        name, derived, _ = operation["operationId"].partition(" ")
+        if derived:
+            long = re.sub(r"\W+", "_", f"{name}_{method}{path}").strip("_")
+            operation["operationId"] = name if names[name] == 1 else long
 
 
 def complete(operation: dict[str, Any], kind: type[ErrorBody], method: str = "get") -> None:

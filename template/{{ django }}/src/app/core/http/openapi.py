@@ -16,7 +16,7 @@ from ninja.signature.details import is_pydantic_model
 from pydantic_core import to_json
 
 from app.core.http.errors import error_body
-from app.core.http.operations import REFERENCE, complete, error_schemas, is_json, problem_response
+from app.core.http.operations import REFERENCE, complete, error_schemas, is_json, name_operations, problem_response
 from app.core.problems import BadRequest, FieldError, Unprocessable, UnsupportedMediaType
 
 
@@ -86,7 +86,7 @@ class API(NinjaAPI):
     get_content_type = JSONRenderer.media_type.__str__  # without a charset, which JSON does not have
 
     def get_openapi_operation_id(self, operation: Operation) -> str:
-        return operation.view_func.__name__  # names of functions in generated clients
+        return f"{operation.view_func.__name__} {id(operation)}"
 
     def get_openapi_schema(self, **_: Any) -> OpenAPISchema:
         document = Document(self, "")
@@ -94,6 +94,8 @@ class API(NinjaAPI):
         models |= error_schemas(error_body())
         for path in document["paths"].values():
             path.pop("head", None)  # every GET answers HEAD
+        name_operations(document["paths"])
+        for path in document["paths"].values():
             for method, operation in path.items():
                 complete(operation, error_body(), method)
                 if not operation["parameters"]:

@@ -16,7 +16,7 @@ from app.core.http.state import State
 from app.core.problems import Unavailable
 
 log = structlog.get_logger()
-router = APIRouter(prefix="/health", tags=["health"], generate_unique_id_function=lambda route: route.name)
+router = APIRouter(prefix="/health", tags=["health"], generate_unique_id_function=lambda route: f"{route.name} ")
 
 CHECK_TIMEOUT_SECONDS = 1.0
 """Time limit for the check of one dependency, shorter than the time limit of a probe."""
