@@ -9,7 +9,7 @@ import pytest
 
 from app.core.problems import Unauthorized
 from app.core.security.tokens import ADMIN, AccessToken, TokenVerifier
-from app.core.testing import IDENTITY_PROVIDER, UserFactory, assert_problem
+from app.core.testing import IDENTITY_PROVIDER, Listen, UserFactory, assert_problem
 
 CLAIMS = {"email": "ada@example.com", "email_verified": True, "name": "Ada"}
 Provider = Callable[..., None]
@@ -86,6 +86,27 @@ async def test_concurrent_first_requests_create_one_user(
     responses = await asyncio.gather(*(me(committing_async_client) for _ in range(3)))
     assert [response.status_code for response in responses] == [200] * 3
     assert len({response.json()["id"] for response in responses}) == 1
+
+
+@pytest.mark.slow
+async def test_new_user_stays_after_failed_write(
+    committing_async_client: httpx2.AsyncClient,
+    provider: Provider,
+    listen: Listen,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    created: list[str] = []
+    listen("registered", lambda user: created.append(user.email))
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("after the token was verified")
+
+    provider(**CLAIMS)
+    monkeypatch.setattr("app.core.accounts.service.UserService.change", fail)
+    headers = {"Authorization": "Bearer good"}
+    assert_problem(await committing_async_client.patch("/api/v1/users/me", json={"name": "Eve"}, headers=headers), 500)
+    assert (await me(committing_async_client)).status_code == 200
+    assert created == ["ada@example.com"], "the second request does not create the user again"
 
 
 async def test_same_subject_of_two_issuers_is_two_users(
