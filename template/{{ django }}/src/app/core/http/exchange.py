@@ -77,9 +77,13 @@ class Exchange:
 
     async def _is_gone(self) -> bool:
         if self._gone is None:
-            self._gone = asyncio.ensure_future(self._receive())  # the body is read: only `http.disconnect` is left
+            self._gone = asyncio.ensure_future(self._disconnected())
             await asyncio.sleep(0)
         return self._gone.done()
+
+    async def _disconnected(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass  # the end of the body, which is not read of a request without a body
 
     async def _send_piece(self, piece: bytes) -> None:
         if await self._is_gone():
