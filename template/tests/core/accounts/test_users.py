@@ -136,6 +136,13 @@ async def test_invalid_id_is_422(async_client: httpx2.AsyncClient, admin: Header
     assert pointers(await async_client.get(f"/api/v1/users/{user_id}", headers=admin)) == {"/path/user_id"}
 
 
+@pytest.mark.parametrize(("path", "allowed"), [("/users/me", "GET, HEAD, PATCH"), ("/users/export", "GET, HEAD")])
+async def test_own_path_is_not_an_id(async_client: httpx2.AsyncClient, admin: Headers, path: str, allowed: str) -> None:
+    response = await async_client.delete(f"/api/v1{path}", headers=admin)
+    assert_problem(response, 405)
+    assert response.headers["allow"] == allowed
+
+
 @pytest.mark.parametrize("path", ["/api/v1/users", "/api/v1/users/me", "/api/v1/users/1", "/api/v1/users/export"])
 async def test_missing_token_is_401(async_client: httpx2.AsyncClient, path: str) -> None:
     response = await async_client.get(path)

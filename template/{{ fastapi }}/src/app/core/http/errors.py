@@ -20,6 +20,7 @@ from app.core.http.operations import is_json
 from app.core.http.routing import media_type
 from app.core.problems import (
     ErrorBody,
+    MethodNotAllowed,
     ProblemError,
     Unavailable,
     Unprocessable,
@@ -60,7 +61,7 @@ def install(app: FastAPI, kind: type[ErrorBody]) -> None:
         if not is_body_allowed_for_status_code(error.status_code):
             return Response(status_code=error.status_code, headers=headers)
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and isinstance(request, Request):
-            headers["Allow"] = _allowed(request)
+            headers["Allow"] = _allowed(request, route_path(request.scope) or "")
         return await answer(request, problem_for(error.status_code, error.detail, headers))
 
     @app.exception_handler(WebSocketRequestValidationError)
@@ -71,6 +72,10 @@ def install(app: FastAPI, kind: type[ErrorBody]) -> None:
     async def invalid(request: Request, error: RequestValidationError) -> Response | None:
         if error.body is not None and not _readable(request):
             return await answer(request, UnsupportedMediaType())
+        # `/users/me` has a route, but not for this method: then Starlette goes on to `/users/{user_id}`.
+        path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+        if path in request.app.openapi()["paths"] and any(found["loc"][0] == "path" for found in error.errors()):
+            return await answer(request, MethodNotAllowed(headers={"Allow": _allowed(request, path)}))
         return await answer(request, Unprocessable.from_pydantic(error.errors()))
 
     @app.exception_handler(DBAPIError)
@@ -82,9 +87,9 @@ def install(app: FastAPI, kind: type[ErrorBody]) -> None:
         return await answer(request, Unavailable())
 
 
-def _allowed(request: Request) -> str:
+def _allowed(request: Request, path: str) -> str:
     """Return the methods of all routes with this path. Starlette's Allow header has only those of the first route."""
-    operations = request.app.openapi()["paths"].get(route_path(request.scope), {"get": None})
+    operations = request.app.openapi()["paths"].get(path, {"get": None})
     methods = {method.upper() for method in operations}
     return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
 
