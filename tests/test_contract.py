@@ -223,6 +223,26 @@ def test_orders_and_payments(live: Live) -> None:
     problem(live.client.post("/api/v1/payments/events", json={"status": "ok"}), 401)
 
 
+def test_generated_client_works(live: Live, tmp_path: Path) -> None:
+    project = Project(tmp_path, live.project.environment)
+    url = str(live.client.base_url).rstrip("/")
+    generate = ("generate", f"--url={url}/openapi.json", "--meta=none", "--output-path=generated")
+    printed = project.run("uv", "tool", "run", "--from", GENERATOR, "openapi-python-client", *generate)
+    # The generator has no type for the NDJSON stream of the export.
+    assert re.findall(r"^(?:WARNING|ERROR) .*", printed, re.MULTILINE) == [
+        "WARNING parsing GET /api/v1/users/export within users."
+    ]
+    functions = {
+        folder.name: {path.stem for path in folder.glob("[!_]*.py")}
+        for folder in (tmp_path / "generated" / "api").iterdir()
+        if folder.is_dir()
+    }
+    assert functions == CORE_FUNCTIONS | (EXAMPLE_FUNCTIONS if has_example(live) else {})
+    if has_example(live):
+        packages = [f"--with={package}" for package in CLIENT_NEEDS]
+        project.run("uv", "run", "--no-project", *packages, "python", "-c", STORY, url, PASSWORD)
+
+
 def test_openapi_matches_the_responses(live: Live, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     is_engine = request.node.callspec.params["live"] in engines().values()
     token = live.log_in("admin")["access_token"]
@@ -302,26 +322,6 @@ assert list_orders.sync(client=client).items == [order]
 refused = place_order.sync(client=client, body=lines, idempotency_key="twice")
 assert isinstance(refused, Problem) and refused.status == 409, refused
 """
-
-
-def test_generated_client_works(live: Live, tmp_path: Path) -> None:
-    project = Project(tmp_path, live.project.environment)
-    url = str(live.client.base_url).rstrip("/")
-    generate = ("generate", f"--url={url}/openapi.json", "--meta=none", "--output-path=generated")
-    printed = project.run("uv", "tool", "run", "--from", GENERATOR, "openapi-python-client", *generate)
-    # The generator has no type for the NDJSON stream of the export.
-    assert re.findall(r"^(?:WARNING|ERROR) .*", printed, re.MULTILINE) == [
-        "WARNING parsing GET /api/v1/users/export within users."
-    ]
-    functions = {
-        folder.name: {path.stem for path in folder.glob("[!_]*.py")}
-        for folder in (tmp_path / "generated" / "api").iterdir()
-        if folder.is_dir()
-    }
-    assert functions == CORE_FUNCTIONS | (EXAMPLE_FUNCTIONS if has_example(live) else {})
-    if has_example(live):
-        packages = [f"--with={package}" for package in CLIENT_NEEDS]
-        project.run("uv", "run", "--no-project", *packages, "python", "-c", STORY, url, PASSWORD)
 
 
 def test_summaries_are_short(live: Live) -> None:

@@ -100,7 +100,7 @@ async def create_user(data: UserRequest, session: Transaction, request: Request)
         raise Unprocessable(detail=error.detail) from error
     if new.username == "admin":
         raise Unprocessable(FieldError(pointer="/body/user/username", message="is reserved"))
-    return response_of(user, await issue_access_token(request, CurrentUser(user.id, frozenset())))
+    return response_of(user, await issue_access_token(request, session, CurrentUser(user.id, frozenset())))
 
 
 @public.post("/users/login", responses=problem_responses(401, 404, 429))
@@ -113,7 +113,7 @@ async def log_in_user(data: LogInRequest, session: Transaction, request: Request
 @router.get("/user")
 async def get_current_user(session: ReadOnly, user: LoggedIn, request: Request) -> UserResponse:
     """Get your user."""
-    return response_of(await account_of(session, user), await issue_access_token(request, user))
+    return response_of(await account_of(session, user), await issue_access_token(request, session, user))
 
 
 @router.put("/user")
@@ -123,7 +123,7 @@ async def change_user(
     """Change your user."""
     account = await account_of(session, user)
     await change_account(session, account, email=data.user.email, password=data.user.password)
-    return response_of(account, await issue_access_token(request, user))
+    return response_of(account, await issue_access_token(request, session, user))
 
 
 @public.get("/profiles/{username}")

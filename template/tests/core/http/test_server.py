@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from app.core.config import Settings
@@ -131,7 +132,7 @@ async def test_shutdown_ends_an_event_stream(
     opened: tuple[BoundedProtocol, Transport], monkeypatch: pytest.MonkeyPatch, *, stream: bool, closed: bool
 ) -> None:
     protocol, transport = opened
-    monkeypatch.setattr(protocol, "_start_asgi_task", lambda *_: None)
+    monkeypatch.setattr(HttpToolsProtocol, "_start_asgi_task", lambda *_: None)
     protocol.data_received(b"GET / HTTP/1.1\r\n\r\n")
     scope: Any = protocol.cycle.scope
     scope[STREAM] = stream
@@ -153,3 +154,35 @@ def test_first_signal_turns_readiness_off(seconds: float, *, drains: bool) -> No
 def test_idle_connections_outlive_those_of_a_proxy(settings: Settings) -> None:
     """Otherwise a proxy may send a request into a connection that the service closes, and answer 502."""
     assert server_config("unused", settings).timeout_keep_alive > 60, "nginx and AWS keep a connection for 60 s"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 5\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * (server.MAX_WAITING_REQUESTS + 2),
+    ],
+    ids=["body of an upgrade", "many requests in advance"],
+)
+async def test_unanswerable_requests_are_refused(
+    opened: tuple[BoundedProtocol, Transport], monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    protocol, transport = opened
+    monkeypatch.setattr(HttpToolsProtocol, "_start_asgi_task", lambda *_: None)
+    protocol.data_received(sent)
+    assert transport.closed
+
+
+async def test_trailer_does_not_replace_a_header(
+    opened: tuple[BoundedProtocol, Transport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    protocol, transport = opened
+    monkeypatch.setattr(HttpToolsProtocol, "_start_asgi_task", lambda *_: None)
+    protocol.data_received(
+        b"POST / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+    )
+    protocol.data_received(b"X-Forwarded-For: 2\r\n")
+    assert [value for name, value in protocol.cycle.scope["headers"] if name == b"x-forwarded-for"] == [b"1"]
+    for _ in range(2):
+        protocol.data_received(b"X-Long: " + b"x" * HEAD_BYTES + b"\r\n")
+    assert transport.closed

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from app.core.accounts.roles import Role, declared_roles
+from app.core.problems import Unprocessable
 from app.core.schemas import UNCHANGED, BaseSchema, ListQuery, sort_by
 from app.core.security.passwords import NewPassword, Password
 from app.core.types import Line, ShortText
@@ -153,6 +154,15 @@ class TokenResponse(BaseSchema):
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 -- a type, not a token
     expires_in: int = Field(description="seconds until the access token expires")
     refresh_token: str = Field(description="valid for one use")
+
+
+def checked[M: BaseSchema](kind: type[M], **values: object) -> M:
+    """Return the schema with these values. Unprocessable for invalid values, as if they were in the body."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        raise Unprocessable.from_pydantic({**one, "loc": ("body", *one["loc"])} for one in found) from None
 
 
 def _valid(kind: Any, value: Any) -> str | None:

@@ -54,10 +54,16 @@ class Turns:
     def __enter__(self) -> None:
         if not self._places.acquire(blocking=False):
             raise Busy
+        try:
+            self._wait()
+        except BaseException:
+            self._places.release()
+            raise
+
+    def _wait(self) -> None:
         is_there = has_client.get()
         while not self._running.acquire(timeout=POLL_SECONDS if is_there else None):
             if is_there and not is_there():
-                self._places.release()
                 raise Busy
 
     def __exit__(self, *_: object) -> None:

@@ -14,6 +14,7 @@ from app.core.config import Settings
 from app.core.http import bridge
 from app.core.http.bridge import Bridge, environ_of
 from app.core.http.middleware import Application
+from app.core.http.server import GONE
 from app.core.http.state import LATE
 from app.core.security.passwords import has_client
 
@@ -37,7 +38,7 @@ class Client:
         self.body = list(body)
         if "content-length" not in headers and "transfer-encoding" not in headers:
             self.body = [b""]  # a server also sends the end of a missing body
-        self.gone = asyncio.Event()
+        self.gone = self.scope[GONE] = asyncio.Event()
         self.sent: list[Any] = []
 
     async def receive(self) -> dict[str, Any]:
@@ -233,8 +234,12 @@ def test_header_with_underscore_is_dropped() -> None:
         "scheme": "http",
         "server": None,
         "client": None,
-        "headers": [(b"x_forwarded_for", b"1"), (b"x-forwarded-for", b"2"), (b"x-forwarded-for", b"3")],
+        "headers": [
+            *((b"x_forwarded_for", b"1"), (b"x-forwarded-for", b"2"), (b"x-forwarded-for", b"3")),
+            *((b"cookie", b"a=1"), (b"cookie", b"b=2")),
+        ],
     }
     environ = environ_of(scope)
     assert environ["HTTP_X_FORWARDED_FOR"] == "2,3"
+    assert environ["HTTP_COOKIE"] == "a=1; b=2"
     assert environ["PATH_INFO"] == "/\xff"

@@ -9,8 +9,9 @@ from pydantic import Secret
 
 from app.core.accounts.identity import require_local_accounts
 from app.core.accounts.models import User
-from app.core.accounts.schemas import TokenResponse, UserCreate, UserUpdate
-from app.core.accounts.service import UserService, authenticate
+from app.core.accounts.repository import UserRepository
+from app.core.accounts.schemas import PasswordChange, TokenResponse, UserCreate, UserUpdate, checked
+from app.core.accounts.service import UserService, authenticate, logged_in
 from app.core.accounts.sessions import AuthService
 from app.core.http.rate_limits import client_address
 from app.core.http.state import State
@@ -30,8 +31,8 @@ def require_registration(request: HttpRequest) -> None:
 def register_user(request: HttpRequest, *, name: str, email: str, password: Secret[str]) -> User:
     """Register a user like `POST /users`. Conflict when the address is in use."""
     require_registration(request)
-    hashed = make_password(password.get_secret_value())
-    return UserService().create(UserCreate(name=name, email=email, password=password), hashed)
+    data = checked(UserCreate, name=name, email=email, password=password)
+    return UserService().create(data, make_password(password.get_secret_value()))
 
 
 def log_in(request: HttpRequest, *, email: str, password: Secret[str]) -> tuple[User, TokenResponse]:
@@ -51,16 +52,21 @@ def log_in(request: HttpRequest, *, email: str, password: Secret[str]) -> tuple[
 
 
 def issue_access_token(request: HttpRequest, user: CurrentUser) -> str:
-    """Return a new access token for a user who has registered, or has sent another token."""
-    return cast("LocalTokens", _state(request).tokens).issue(str(user.id), user.scopes)
+    """Return a new access token with the current rights of the user. Unauthorized unless the user is active."""
+    tokens = cast("LocalTokens", _state(request).tokens)
+    found = UserRepository().get(user.id)
+    if found is None or not found.is_active:
+        raise Unauthorized
+    return tokens.issue(str(user.id), logged_in(found).scopes)
 
 
 def change_account(user: User, *, email: str | None = None, password: Secret[str] | None = None) -> None:
     """Change the address or the password. Conflict when the address is in use. A new password ends all sessions."""
     service = UserService()
     if email is not None and email != user.email:
-        service.change(user, UserUpdate(email=email))
+        service.change(user, checked(UserUpdate, email=email))
     if password is not None:
+        checked(PasswordChange, current=password, new=password)
         service.set_password(user, password)
 
 

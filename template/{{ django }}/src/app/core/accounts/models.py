@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pydantic
 from asgiref.sync import sync_to_async
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
-from django.contrib.auth.models import PermissionsMixin
+from django.contrib.auth.models import Group, PermissionsMixin
 from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -212,6 +212,13 @@ def revoke_lost_roles(action: str, instance: Any, pk_set: set[int] | None, **_: 
     elif action == "pre_clear":  # `post_clear` does not know any more who was in the group
         for user in [instance] if isinstance(instance, User) else instance.user_set.all():
             user.revoke()
+
+
+@receiver(pre_delete, sender=Group)
+def revoke_deleted_role(instance: Group, **_: Any) -> None:
+    """Revoke the access tokens of users who lose a role because it is deleted."""
+    for user in User.objects.filter(groups=instance):
+        user.revoke()
 
 
 @receiver(pre_delete, sender=User)

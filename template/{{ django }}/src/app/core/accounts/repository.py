@@ -108,6 +108,10 @@ class RefreshTokenRepository(BaseRepository[RefreshToken]):
         known = self.rows.filter(digest=digest)
         return known.get() if known.filter(used_at=None, expires_at__gt=Now()).update(used_at=Now()) else None
 
+    def owner(self, digest: str) -> int | None:
+        """Return the id of the user of a token, or None."""
+        return self.rows.filter(digest=digest).values_list("user_id", flat=True).first()
+
     def family_of_used(self, digest: str) -> uuid.UUID | None:
         """Return the family of a used token, or None."""
         return self.rows.filter(digest=digest, used_at__isnull=False).values_list("family", flat=True).first()

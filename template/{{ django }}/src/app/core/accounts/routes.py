@@ -129,11 +129,11 @@ def get_user(request: Request, user_id: PathId, response: HttpResponse) -> UserR
 )
 @transaction.atomic
 def change_user(request: Request, user_id: PathId, data: UserRightsUpdate, response: HttpResponse) -> UserDetails:
-    """Change state and roles of a user. The last active admin stays one. Admins only."""
+    """Change rights of a user. The last active admin stays one. Admins only."""
     service = UserService()
     user = _changeable(service, user_id, request)
     service.change_rights(user, data)
-    request.state.revocations.expire()
+    transaction.on_commit(request.state.revocations.expire)
     tagged(response, UserResponse.model_validate(user))
     return UserDetails.model_validate(user)
 
@@ -151,7 +151,7 @@ def deactivate_user(request: Request, user_id: PathId) -> Status[None]:
     user = _changeable(service, user_id, request)
     service.require_other_admin(user)
     service.deactivate(user)
-    request.state.revocations.expire()
+    transaction.on_commit(request.state.revocations.expire)
     return Status(HTTPStatus.NO_CONTENT, None)
 
 

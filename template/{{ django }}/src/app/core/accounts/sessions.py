@@ -31,12 +31,14 @@ class AuthService:
 
     def refresh(self, token: str) -> TokenResponse | None:
         """Return new tokens for a refresh token. Reuse of a used token revokes its family (RFC 9700, section 4.14)."""
+        # First lock the user: a concurrent demotion locks this row too, and the new token must have the new rights.
+        owner = self.refresh_tokens.owner(digest(token))
+        user = self.users.get_for_update(owner) if owner is not None else None
         used = self.refresh_tokens.use(digest(token))
         if used is None:
             if family := self.refresh_tokens.family_of_used(digest(token)):
                 self.refresh_tokens.delete_family(family)
             return None
-        user = self.users.get(used.user_id)
         if user is None or not user.is_active:
             return None
         self.refresh_tokens.delete_oldest_used(used.family)

@@ -24,7 +24,7 @@ class BaseRepository[M: Model]:
     """The `Repository` of a model. A subclass names the model and adds its queries."""
 
     model: type[M]
-    _by_key: ClassVar[str] = ""
+    _by_key: ClassVar[tuple[str, tuple[Any, ...]]] = ("", ())
 
     @property
     def rows(self) -> QuerySet[M]:
@@ -35,9 +35,11 @@ class BaseRepository[M: Model]:
         """Return the entity with this primary key, or None."""
         # Cache the SQL: building a query set takes 0.43 ms instead of 0.31 ms, including PostgreSQL's time.
         cls = type(self)
-        if not cls._by_key:
-            cls._by_key, _ = self.rows.filter(pk=RawSQL("%s", ("",))).query.sql_with_params()
-        return next(iter(self.model._default_manager.raw(cls._by_key, [entity_id])), None)  # noqa: SLF001 -- as above
+        if not cls._by_key[0]:
+            sql, (*filters, _) = self.rows.filter(pk=RawSQL("%s", ("",))).query.sql_with_params()
+            cls._by_key = sql, tuple(filters)
+        sql, filters = cls._by_key
+        return next(iter(self.model._default_manager.raw(sql, [*filters, entity_id])), None)  # noqa: SLF001 -- as above
 
     def get_for_update(self, entity_id: Any, /) -> M | None:
         """Lock the row until the end of the transaction, and return the entity with its latest values, or None."""

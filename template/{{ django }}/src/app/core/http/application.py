@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,8 @@ def start() -> None:
     if settings.production and (fields := _fields_stored_here()):
         log.warning("uploads are not served", fix="set STORAGES or MEDIA_ROOT in src/app/settings.py", fields=fields)
     try:
-        async_to_sync(ping)()
+        with ThreadPoolExecutor(1) as thread:  # `dev` calls this function in an event loop
+            thread.submit(async_to_sync(ping)).result()
     except Exception as error:
         # Continue: readiness is 503 until the database answers. A process that exits would only be restarted.
         log.warning("database unavailable", reason=str(error).partition("\n")[0])

@@ -85,7 +85,7 @@ class Bridge:
             if body is None:
                 return
             environ["wsgi.input"] = io.BytesIO(body)
-        exchange = Exchange(scope, receive, send)
+        exchange = Exchange(scope, send)
         is_probe = environ["PATH_INFO"].startswith(PROBES)
         (self._probes if is_probe else self._requests).put((environ, exchange))
         with suppress(ClientGoneError):
@@ -178,7 +178,8 @@ def environ_of(scope: Any) -> dict[str, Any]:
         if b"_" not in raw_name:
             name, value = raw_name.decode("latin-1").upper().replace("-", "_"), raw_value.decode("latin-1")
             key = name if name in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{name}"
-            environ[key] = f"{environ[key]},{value}" if key in environ else value
+            separator = "; " if key == "HTTP_COOKIE" else ","
+            environ[key] = f"{environ[key]}{separator}{value}" if key in environ else value
     return environ
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
-from app.core.http.server import STREAM
+from app.core.http.server import GONE, STREAM
 
 SEND_SECONDS = 30.0
 """Time limit for a client to accept one piece of a streamed response."""
@@ -21,22 +21,28 @@ class ClientGoneError(Exception):
 class Exchange:
     """A request, and its response, which a thread hands to the event loop."""
 
-    def __init__(self, scope: Any, receive: Any, send: Any) -> None:
+    def __init__(self, scope: Any, send: Any) -> None:
         self.started = time.monotonic()
         self._scope = scope
-        self._receive = receive
         self._send = send
+        self._gone: asyncio.Event = scope.get(GONE) or asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._response: asyncio.Future[Response | None] = self._loop.create_future()
-        self._gone: asyncio.Task[Any] | None = None
 
     async def response(self) -> Response | None:
-        """Return the response of the thread, or None if the thread has sent it as a stream."""
+        """Return the response of the thread, or None if the thread has sent it as a stream.
+
+        ClientGoneError when the client of an event stream leaves: the thread may wait for the next event for long.
+        """
+        left = asyncio.ensure_future(self._gone.wait())
+        waiting: list[asyncio.Future[Any]] = [self._response, left]
         try:
-            return await self._response
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            if self._gone:
-                self._gone.cancel()
+            left.cancel()
+        if not self._response.done() and self._scope.get(STREAM):
+            raise ClientGoneError
+        return await self._response
 
     async def answer(self, response: Response) -> None:
         """Send a complete response."""
@@ -60,7 +66,7 @@ class Exchange:
 
     def has_client(self) -> bool:
         """Return whether the client still waits for the response."""
-        return not self._wait(self._is_gone())
+        return not self._gone.is_set()
 
     def _wait(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(SEND_SECONDS)
@@ -75,18 +81,8 @@ class Exchange:
         else:
             self._response.set_result(response)
 
-    async def _is_gone(self) -> bool:
-        if self._gone is None:
-            self._gone = asyncio.ensure_future(self._disconnected())
-            await asyncio.sleep(0)
-        return self._gone.done()
-
-    async def _disconnected(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass  # the end of the body, which is not read of a request without a body
-
     async def _send_piece(self, piece: bytes) -> None:
-        if await self._is_gone():
+        if self._gone.is_set():
             raise ClientGoneError
         await self._send({"type": "http.response.body", "body": piece, "more_body": True})
 

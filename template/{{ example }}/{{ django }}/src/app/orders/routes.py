@@ -43,7 +43,7 @@ def list_orders(request: Request, query: Query[OrderQuery]) -> Page[OrderRespons
     "/orders/summary", response=Page[SummaryLine], auth=require_scope(ADMIN), openapi_extra=problem_responses(403)
 )
 def summarize_orders(request: Request, query: Query[SummaryQuery]) -> Page[SummaryLine]:
-    """Summarize orders by day and product. Cancelled orders are left out. Admins only."""
+    """Summarize orders. One row for each day and product, without cancelled orders. Admins only."""
     lines, total = OrderRepository().summary(query)
     return Page[SummaryLine].of(lines, total, query)
 

@@ -17,6 +17,7 @@ from app.core import (
     Transaction,
     problem_responses,
     require_scope,
+    reverse,
 )
 from app.orders.models import Order
 from app.orders.repository import OrderRepository
@@ -38,7 +39,7 @@ async def place_order(
 ) -> OrderResponse:
     """Place an order. A repeated request with the same Idempotency-Key returns the first order."""
     order = await OrderService(session).place(user.id, data, idempotency_key)
-    response.headers["Location"] = request.app.url_path_for("get_order", order_id=order.id)
+    response.headers["Location"] = reverse(request, "get_order", order_id=order.id)
     return OrderResponse.model_validate(order)
 
 
@@ -51,7 +52,7 @@ async def list_orders(session: ReadOnly, user: LoggedIn, query: Annotated[OrderQ
 
 @router.get("/summary", responses=problem_responses(403), dependencies=[Depends(require_scope(ADMIN))])
 async def summarize_orders(session: ReadOnly, query: Annotated[SummaryQuery, Query()]) -> Page[SummaryLine]:
-    """Summarize orders by day and product. Cancelled orders are left out. Admins only."""
+    """Summarize orders. One row for each day and product, without cancelled orders. Admins only."""
     lines, total = await OrderRepository(session).summary(query)
     return Page[SummaryLine].of(lines, total, query)
 

@@ -7,10 +7,11 @@ from pydantic import Secret
 
 from app.core.accounts.identity import require_local_accounts
 from app.core.accounts.models import User
-from app.core.accounts.schemas import TokenResponse, UserCreate, UserUpdate
-from app.core.accounts.service import UserService, authenticate
+from app.core.accounts.repository import UserRepository
+from app.core.accounts.schemas import PasswordChange, TokenResponse, UserCreate, UserUpdate, checked
+from app.core.accounts.service import UserService, authenticate, logged_in
 from app.core.accounts.sessions import AuthService
-from app.core.database.sessions import WriteSession
+from app.core.database.sessions import ReadSession, WriteSession
 from app.core.http.rate_limits import client_address
 from app.core.http.state import State, state_of
 from app.core.problems import Forbidden, Unauthorized
@@ -33,7 +34,7 @@ async def register_user(
 ) -> User:
     """Register a user like `POST /users`. Conflict when the address is in use."""
     await require_registration(request)
-    data = UserCreate(name=name, email=email, password=password)
+    data = checked(UserCreate, name=name, email=email, password=password)
     return await UserService(session).create(data)
 
 
@@ -53,11 +54,14 @@ async def log_in(
     raise Unauthorized("The e-mail address or the password is wrong.")
 
 
-async def issue_access_token(request: Request, user: CurrentUser) -> str:
-    """Return a new access token for a user who has registered, or has sent another token."""
+async def issue_access_token(request: Request, session: ReadSession, user: CurrentUser) -> str:
+    """Return a new access token with the current rights of the user. Unauthorized unless the user is active."""
     state = state_of(request.app)
     await require_local_accounts(state)
-    return cast("LocalTokens", state.tokens).issue(str(user.id), user.scopes)
+    found = await UserRepository(session).get_with_roles(user.id, fresh=True)
+    if found is None or not found.is_active:
+        raise Unauthorized
+    return cast("LocalTokens", state.tokens).issue(str(user.id), logged_in(found).scopes)
 
 
 async def change_account(
@@ -66,8 +70,9 @@ async def change_account(
     """Change the address or the password. Conflict when the address is in use. A new password ends all sessions."""
     service = UserService(session)
     if email is not None and email != user.email:
-        await service.change(user, UserUpdate(email=email))
+        await service.change(user, checked(UserUpdate, email=email))
     if password is not None:
+        checked(PasswordChange, current=password, new=password)
         await service.set_password(user, await in_turn(hash_password, password.get_secret_value()))
 
 

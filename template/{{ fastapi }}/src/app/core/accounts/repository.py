@@ -117,6 +117,10 @@ class RefreshTokenRepository(BaseRepository[RefreshToken, WriteSession]):
             update(RefreshToken).where(fresh).values(used_at=func.now()).returning(RefreshToken)
         )
 
+    async def owner(self, digest: str) -> int | None:
+        """Return the id of the user of a token, or None."""
+        return await self.session.scalar(select(RefreshToken.user_id).where(RefreshToken.digest == digest))
+
     async def family_of_used(self, digest: str) -> uuid.UUID | None:
         """Return the family of a used token, or None."""
         used = (RefreshToken.digest == digest) & RefreshToken.used_at.is_not(None)

@@ -26,6 +26,7 @@ from app.core.accounts.schemas import (
 )
 from app.core.accounts.service import UserService, change_password
 from app.core.database.engine import Database
+from app.core.database.on_commit import on_commit
 from app.core.database.sessions import ReadOnly, Transaction, get_database
 from app.core.http.dependencies import CurrentState
 from app.core.http.exports import EXPORT_SECONDS, ExportTimeout, export_place
@@ -136,11 +137,11 @@ async def change_user(
     request: Request,
     response: Response,
 ) -> UserDetails:
-    """Change state and roles of a user. The last active admin stays one. Admins only."""
+    """Change rights of a user. The last active admin stays one. Admins only."""
     service = UserService(session)
     found = await _changeable(service, user_id, request)
     await service.change_rights(found, data)
-    state.revocations.expire()
+    on_commit(session, state.revocations.expire)
     changed = await service.users.get_with_roles(user_id, fresh=True)
     tagged(response, UserResponse.model_validate(changed))
     return UserDetails.model_validate(changed)
@@ -158,7 +159,7 @@ async def deactivate_user(user_id: PathId, session: Transaction, state: CurrentS
     found = await _changeable(service, user_id, request)
     await service.require_other_admin(found)
     await service.deactivate(found)
-    state.revocations.expire()
+    on_commit(session, state.revocations.expire)
 
 
 async def _changeable(service: UserService, user_id: int, request: Request) -> User:

@@ -32,12 +32,14 @@ class AuthService:
 
     async def refresh(self, token: str) -> TokenResponse | None:
         """Return new tokens for a refresh token. Reuse of a used token revokes its family (RFC 9700, section 4.14)."""
+        # First lock the user: a concurrent demotion locks this row too, and the new token must have the new rights.
+        owner = await self.refresh_tokens.owner(digest(token))
+        user = await self.users.lock(owner) if owner is not None else None
         used = await self.refresh_tokens.use(digest(token))
         if used is None:
             if family := await self.refresh_tokens.family_of_used(digest(token)):
                 await self.refresh_tokens.delete_family(family)
             return None
-        user = await self.users.get_with_roles(used.user_id)
         if user is None or not user.is_active:
             return None
         await self.refresh_tokens.delete_oldest_used(used.family)

@@ -51,7 +51,8 @@ def install(app: FastAPI, kind: type[ErrorBody]) -> None:
 
     @app.exception_handler(ProblemError)
     async def problem(request: Request | WebSocket, error: ProblemError) -> Response | None:
-        return await answer(request, error)
+        undeclared = _undeclared(request) if isinstance(error, UnsupportedMediaType) else None
+        return await answer(request, undeclared or error)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request | WebSocket, error: HTTPException) -> Response | None:
@@ -72,11 +73,8 @@ def install(app: FastAPI, kind: type[ErrorBody]) -> None:
     async def invalid(request: Request, error: RequestValidationError) -> Response | None:
         if error.body is not None and not _readable(request):
             return await answer(request, UnsupportedMediaType())
-        # `/users/me` has a route, but not for this method: then Starlette goes on to `/users/{user_id}`.
-        path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
-        if path in request.app.openapi()["paths"] and any(found["loc"][0] == "path" for found in error.errors()):
-            return await answer(request, MethodNotAllowed(headers={"Allow": _allowed(request, path)}))
-        return await answer(request, Unprocessable.from_pydantic(error.errors()))
+        undeclared = _undeclared(request) if any(found["loc"][0] == "path" for found in error.errors()) else None
+        return await answer(request, undeclared or Unprocessable.from_pydantic(error.errors()))
 
     @app.exception_handler(DBAPIError)
     @app.exception_handler(DatabaseUnavailableError)
@@ -85,6 +83,18 @@ def install(app: FastAPI, kind: type[ErrorBody]) -> None:
             raise error
         log.warning("database unavailable", error=type(error).__name__, reason=str(error).partition("\n")[0])
         return await answer(request, Unavailable())
+
+
+def _undeclared(request: Request | WebSocket) -> MethodNotAllowed | None:
+    """Return the error if a route has exactly this path, but not this method.
+
+    Starlette goes on to the next route: `DELETE /users/me` reaches `/users/{user_id}`.
+    """
+    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    if not isinstance(request, Request) or path == route_path(request.scope) or "{" in path:
+        return None
+    is_declared = path in request.app.openapi()["paths"]
+    return MethodNotAllowed(headers={"Allow": _allowed(request, path)}) if is_declared else None
 
 
 def _allowed(request: Request, path: str) -> str:

@@ -29,7 +29,7 @@ from app.core.http.headers import (
     identify,
     max_bytes,
 )
-from app.core.http.server import STREAM
+from app.core.http.server import GONE, STREAM
 from app.core.observability.logs import RequestLog
 from app.core.observability.telemetry import report_failure
 from app.core.problems import (
@@ -110,7 +110,7 @@ class RequestContext:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        disconnected.set(receive)
+        disconnected.set(gone.wait if (gone := scope.get(GONE)) else None)
         if self.proxies and scope["client"] and self.proxies.trusts(scope["client"][0]):
             apply_forwarded(scope, headers, self.proxies)
         path: str = scope["path"]
