@@ -36,8 +36,8 @@ class BaseRepository[M: Model]:
         # Cache the SQL: building a query set takes 0.43 ms instead of 0.31 ms, including PostgreSQL's time.
         cls = type(self)
         if not cls._by_key[0]:
-            sql, (*filters, _) = self.rows.filter(pk=RawSQL("%s", ("",))).query.sql_with_params()
-            cls._by_key = sql, tuple(filters)
+            sql, parameters = self.rows.filter(pk=RawSQL("%s", ("",))).query.sql_with_params()
+            cls._by_key = sql, parameters[:-1]
         sql, filters = cls._by_key
         return next(iter(self.model._default_manager.raw(sql, [*filters, entity_id])), None)  # noqa: SLF001 -- as above
 
