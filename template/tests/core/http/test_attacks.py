@@ -93,9 +93,11 @@ async def test_head_answers_like_get(
     async_client: httpx2.AsyncClient, routes: list[Route], user_factory: UserFactory, everything: Everything
 ) -> None:
     headers = everything(await user_factory(is_superuser=True))
-    names = ("content-type", "content-length", "etag", "cache-control")
     for route in (route for route in routes if route.method == "GET" and route.ends):
-        got = await route.send(async_client, headers)
+        before, got = await route.send(async_client, headers), await route.send(async_client, headers)
+        names = ["content-type", "cache-control"]
+        if before.content == got.content:  # a body with a new token, for example, may have another length
+            names += ["content-length", "etag"]
         head = await route._replace(method="HEAD").send(async_client, headers)
         assert (head.status_code, head.content) == (got.status_code, b""), route.where
         assert [head.headers.get(name) for name in names] == [got.headers.get(name) for name in names], route.where
