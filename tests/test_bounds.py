@@ -240,7 +240,7 @@ def test_many_connections_are_served_in_turn(live: Live) -> None:
         times[name] = float(text.removesuffix(unit)) * units[unit]
     assert "Non-2xx" not in printed
     assert "Socket errors" not in printed
-    assert times["99%"] < 5 * times["50%"]
+    assert times["99%"] < 15 * times["50%"], "an unfair queue makes some requests wait 40 times as long"
 
 
 def test_full_disk_and_lost_log_reader_fail_no_request(live: Live) -> None:
