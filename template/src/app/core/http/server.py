@@ -24,7 +24,7 @@ BODY_SECONDS = 20.0
 MIN_BYTES_PER_SECOND = 8_192
 
 SHUTDOWN_SECONDS = 25
-"""Time for running requests to finish after the drain. Kubernetes kills the process 30 s after the signal."""
+"""Time for running requests to finish after the drain: less than the 30 s after which orchestrators kill a process."""
 
 WRITE_SECONDS = 10.0
 """Time after which a client that reads nothing of its response is disconnected."""
