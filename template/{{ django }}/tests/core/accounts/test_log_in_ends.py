@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from app.core.accounts.models import RefreshToken, User
 from app.core.accounts.sessions import AuthService
 from app.core.config import Settings
-from app.core.security.tokens import LocalTokens
+from app.core.security.tokens import ADMIN, LocalTokens
 from app.core.testing import PASSWORD, Accounts, UserFactory, assert_problem
 
 
@@ -75,3 +75,26 @@ def test_token_reuse_revokes_concurrent_refresh(committing_client: httpx2.Client
         assert third
         assert_problem(again.result(), 401)
         assert_problem(refresh(third.refresh_token), 401)
+
+
+@pytest.mark.slow
+def test_refresh_waits_for_concurrent_demotion(committing_client: httpx2.Client, settings: Settings) -> None:
+    def refresh() -> httpx2.Response:
+        return committing_client.post("/api/v1/auth/refresh", json={"refresh_token": token})
+
+    committing_client.post("/api/v1/users", json={"name": "Ada", "email": "ada@example.com", "password": PASSWORD})
+    form = {"username": "ada@example.com", "password": PASSWORD}
+    token = committing_client.post("/api/v1/auth/token", data=form).json()["refresh_token"]
+    User.objects.update(is_superuser=True)
+    with ThreadPoolExecutor(1) as thread:
+        with transaction.atomic(), connection.cursor() as cursor:
+            User.objects.update(is_superuser=False)
+            refreshing = thread.submit(refresh)
+            deadline = time.monotonic() + 30
+            waiting = 0
+            while not waiting and time.monotonic() < deadline:
+                cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+                [waiting] = cursor.fetchone()
+            assert waiting
+        issued = refreshing.result().json()["access_token"]
+    assert ADMIN not in LocalTokens(settings).verify(issued).scopes

@@ -7,16 +7,20 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.management.commands.changepassword import Command
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
 from django.core.management import call_command
 from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import QuerySet
+from pydantic import Secret
 
+from app.core.accounts.access import change_account
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import ProvidedUser
 from app.core.accounts.service import UserService
-from app.core.database.repository import Repository
+from app.core.database.repository import BaseRepository, Repository
+from app.core.problems import Unprocessable
 from app.core.testing import PASSWORD, Accounts, Listen, UserFactory, assert_problem
 
 
@@ -109,3 +113,36 @@ async def test_error_of_listener_does_not_drop_the_address(async_client: httpx2.
     with pytest.raises(IntegrityError, match="of the slice"):
         await sync_to_async(UserService().enter)(provided)
     assert addresses == ["ada@example.com"], "no second attempt without the address"
+
+
+async def test_deleted_group_revokes_tokens(user_factory: UserFactory) -> None:
+    user = await user_factory()
+    group = await Group.objects.acreate(name="editor")
+    await user.groups.aadd(group)
+    await group.adelete()
+    await user.arefresh_from_db()
+    assert user.revoked_at
+
+
+class Adas(BaseRepository[User]):
+    """A repository with a filter."""
+
+    model = User
+
+    @property
+    def rows(self) -> QuerySet[User]:
+        return super().rows.filter(name="Ada")
+
+
+async def test_filter_of_a_repository_applies_to_get(user_factory: UserFactory) -> None:
+    ada, eve = await user_factory(name="Ada"), await user_factory(name="Eve")
+    get = sync_to_async(Adas().get)
+    assert await get(ada.id) == ada
+    assert await get(eve.id) is None
+
+
+async def test_change_of_account_keeps_the_rules(user_factory: UserFactory) -> None:
+    user = await user_factory()
+    for change in ({"password": Secret("a")}, {"email": "nope"}):
+        with pytest.raises(Unprocessable):
+            await sync_to_async(change_account)(user, **change)

@@ -6,17 +6,17 @@ from collections.abc import Callable, Coroutine
 import httpx2
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.accounts.models import RefreshToken
+from app.core.accounts.models import RefreshToken, User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.service import UserService
 from app.core.accounts.sessions import AuthService
 from app.core.config import Settings
 from app.core.database.sessions import WriteSession
 from app.core.http.state import State, state_of
-from app.core.security.tokens import LocalTokens
+from app.core.security.tokens import ADMIN, LocalTokens
 from app.core.testing import PASSWORD, Rows, UserFactory, assert_problem
 
 
@@ -100,3 +100,23 @@ async def test_ending_sessions_revokes_concurrent_refresh(
         await ending
         async with state.database.sessions.begin() as session:
             assert (await session.scalars(select(RefreshToken.id))).all() == []
+
+
+@pytest.mark.slow
+async def test_refresh_waits_for_concurrent_demotion(committing_app: FastAPI) -> None:
+    state = state_of(committing_app)
+    transport = httpx2.ASGITransport(committing_app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client, asyncio.timeout(30):
+        await client.post("/api/v1/users", json={"name": "Ada", "email": "ada@example.com", "password": PASSWORD})
+        form = {"username": "ada@example.com", "password": PASSWORD}
+        token = (await client.post("/api/v1/auth/token", data=form)).json()["refresh_token"]
+        async with state.database.sessions.begin() as session:
+            await session.execute(update(User).values(is_superuser=True))
+        async with state.database.sessions.begin() as session:
+            await session.execute(update(User).values(is_superuser=False))
+            refreshing = asyncio.create_task(client.post("/api/v1/auth/refresh", json={"refresh_token": token}))
+            waiting = text("SELECT count(*) FROM pg_locks, pg_sleep(0.01) WHERE NOT granted")
+            while not await session.scalar(waiting):
+                pass
+        issued = (await refreshing).json()["access_token"]
+        assert ADMIN not in LocalTokens(state.settings).verify(issued).scopes

@@ -4,16 +4,19 @@ from contextlib import aclosing
 
 import httpx2
 import pytest
+from pydantic import Secret
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.accounts.access import change_account
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import ProvidedUser
 from app.core.accounts.service import UserService
 from app.core.database.repository import Repository
 from app.core.database.sessions import WriteSession
+from app.core.problems import Unprocessable
 from app.core.testing import PASSWORD, Listen, UserFactory, assert_problem
 
 
@@ -79,3 +82,10 @@ async def test_error_of_listener_does_not_drop_the_address(db_session: WriteSess
     with pytest.raises(IntegrityError, match="of the slice"):
         await UserService(db_session).enter(provided)
     assert addresses == ["ada@example.com"], "no second attempt without the address"
+
+
+async def test_change_of_account_keeps_the_rules(db_session: WriteSession, user_factory: UserFactory) -> None:
+    user = await user_factory()
+    for change in ({"password": Secret("a")}, {"email": "nope"}):
+        with pytest.raises(Unprocessable):
+            await change_account(db_session, user, **change)
