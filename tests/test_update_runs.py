@@ -151,7 +151,7 @@ def another_log_in(template: Path) -> None:
     for service in template.rglob("src/app/core/accounts/service.py"):
         plant(service, "user.is_active else None", "user.is_active and not user.locked else None")
     paths = [path for path in template.rglob("*.py") if DETAIL in path.read_text()]
-    assert {path.name for path in paths} >= {"auth_routes.py", "test_auth.py"}
+    assert {path.name for path in paths} >= {"access.py", "test_auth.py"}
     for path in paths:
         path.write_text(path.read_text().replace(DETAIL, NEW_DETAIL))
 
