@@ -33,7 +33,7 @@ from app.core.security.tokens import LocalTokens
 from app.core.testing import ERRORS, PASSWORD, Execute, Headers, SignIn, Use, UserFactory
 
 # The shell must not affect tests: unset the variables of core, slices, libraries and proxies.
-LIBRARIES = re.compile(r"(OTEL|SENTRY|GRANIAN|UVICORN|DJANGO)_.*|FORWARDED_ALLOW_IPS|(HTTPS?|ALL|NO)_PROXY")
+LIBRARIES = re.compile(r"(OTEL|SENTRY|UVICORN|DJANGO)_.*|FORWARDED_ALLOW_IPS|(HTTPS?|ALL|NO)_PROXY")
 SETTINGS = {name for name, _ in variables()}
 for name in [name for name in os.environ if name.upper() in SETTINGS or LIBRARIES.fullmatch(name.upper())]:
     del os.environ[name]

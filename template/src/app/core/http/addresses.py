@@ -27,7 +27,7 @@ def parse_address(text: str) -> Address | None:
 
 
 class Proxies:
-    """Trusted proxies, whose X-Forwarded-For and X-Forwarded-Proto headers are applied."""
+    """Applies X-Forwarded-For and X-Forwarded-Proto headers of trusted proxies."""
 
     def __init__(self, trusted: Iterable[str]) -> None:
         names = tuple(trusted)

@@ -9,10 +9,10 @@ from app.core.security.tokens import AccessToken
 
 
 class Revocations:
-    """The users whose access tokens were revoked: by deactivation, a new password, or the loss of a role.
+    """The last revocation of access tokens by user. Deactivation, a new password and a lost role revoke tokens.
 
-    The process reads them from the database at most once a second, whatever the number of requests. So a revoked token
-    is refused within SECONDS, and immediately by the process that revoked it.
+    The process reads the revocations from the database at most once in SECONDS, for any number of requests. So each
+    process refuses a revoked token within SECONDS. The process that revoked the token reads at the next request.
     """
 
     SECONDS = 1.0

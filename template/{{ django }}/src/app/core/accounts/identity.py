@@ -85,7 +85,7 @@ class UserOptional(BearerToken):
 
     @staticmethod
     def around[F: Callable[..., Any]](view: F) -> F:
-        """Replace the mark of a caller without a token by None. django-ninja refuses callers whose `auth` is false."""
+        """Set `request.auth` to None for a caller without a token. django-ninja itself refuses a false `auth`."""
 
         @wraps(view)
         def called(request: PublicRequest, **values: Any) -> Any:

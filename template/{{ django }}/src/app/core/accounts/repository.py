@@ -44,7 +44,7 @@ class UserRepository(BaseRepository[User]):
         return self.page(query, found)
 
     def revoked_since(self, age: timedelta) -> Iterable[tuple[int, datetime]]:
-        """Return the ids of users whose tokens were revoked within `age`, and the times of that."""
+        """Return the user id and the time of each revocation of access tokens within `age`."""
         found = self.rows.filter(revoked_at__gt=Now() - age).values_list("id", "revoked_at")
         return [(user_id, at) for user_id, at in found if at]
 

@@ -16,7 +16,7 @@ LIMITS: dict[tuple[str, str], int] = {}
 
 
 def max_body_size[F: Callable[..., Any]](size: int) -> Callable[[F], F]:
-    """Return a decorator for a route of the API whose body may have `size` bytes. Replaces MAX_BODY_BYTES."""
+    """Return a decorator for a route of the API that accepts bodies of `size` bytes, instead of MAX_JSON_BYTES."""
 
     def mark(view: F) -> F:
         setattr(view, MARK, size)

@@ -50,7 +50,7 @@ class UserRepository[Session: ReadSession](BaseRepository[User, Session]):
         return await self.page(query, WITH_ROLES.where(*conditions))
 
     async def revoked_since(self, age: timedelta) -> Iterable[tuple[int, datetime]]:
-        """Return the ids of users whose tokens were revoked within `age`, and the times of that."""
+        """Return the user id and the time of each revocation of access tokens within `age`."""
         found = select(User.id, User.revoked_at).where(User.revoked_at > func.now() - age)
         return [(user_id, at) for user_id, at in await self.session.execute(found) if at]
 

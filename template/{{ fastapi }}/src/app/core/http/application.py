@@ -53,7 +53,7 @@ class Application(FastAPI):
 
 
 def create_app(settings: Settings | None = None, *, error_body: type[ErrorBody] = Problem) -> FastAPI:
-    """Return the application, whose error responses have a body of this kind.
+    """Return the application. All error responses have a body of the type `error_body`.
 
     ConfigError or SliceError, with one sentence, for invalid settings or slices.
     """
