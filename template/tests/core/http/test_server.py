@@ -12,7 +12,7 @@ from uvicorn.server import ServerState
 
 from app.core.config import Settings
 from app.core.http import server
-from app.core.http.server import HEAD_BYTES, STREAM, BoundedProtocol, Server, server_config
+from app.core.http.server import GONE, HEAD_BYTES, STREAM, BoundedProtocol, Server, server_config
 
 
 class Transport(asyncio.Transport):
@@ -22,6 +22,7 @@ class Transport(asyncio.Transport):
         super().__init__({"peername": ("203.0.113.7", 1), "sockname": ("127.0.0.1", 8000)})
         self.answered = b""
         self.closed = False
+        self.unread = 0
 
     def write(self, data: Any) -> None:
         self.answered += data
@@ -31,8 +32,10 @@ class Transport(asyncio.Transport):
 
     def pause_reading(self) -> None: ...
 
+    def resume_reading(self) -> None: ...
+
     def get_write_buffer_size(self) -> int:
-        return 0
+        return self.unread
 
     def abort(self) -> None:
         self.closed = True
@@ -181,8 +184,50 @@ async def test_trailer_does_not_replace_a_header(
     protocol.data_received(
         b"POST / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
     )
-    protocol.data_received(b"X-Forwarded-For: 2\r\n")
+    protocol.data_received(b"X-Forwarded-For: 2\r\nX-Next: 3\r\n")
     assert [value for name, value in protocol.cycle.scope["headers"] if name == b"x-forwarded-for"] == [b"1"]
     for _ in range(2):
         protocol.data_received(b"X-Long: " + b"x" * HEAD_BYTES + b"\r\n")
     assert transport.closed
+
+
+async def test_invalid_request_does_not_write_into_a_response(
+    opened: tuple[BoundedProtocol, Transport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    protocol, transport = opened
+    monkeypatch.setattr(HttpToolsProtocol, "_start_asgi_task", lambda *_: None)
+    protocol.data_received(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    protocol.data_received(b"nonsense\r\n\r\n")
+    assert transport.closed
+    assert not transport.answered
+
+
+@pytest.mark.parametrize(("read", "closed"), [(0, True), (1, False)])
+async def test_client_that_reads_nothing_is_disconnected(
+    opened: tuple[BoundedProtocol, Transport], monkeypatch: pytest.MonkeyPatch, *, read: int, closed: bool
+) -> None:
+    protocol, transport = opened
+    monkeypatch.setattr(HttpToolsProtocol, "_start_asgi_task", lambda *_: None)
+    watches: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(protocol.loop, "call_later", lambda *call: watches.append(call))
+    protocol.data_received(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    transport.unread = 100
+    protocol.pause_writing()
+    transport.unread -= read
+    seconds, look, *before = watches[-1]
+    look(*before)
+    assert (seconds, transport.closed) == (server.WRITE_SECONDS, closed)
+    protocol.resume_writing()
+
+
+async def test_client_that_leaves_is_noticed_during_its_first_request(
+    opened: tuple[BoundedProtocol, Transport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    protocol, _ = opened
+    monkeypatch.setattr(HttpToolsProtocol, "_start_asgi_task", lambda *_: None)
+    protocol.data_received(b"GET /first HTTP/1.1\r\nHost: a\r\n\r\n")
+    first: Any = protocol.cycle
+    protocol.data_received(b"GET /second HTTP/1.1\r\nHost: a\r\n\r\n")
+    protocol.connection_lost(None)
+    assert first.scope[GONE].is_set()
+    assert first.disconnected
