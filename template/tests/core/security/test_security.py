@@ -130,6 +130,19 @@ def test_hash_without_a_place_is_refused() -> None:
         """Both places are free again."""
 
 
+def test_failed_wait_for_a_hash_frees_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> bool:
+        raise RuntimeError("the event loop is closed")
+
+    monkeypatch.setattr(passwords, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(passwords, "has_client", ContextVar("failing", default=fail))
+    turns = passwords.Turns(1, 1)
+    with turns:
+        for _ in range(3):
+            with pytest.raises(RuntimeError, match="loop is closed"), turns:
+                pass
+
+
 def test_waiting_hash_ends_when_the_client_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwords, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(passwords, "has_client", ContextVar("left", default=lambda: False))
