@@ -200,7 +200,7 @@ def test_burst_of_log_ins_is_refused_in_part(live: Live) -> None:
 
 def test_slow_exports_leave_connections_to_others(live: Live) -> None:
     made = subprocess.run(
-        (live.project.manager, "run", "poe", "user", "--admin", "admin@example.com"),
+        (live.project.manager, "run", "poe", "user", "--admin", "exporter@example.com"),
         cwd=live.project.path,
         env={**live.project.environment, "ENVIRONMENT": "development"},
         input=f"{PASSWORD}\n",
@@ -209,7 +209,7 @@ def test_slow_exports_leave_connections_to_others(live: Live) -> None:
         capture_output=True,
     )
     assert made.returncode == 0, made.stderr
-    form = f"username=admin@example.com&password={PASSWORD.replace(' ', '+')}"
+    form = f"username=exporter@example.com&password={PASSWORD.replace(' ', '+')}"
     token = json.loads(call(live, "POST", "/api/v1/auth/token", form, FORM)[3])["access_token"]
     request = f"GET /api/v1/users/export HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
     live.project.run_inside("python", "-c", FILL)

@@ -37,7 +37,7 @@ SPEAKING |= {
 # These are not traces either: the source of the password list, a logger, ignored variables, telemetry of both.
 NAMED = re.compile(
     r"Django and SecLists \(MIT\)|uvicorn\.access|\.vscode/|websockets=False"
-    r"|\bGRANIAN\|UVICORN\|DJANGO\b|(?i:opentelemetry)"
+    r"|\bUVICORN\|DJANGO\b|(?i:opentelemetry)"
 )
 
 

@@ -137,7 +137,9 @@ def test_unnamed_system_user_is_one_sentence(as_user: Callable[..., subprocess.P
 def test_root_keeps_modes_of_parent_folders(installed: Callable[..., Project], workshop: Path) -> None:
     assert os.geteuid() == 0, "Run the deep tests as root: PostgreSQL then runs as another user."
     private = workshop / "private"
-    shutil.copytree(installed(framework="fastapi").path, private / "service", symlinks=True)
+    installed_at = installed(framework="fastapi").path
+    without_data = shutil.ignore_patterns(".postgres")
+    shutil.copytree(installed_at, private / "service", symlinks=True, ignore=without_data)
     private.chmod(0o700)
     project = Project(private / "service")
     project.run(project.path / ".venv/bin/python", "-m", "app", "migrate")
