@@ -241,7 +241,7 @@ class Service:
         self.environment = ENVIRONMENT | {
             "ENVIRONMENT": "production",
             "SECRET_KEY": secrets.token_urlsafe(48),
-            "PAYMENTS_SECRET": secrets.token_urlsafe(48),
+            "PAYMENTS_SECRET": secrets.token_hex(32),
             "SMTP_URL": "smtps://mail.example.com",
             "MAIL_FROM": "service@example.com",
             "ALLOWED_HOSTS": "127.0.0.1",

@@ -4,13 +4,13 @@ import json
 import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import pytest
 from pydantic import Field, TypeAdapter, ValidationError
 
 from app.core import types
-from app.core.schemas import BaseSchema, DateRange, Page
+from app.core.schemas import BaseSchema, DateRange, DiscriminatedBy, Page
 from app.core.types import Money, PositiveInt, ShortText, UtcDatetime
 
 
@@ -194,3 +194,42 @@ def test_date_range_may_be_one_day() -> None:
 def test_date_range_refuses_an_end_before_the_start() -> None:
     with pytest.raises(ValidationError, match="end_date must not be before start_date"):
         DateRange(start_date=date(2026, 1, 31), end_date=date(2026, 1, 30))
+
+
+class Card(BaseSchema):
+    kind: Literal["card"]
+    number: PositiveInt
+
+
+class Transfer(BaseSchema):
+    kind: Literal["transfer"]
+    account: ShortText
+
+
+class Payment(BaseSchema):
+    method: Annotated[Card | Transfer, DiscriminatedBy("kind")]
+
+
+@pytest.mark.parametrize(
+    ("method", "location", "message"),
+    [
+        ({"kind": "card", "number": 0}, ("method", "number"), "must be positive"),
+        ({"kind": "card", "number": 1, "account": "x"}, ("method", "account"), "Extra inputs are not permitted"),
+        ({"kind": "transfer"}, ("method", "account"), "Field required"),
+        ({"kind": "cash"}, ("method", "kind"), "Input should be one of 'card', 'transfer'"),
+        ({}, ("method", "kind"), "Field required"),
+        (None, ("method",), "Input should be a valid dictionary or object to extract fields from"),
+    ],
+)
+def test_union_error_points_to_the_field(method: Any, location: tuple[str, ...], message: str) -> None:
+    assert Payment.model_validate({"method": {"kind": "card", "number": 1}}).method == Card(kind="card", number=1)
+    with pytest.raises(ValidationError) as refused:
+        Payment.model_validate({"method": method})
+    [error] = refused.value.errors()
+    assert (error["loc"], error["msg"].removeprefix("Value error, ")) == (location, message)
+
+
+def test_union_is_documented_with_its_discriminator() -> None:
+    method = Payment.model_json_schema()["properties"]["method"]
+    assert method["discriminator"]["propertyName"] == "kind"
+    assert len(method["oneOf"]) == 2

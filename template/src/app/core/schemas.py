@@ -3,7 +3,19 @@
 from collections.abc import Iterable
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    model_validator,
+)
+from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails, PydanticCustomError
+from pydantic_core.core_schema import no_info_wrap_validator_function
 
 from app.core.http.pagination import OffsetPaginator, Paginator
 from app.core.types import Day, validate_plain
@@ -27,6 +39,37 @@ class BaseSchema(BaseModel):
         populate_by_name=True,
         extra="forbid",
     )
+
+
+class DiscriminatedBy:
+    """Makes a union of schemas a discriminated union: `Annotated[Card | Transfer, DiscriminatedBy("kind")]`.
+
+    As Pydantic's `Field(discriminator=…)`, but the JSON pointer of an error does not contain the name of the variant.
+    """
+
+    def __init__(self, field: str) -> None:
+        self.field = field
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        union = handler.generate_schema(Annotated[source, Field(discriminator=self.field)])
+        return no_info_wrap_validator_function(self._validate, union)
+
+    def _validate(self, value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return validate(value)
+        except ValidationError as error:
+            found = error.errors(include_url=False)
+        raise ValidationError.from_exception_data("union", [self._without_variant(one) for one in found])
+
+    def _without_variant(self, error: ErrorDetails) -> InitErrorDetails:
+        location, message = error["loc"][1:], error["msg"]
+        match error:
+            case {"type": "union_tag_invalid", "ctx": {"expected_tags": tags}}:
+                location, message = (self.field,), f"Input should be one of {tags}"
+            case {"type": "union_tag_not_found"}:
+                location, message = (self.field,), "Field required"
+        kind = PydanticCustomError(error["type"], "{message}", {"message": message})
+        return InitErrorDetails(type=kind, loc=location, input=error["input"])
 
 
 class QuerySchema(BaseSchema):

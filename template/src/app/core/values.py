@@ -66,6 +66,15 @@ def validate_rate(rate: str) -> str:
     return rate
 
 
+def validate_webhook_secrets(secrets: SecretStr) -> SecretStr:
+    """Return `secrets`. ValueError unless each is a key of Standard Webhooks: 24 to 64 bytes in base64."""
+    for secret in split_commas(secrets.get_secret_value()):
+        key = secret.removeprefix("whsec_").rstrip("=")
+        if not re.fullmatch(r"[A-Za-z0-9+/]{32,86}", key) or len(key) % 4 == 1:
+            raise ValueError("must be keys of 24 to 64 bytes in base64, separated by commas")
+    return secrets
+
+
 DatabaseUrl = Annotated[str, AfterValidator(validate_postgresql)]
 RedisUrl = Annotated[str, AfterValidator(validate_redis)]
 HttpUrl = Annotated[str, AfterValidator(validate_http)]
@@ -73,3 +82,5 @@ Dsn = Annotated[SecretStr, AfterValidator(validate_dsn)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_commas)]
 Networks = Annotated[Words, AfterValidator(validate_networks)]
 Rate = Annotated[str, AfterValidator(validate_rate)]
+WebhookSecrets = Annotated[SecretStr, AfterValidator(validate_webhook_secrets)]
+"""One key of Standard Webhooks, or several during a rotation, separated by commas."""

@@ -1,4 +1,4 @@
-"""Passwords, tokens and signatures: valid and invalid values."""
+"""Passwords and tokens: valid and invalid values."""
 
 import asyncio
 import base64
@@ -24,7 +24,7 @@ from pwdlib import PasswordHash
 from app.core.config import ABOUT, Settings
 from app.core.http import addresses
 from app.core.problems import Forbidden, Unavailable
-from app.core.security import passwords, signatures, tokens
+from app.core.security import passwords, tokens
 from app.core.security.tokens import ACCESS_TOKEN, ADMIN, AccessToken, IssuerTokens, LocalTokens, TokenVerifier
 from app.core.testing import assert_problem
 
@@ -325,7 +325,7 @@ def test_settings_select_the_token_verifier() -> None:
     assert (verifier.issuer, verifier.audience) == ("https://id.example.com", "api")
 
 
-# Random tokens and signatures
+# Random tokens
 
 
 def test_random_tokens_differ_and_are_stored_as_digests() -> None:
@@ -333,19 +333,6 @@ def test_random_tokens_differ_and_are_stored_as_digests() -> None:
     assert token != tokens.new_token()
     assert len(base64.urlsafe_b64decode(token + "=")) == 32
     assert tokens.digest(token) == hashlib.sha256(token.encode()).hexdigest()
-
-
-def test_signature_matches_rfc_4231() -> None:
-    # RFC 4231, test case 2.
-    expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
-    assert signatures.signature("Jefe", b"what do ya want for nothing?") == expected
-
-
-@pytest.mark.parametrize("offered", ["", "0" * 64, "é", "5BDC", signatures.signature("another", b"body")])
-def test_wrong_signature_does_not_match(offered: str) -> None:
-    assert signatures.signature_matches("secret", b"body", signatures.signature("secret", b"body"))
-    assert not signatures.signature_matches("secret", b"body", offered)
-    assert not signatures.signature_matches("secret", b"body ", signatures.signature("secret", b"body"))
 
 
 @pytest.mark.parametrize(

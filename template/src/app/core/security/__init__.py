@@ -1,1 +1,1 @@
-"""Passwords, tokens, keys of the identity provider, signatures."""
+"""Passwords, tokens, keys of the identity provider, webhooks."""

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         UNCHANGED,
         BaseSchema,
         DateRange,
+        DiscriminatedBy,
         ListQuery,
         OffsetPage,
         Page,
@@ -50,10 +51,11 @@ if TYPE_CHECKING:
         sort_by,
     )
     from app.core.security.passwords import NewPassword, Password
-    from app.core.security.signatures import signature, signature_matches
     from app.core.security.tokens import ADMIN
     from app.core.security.users import CurrentUser
+    from app.core.security.webhooks import BadSignature, verify_webhook
     from app.core.types import BodyId, Day, LongText, Money, PathId, PositiveInt, ShortText, UtcDatetime
+    from app.core.values import WebhookSecrets
 else:
     from app.core.lazy import lazily
 
@@ -97,6 +99,7 @@ else:
                 "UNCHANGED",
                 "BaseSchema",
                 "DateRange",
+                "DiscriminatedBy",
                 "ListQuery",
                 "OffsetPage",
                 "Page",
@@ -104,10 +107,11 @@ else:
                 "sort_by",
             ],
             "security.passwords": ["NewPassword", "Password"],
-            "security.signatures": ["signature", "signature_matches"],
             "security.tokens": ["ADMIN"],
             "security.users": ["CurrentUser"],
+            "security.webhooks": ["BadSignature", "verify_webhook"],
             "types": ["BodyId", "Day", "LongText", "Money", "PathId", "PositiveInt", "ShortText", "UtcDatetime"],
+            "values": ["WebhookSecrets"],
         },
     )
 
@@ -117,6 +121,7 @@ __all__ = [
     "API_PREFIX",
     "UNCHANGED",
     "BadRequest",
+    "BadSignature",
     "BaseRepository",
     "BaseSchema",
     "BodyId",
@@ -126,6 +131,7 @@ __all__ = [
     "CurrentUser",
     "DateRange",
     "Day",
+    "DiscriminatedBy",
     "EmailAddress",
     "Environment",
     "ErrorBody",
@@ -159,6 +165,7 @@ __all__ = [
     "UnsupportedMediaType",
     "User",
     "UtcDatetime",
+    "WebhookSecrets",
     "bounded_map",
     "bounded_stream",
     "calling",
@@ -177,8 +184,7 @@ __all__ = [
     "require_match",
     "require_scope",
     "retry",
-    "signature",
-    "signature_matches",
     "sort_by",
     "tagged",
+    "verify_webhook",
 ]

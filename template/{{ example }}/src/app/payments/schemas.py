@@ -1,27 +1,39 @@
 """Schemas of payment events."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from app.core import BaseSchema, BodyId, ShortText
+from app.core import BaseSchema, BodyId, DiscriminatedBy, ShortText
 
 EventId = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")]
 """The provider's id of an event. A repeated delivery has the same id."""
 
 
-class PaymentEvent(BaseSchema):
-    """An event about the payment of an order."""
+class PaymentSucceeded(BaseSchema):
+    """An order was paid."""
 
-    id: EventId
     order_id: BodyId
-    status: ShortText
-    data: ShortText | None = Field(default=None, description="with `ok`: the provider's id of the payment")
-    message: ShortText | None = Field(default=None, description="with `error`: the reason")
+    status: Literal["ok"]
+    data: ShortText = Field(description="the provider's id of the payment")
 
-    @property
-    def is_success(self) -> bool:
-        return self.status == "ok" and self.data is not None
+
+class PaymentFailed(BaseSchema):
+    """An order could not be paid."""
+
+    order_id: BodyId
+    status: Literal["error"]
+    message: ShortText = Field(description="the reason")
+
+
+class PaymentPending(BaseSchema):
+    """The payment of an order is not finished."""
+
+    order_id: BodyId
+    status: Literal["pending", "processing"]
+
+
+PaymentEvent = Annotated[PaymentSucceeded | PaymentFailed | PaymentPending, DiscriminatedBy("status")]
 
 
 class EventResponse(BaseSchema):

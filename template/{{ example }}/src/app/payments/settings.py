@@ -5,13 +5,13 @@ from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from app.core import Environment
+from app.core import Environment, WebhookSecrets
 
 
 class Settings(Environment):
-    payments_secret: SecretStr = Field(
-        default_factory=lambda: SecretStr(secrets.token_urlsafe(48)),
-        description="shared with the payment provider, which signs its messages with it; required in production",
+    payments_secret: WebhookSecrets = Field(
+        default_factory=lambda: SecretStr(secrets.token_hex(32)),
+        description="key of the payment provider's signatures, or old and new key with a comma; required in production",
     )
 
     @model_validator(mode="after")

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         UNCHANGED,
         BaseSchema,
         DateRange,
+        DiscriminatedBy,
         ListQuery,
         OffsetPage,
         Page,
@@ -54,10 +55,11 @@ if TYPE_CHECKING:
         sort_by,
     )
     from app.core.security.passwords import NewPassword, Password
-    from app.core.security.signatures import signature, signature_matches
     from app.core.security.tokens import ADMIN
     from app.core.security.users import CurrentUser
+    from app.core.security.webhooks import BadSignature, verify_webhook
     from app.core.types import BodyId, Day, LongText, Money, PathId, PositiveInt, ShortText, UtcDatetime
+    from app.core.values import WebhookSecrets
 else:
     from app.core.lazy import lazily
 
@@ -105,6 +107,7 @@ else:
                 "UNCHANGED",
                 "BaseSchema",
                 "DateRange",
+                "DiscriminatedBy",
                 "ListQuery",
                 "OffsetPage",
                 "Page",
@@ -112,10 +115,11 @@ else:
                 "sort_by",
             ],
             "security.passwords": ["NewPassword", "Password"],
-            "security.signatures": ["signature", "signature_matches"],
             "security.tokens": ["ADMIN"],
             "security.users": ["CurrentUser"],
+            "security.webhooks": ["BadSignature", "verify_webhook"],
             "types": ["BodyId", "Day", "LongText", "Money", "PathId", "PositiveInt", "ShortText", "UtcDatetime"],
+            "values": ["WebhookSecrets"],
         },
     )
 
@@ -125,6 +129,7 @@ __all__ = [
     "API_PREFIX",
     "UNCHANGED",
     "BadRequest",
+    "BadSignature",
     "Base",
     "BaseRepository",
     "BaseSchema",
@@ -137,6 +142,7 @@ __all__ = [
     "Database",
     "DateRange",
     "Day",
+    "DiscriminatedBy",
     "EmailAddress",
     "Environment",
     "ErrorBody",
@@ -175,6 +181,7 @@ __all__ = [
     "UnsupportedMediaType",
     "User",
     "UtcDatetime",
+    "WebhookSecrets",
     "WriteSession",
     "bounded_map",
     "bounded_stream",
@@ -193,9 +200,8 @@ __all__ = [
     "require_scope",
     "retry",
     "reverse",
-    "signature",
-    "signature_matches",
     "sort_by",
     "state_of",
     "tagged",
+    "verify_webhook",
 ]

@@ -1,46 +1,41 @@
 """Routes of `/payments`."""
 
 from types import MappingProxyType
+from typing import Annotated
 
 from django.db import transaction
-from ninja import Router
+from ninja import Body, Header, Router
 
-from app.core import Request, Unauthorized, problem_responses, signature_matches
-from app.payments.schemas import EventResponse, PaymentEvent
+from app.core import Request, problem_responses, verify_webhook
+from app.payments.schemas import EventId, EventResponse, PaymentEvent
 from app.payments.service import PaymentService
 from app.payments.settings import Settings
 
 public = Router(tags=["payments"])
 
 
-class BadSignature(Unauthorized):
-    detail = "The body must be signed by the payment provider."
-    headers = MappingProxyType({"WWW-Authenticate": "Signature"})
-
-
 class Signature:
-    """Requires the payment provider's signature of the exact bytes of the body. BadSignature otherwise."""
+    """Requires the payment provider's signature. BadSignature otherwise."""
 
     name = "signature"
     model = MappingProxyType(
         {
             "type": "apiKey",
             "in": "header",
-            "name": "X-Signature",
-            "description": "HMAC-SHA-256 of the body under PAYMENTS_SECRET, in hexadecimal",
+            "name": "webhook-signature",
+            "description": "signature of `webhook-id`, `webhook-timestamp` and body, as in Standard Webhooks",
         }
     )
 
     def __call__(self, request: Request) -> bool:
-        secret = Settings.current().payments_secret.get_secret_value()
-        offered = request.META.get("HTTP_X_SIGNATURE")
-        if offered is None or not signature_matches(secret, request.body, offered):
-            raise BadSignature
+        verify_webhook(Settings.current().payments_secret, request.headers, request.body)
         return True
 
 
 @public.post("/payments/events", response=EventResponse, auth=Signature(), openapi_extra=problem_responses(401))
 @transaction.atomic
-def receive_event(request: Request, event: PaymentEvent) -> EventResponse:
+def receive_event(
+    request: Request, event: Body[PaymentEvent], event_id: Annotated[EventId, Header(alias="webhook-id")]
+) -> EventResponse:
     """Receive a payment event. Only the payment provider calls this, and signs its requests."""
-    return EventResponse(message=PaymentService().receive(event))
+    return EventResponse(message=PaymentService().receive(event_id, event))

@@ -4,7 +4,7 @@ from app.core import FieldError, Unprocessable
 from app.orders import OrderRepository
 from app.payments.events import process_response
 from app.payments.repository import EventRepository
-from app.payments.schemas import PaymentEvent
+from app.payments.schemas import PaymentEvent, PaymentSucceeded
 
 log = structlog.get_logger()
 
@@ -12,15 +12,16 @@ log = structlog.get_logger()
 class PaymentService:
     """Handles payment events, within the transaction of the request."""
 
-    def receive(self, event: PaymentEvent) -> str:
+    def receive(self, event_id: str, event: PaymentEvent) -> str:
         """Store an event and return its meaning. Mark the order as paid after a success.
 
-        A repeated or replayed event has no further effect. Unprocessable for an unknown order.
+        A repeated event has no further effect. Unprocessable for an unknown order.
         """
         orders = OrderRepository()
         if not orders.get(event.order_id):
             raise Unprocessable(FieldError(pointer="/body/order_id", message="There is no such order"))
-        is_new = EventRepository().create_once(event.id, event.model_dump(exclude={"id"}))
-        if is_new and event.is_success and not orders.mark_paid(event.order_id):
-            log.warning("payment not used", order=event.order_id, reason="the order is paid or cancelled already")
-        return process_response(event.model_dump(exclude_none=True))
+        if EventRepository().create_once(event_id, event.model_dump()):
+            match event:
+                case PaymentSucceeded(order_id=order_id) if not orders.mark_paid(order_id):
+                    log.warning("payment not used", order=order_id, reason="the order is paid or cancelled already")
+        return process_response(event.model_dump())

@@ -6,7 +6,7 @@ from app.core import FieldError, Unprocessable, WriteSession
 from app.orders import OrderRepository
 from app.payments.events import process_response
 from app.payments.repository import EventRepository
-from app.payments.schemas import PaymentEvent
+from app.payments.schemas import PaymentEvent, PaymentSucceeded
 
 log = structlog.get_logger()
 
@@ -17,15 +17,16 @@ class PaymentService:
 
     session: WriteSession
 
-    async def receive(self, event: PaymentEvent) -> str:
+    async def receive(self, event_id: str, event: PaymentEvent) -> str:
         """Store an event and return its meaning. Mark the order as paid after a success.
 
-        A repeated or replayed event has no further effect. Unprocessable for an unknown order.
+        A repeated event has no further effect. Unprocessable for an unknown order.
         """
         orders = OrderRepository(self.session)
         if not await orders.get(event.order_id):
             raise Unprocessable(FieldError(pointer="/body/order_id", message="There is no such order"))
-        is_new = await EventRepository(self.session).create_once(event.model_dump())
-        if is_new and event.is_success and not await orders.mark_paid(event.order_id):
-            log.warning("payment not used", order=event.order_id, reason="the order is paid or cancelled already")
-        return process_response(event.model_dump(exclude_none=True))
+        if await EventRepository(self.session).create_once({"id": event_id, **event.model_dump()}):
+            match event:
+                case PaymentSucceeded(order_id=order_id) if not await orders.mark_paid(order_id):
+                    log.warning("payment not used", order=order_id, reason="the order is paid or cancelled already")
+        return process_response(event.model_dump())
