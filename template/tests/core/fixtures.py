@@ -23,7 +23,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 
 import app as package
 from app.core import problems, slices
-from app.core.accounts.roles import scopes_of
+from app.core.accounts.auth.roles import scopes_of
 from app.core.cli.env_example import variables
 from app.core.config import ABOUT, Settings
 from app.core.database import embedded

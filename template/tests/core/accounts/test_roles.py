@@ -8,7 +8,7 @@ import httpx2
 import jwt
 import pytest
 
-from app.core.accounts.roles import declared_roles, scopes_of
+from app.core.accounts.auth.roles import declared_roles, scopes_of
 from app.core.slices import SliceError
 from app.core.testing import PASSWORD, Accounts, UserFactory
 

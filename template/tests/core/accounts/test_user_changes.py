@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.core.accounts.roles import declared_roles
+from app.core.accounts.auth.roles import declared_roles
 from app.core.testing import (
     PASSWORD,
     Accounts,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from app.core.accounts.roles import declared_roles
+from app.core.accounts.auth.roles import declared_roles
 from app.core.cli.main import main
 from app.core.testing import Execute
 

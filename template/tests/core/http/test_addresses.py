@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.core.http.addresses import Proxies, forwarded_scheme, network
+from app.core.http.limits.addresses import Proxies, forwarded_scheme, network
 from app.core.testing import MakeClient, assert_problem
 
 

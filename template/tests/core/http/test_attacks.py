@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from pwdlib import PasswordHash
 
-from app.core.http import rate_limits
+from app.core.http.limits import rates as rate_limits
 from app.core.security.tokens import LocalTokens
 from app.core.testing import PASSWORD, PRODUCTION, Headers, MakeClient, UserFactory, assert_problem
 from tests.core.http.api import JSON, MULTIPART, Place, Route, declarations, error_type, schemas

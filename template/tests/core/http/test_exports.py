@@ -5,8 +5,8 @@ from contextlib import ExitStack
 import httpx2
 import pytest
 
-from app.core.http import exports
-from app.core.http.exports import MAX_CONCURRENT_EXPORTS, TooManyExports, export_place
+from app.core.http.limits import exports
+from app.core.http.limits.exports import MAX_CONCURRENT_EXPORTS, TooManyExports, export_place
 from app.core.testing import SignIn, UserFactory, assert_problem
 
 

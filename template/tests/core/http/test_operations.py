@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.core.http.operations import complete, is_json, name_operations
+from app.core.http.openapi.operations import complete, is_json, name_operations
 from app.core.problems import Problem
 
 DERIVED = {"operationId": "list_notes", "summary": "List Notes"}

@@ -11,8 +11,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from app.core.config import Settings
-from app.core.http import server
-from app.core.http.server import GONE, HEAD_BYTES, STREAM, BoundedProtocol, Server, server_config
+from app.core.http.server import protocol as server
+from app.core.http.server.protocol import GONE, HEAD_BYTES, STREAM, BoundedProtocol
+from app.core.http.server.run import Server, server_config
 
 
 class Transport(asyncio.Transport):

@@ -22,7 +22,7 @@ import pytest
 from pwdlib import PasswordHash
 
 from app.core.config import ABOUT, Settings
-from app.core.http import addresses
+from app.core.http.limits import addresses
 from app.core.problems import Forbidden, Unavailable
 from app.core.security import passwords, tokens
 from app.core.security.tokens import ACCESS_TOKEN, ADMIN, AccessToken, IssuerTokens, LocalTokens, TokenVerifier

@@ -23,7 +23,7 @@ from app.core.database.base import Base
 from app.core.database.engine import Database, script_engine
 from app.core.database.sessions import WriteSession
 from app.core.http.application import create_app as create_core_app
-from app.core.http.rate_limits import RateLimits
+from app.core.http.limits.rates import RateLimits
 from app.core.http.state import State, state_of
 from app.core.mail import send
 from app.core.problems import ErrorBody

@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    from app.core.accounts.roles import declared_roles
+    from app.core.accounts.auth.roles import declared_roles
     from app.core.config import ConfigError
 
     alone = [name for name in ALONE if getattr(options, name)]

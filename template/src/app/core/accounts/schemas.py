@@ -15,7 +15,7 @@ from pydantic import (
     field_validator,
 )
 
-from app.core.accounts.roles import Role, declared_roles
+from app.core.accounts.auth.roles import Role, declared_roles
 from app.core.problems import Unprocessable
 from app.core.schemas import UNCHANGED, BaseSchema, ListQuery, sort_by
 from app.core.security.passwords import NewPassword, Password

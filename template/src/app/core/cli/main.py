@@ -13,9 +13,9 @@ from app.core.runtime import PythonTooOldError, check_version
 def main(arguments: list[str] | None = None) -> None:
     """Run one command. An error of the operator prints one sentence and exits with status 1, without a stack trace."""
     from app.core.cli import operations
+    from app.core.cli.probe import ProbeError
     from app.core.config import ConfigError
     from app.core.database.embedded import EmbeddedServerError, ensure_database
-    from app.core.http.probe import ProbeError
     from app.core.slices import SliceError
 
     # The default handler would end the process before `atexit` stops the embedded server.
@@ -100,15 +100,15 @@ def _parser() -> argparse.ArgumentParser:
 def wait(options: argparse.Namespace) -> None:
     """Wait until the database has all migrations of this release."""
     from app.core.cli import operations
-    from app.core.http.probe import wait_until
+    from app.core.cli.probe import wait_until
 
     wait_until(operations.describe_missing, options.seconds)
 
 
 def health(options: argparse.Namespace) -> None:
     """Send a health check to the service that runs with these settings on this machine."""
+    from app.core.cli.probe import ask
     from app.core.config import Settings
-    from app.core.http.probe import ask
 
     ask(Settings.load(), f"/health/{options.probe}")
 

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from app.core.accounts.access import change_account, issue_access_token, log_in, register_user
+    from app.core.accounts.auth.identity import maybe_logged_in, require_scope
     from app.core.accounts.events import deactivated, erased, exporting, registered
-    from app.core.accounts.identity import maybe_logged_in, require_scope
     from app.core.accounts.models import User
     from app.core.accounts.schemas import EmailAddress
     from app.core.concurrency import bounded_map, bounded_stream
     from app.core.config import ABOUT, API_PREFIX, ConfigError, Environment, Settings
     from app.core.database.repository import BaseRepository, Repository
-    from app.core.http.limits import max_body_size
-    from app.core.http.openapi import problem_responses
+    from app.core.http.limits.bodies import max_body_size
+    from app.core.http.openapi.document import problem_responses
     from app.core.http.pagination import OffsetPaginator, Paginator
     from app.core.http.preconditions import require_match, tagged
-    from app.core.http.requests import PublicRequest, Request
+    from app.core.http.state import PublicRequest, Request
     from app.core.lazy import lazily
     from app.core.observability.calls import OutgoingCall
     from app.core.observability.telemetry import calling
@@ -63,18 +63,18 @@ else:
         __name__,
         {
             "accounts.access": ["change_account", "issue_access_token", "log_in", "register_user"],
+            "accounts.auth.identity": ["maybe_logged_in", "require_scope"],
             "accounts.events": ["deactivated", "erased", "exporting", "registered"],
-            "accounts.identity": ["maybe_logged_in", "require_scope"],
             "accounts.models": ["User"],
             "accounts.schemas": ["EmailAddress"],
             "concurrency": ["bounded_map", "bounded_stream"],
             "config": ["ABOUT", "API_PREFIX", "ConfigError", "Environment", "Settings"],
             "database.repository": ["BaseRepository", "Repository"],
-            "http.limits": ["max_body_size"],
-            "http.openapi": ["problem_responses"],
+            "http.limits.bodies": ["max_body_size"],
+            "http.openapi.document": ["problem_responses"],
             "http.pagination": ["OffsetPaginator", "Paginator"],
             "http.preconditions": ["require_match", "tagged"],
-            "http.requests": ["PublicRequest", "Request"],
+            "http.state": ["PublicRequest", "Request"],
             "lazy": ["lazily"],
             "observability.calls": ["OutgoingCall"],
             "observability.telemetry": ["calling"],

@@ -31,7 +31,7 @@ INSTALLED_APPS = [
     *(f"app.{found.name}" for found in find_slices()),
 ]
 MIDDLEWARE = [
-    *(["app.core.http.traces.TracedRequests"] if CORE_SETTINGS.otel_exporter_otlp_endpoint else []),
+    *(["app.core.observability.traces.TracedRequests"] if CORE_SETTINGS.otel_exporter_otlp_endpoint else []),
     "app.core.http.middleware.RequestContext",
     "app.core.http.middleware.Cors",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -73,9 +73,9 @@ CACHES = {
 }
 
 AUTH_USER_MODEL = "core_accounts.User"
-AUTHENTICATION_BACKENDS = ["app.core.accounts.backends.PasswordBackend"]
-PASSWORD_HASHERS = ["app.core.accounts.passwords.QueuedArgon2Hasher"]
-AUTH_PASSWORD_VALIDATORS = [{"NAME": "app.core.accounts.passwords.PasswordPolicy"}]
+AUTHENTICATION_BACKENDS = ["app.core.accounts.auth.backends.PasswordBackend"]
+PASSWORD_HASHERS = ["app.core.accounts.auth.passwords.QueuedArgon2Hasher"]
+AUTH_PASSWORD_VALIDATORS = [{"NAME": "app.core.accounts.auth.passwords.PasswordPolicy"}]
 
 # For pages. The API reads no cookies.
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = CORE_SETTINGS.production

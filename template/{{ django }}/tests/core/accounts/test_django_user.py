@@ -19,8 +19,7 @@ from app.core.accounts.models import User
 from app.core.accounts.schemas import ProvidedUser
 from app.core.accounts.service import UserService
 from app.core.config import Settings
-from app.core.http.requests import Request
-from app.core.http.state import State
+from app.core.http.state import Request, State
 from app.core.problems import TooManyRequests
 from app.core.security import passwords
 from app.core.testing import PASSWORD, Accounts, Listen, UserFactory, assert_problem

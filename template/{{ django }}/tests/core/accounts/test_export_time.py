@@ -2,7 +2,7 @@ import httpx2
 import pytest
 
 from app.core.accounts import routes
-from app.core.http import exports
+from app.core.http.limits import exports
 from app.core.testing import SignIn, UserFactory
 
 

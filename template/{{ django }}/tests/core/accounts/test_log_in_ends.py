@@ -8,8 +8,8 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection, transaction
 
+from app.core.accounts.auth.sessions import AuthService
 from app.core.accounts.models import RefreshToken, User
-from app.core.accounts.sessions import AuthService
 from app.core.config import Settings
 from app.core.security.tokens import ADMIN, LocalTokens
 from app.core.testing import PASSWORD, Accounts, UserFactory, assert_problem

@@ -4,10 +4,9 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.test import RequestFactory
 
-from app.core.accounts.identity import require_scope
+from app.core.accounts.auth.identity import require_scope
 from app.core.config import Settings
-from app.core.http.requests import Request
-from app.core.http.state import State
+from app.core.http.state import Request, State
 from app.core.problems import Forbidden
 from app.core.security.tokens import ADMIN, AccessToken, LocalTokens
 from app.core.testing import IDENTITY_PROVIDER

@@ -11,10 +11,10 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.test import override_settings
 
 from app.core.config import Settings
-from app.core.http import bridge
-from app.core.http.bridge import Bridge, environ_of
 from app.core.http.middleware import Application
-from app.core.http.server import GONE
+from app.core.http.server import bridge
+from app.core.http.server.bridge import Bridge, environ_of
+from app.core.http.server.protocol import GONE
 from app.core.http.state import LATE
 from app.core.security.passwords import has_client
 

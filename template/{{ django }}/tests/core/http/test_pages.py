@@ -19,7 +19,7 @@ from django.utils.html import escape
 from django.views.static import serve
 
 from app.core import urls as core_urls
-from app.core.accounts.identity import logged_in
+from app.core.accounts.auth.identity import logged_in
 from app.core.config import ABOUT, ConfigError
 from app.core.http import application
 from app.core.http.middleware import Application, View

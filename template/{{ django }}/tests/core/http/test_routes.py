@@ -9,7 +9,7 @@ from django.test import override_settings
 from django.urls import path
 
 from app.core.http.api import all_routes
-from app.core.http.openapi import API, JSONParser, JSONRenderer
+from app.core.http.openapi.document import API, JSONParser, JSONRenderer
 from app.core.testing import Headers, MakeClient, SignIn, UserFactory, assert_problem
 
 ROUTES = """

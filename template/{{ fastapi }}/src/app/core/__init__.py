@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from app.core.accounts.access import change_account, issue_access_token, log_in, register_user
+    from app.core.accounts.auth.identity import LoggedIn, MaybeLoggedIn, require_scope
     from app.core.accounts.events import deactivated, erased, exporting, registered
-    from app.core.accounts.identity import LoggedIn, MaybeLoggedIn, require_scope
     from app.core.accounts.models import User
     from app.core.accounts.schemas import EmailAddress
     from app.core.concurrency import bounded_map, bounded_stream
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from app.core.database.sessions import ReadOnly, ReadSession, Transaction, WriteSession
     from app.core.http.application import create_app
     from app.core.http.dependencies import CurrentState, OffsetPagination, Pagination
-    from app.core.http.openapi import problem_responses
+    from app.core.http.openapi.document import problem_responses
     from app.core.http.pagination import OffsetPaginator, Paginator
     from app.core.http.preconditions import require_match, tagged
+    from app.core.http.routing import reverse
     from app.core.http.state import state_of
-    from app.core.http.urls import reverse
     from app.core.observability.calls import OutgoingCall
     from app.core.observability.telemetry import calling
     from app.core.problems import (
@@ -67,8 +67,8 @@ else:
         __name__,
         {
             "accounts.access": ["change_account", "issue_access_token", "log_in", "register_user"],
+            "accounts.auth.identity": ["LoggedIn", "MaybeLoggedIn", "require_scope"],
             "accounts.events": ["deactivated", "erased", "exporting", "registered"],
-            "accounts.identity": ["LoggedIn", "MaybeLoggedIn", "require_scope"],
             "accounts.models": ["User"],
             "accounts.schemas": ["EmailAddress"],
             "concurrency": ["bounded_map", "bounded_stream"],
@@ -79,11 +79,11 @@ else:
             "database.sessions": ["ReadOnly", "ReadSession", "Transaction", "WriteSession"],
             "http.application": ["create_app"],
             "http.dependencies": ["CurrentState", "OffsetPagination", "Pagination"],
-            "http.openapi": ["problem_responses"],
+            "http.openapi.document": ["problem_responses"],
             "http.pagination": ["OffsetPaginator", "Paginator"],
             "http.preconditions": ["require_match", "tagged"],
+            "http.routing": ["reverse"],
             "http.state": ["state_of"],
-            "http.urls": ["reverse"],
             "observability.calls": ["OutgoingCall"],
             "observability.telemetry": ["calling"],
             "problems": [

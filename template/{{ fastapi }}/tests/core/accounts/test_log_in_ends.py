@@ -9,10 +9,10 @@ from fastapi import FastAPI
 from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.accounts.auth.sessions import AuthService
 from app.core.accounts.models import RefreshToken, User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.service import UserService
-from app.core.accounts.sessions import AuthService
 from app.core.config import Settings
 from app.core.database.sessions import WriteSession
 from app.core.http.state import State, state_of

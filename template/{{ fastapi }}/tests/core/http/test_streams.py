@@ -11,8 +11,8 @@ from fastapi.responses import StreamingResponse
 
 from app.core.accounts import routes
 from app.core.config import Settings
-from app.core.http.exports import ExportTimeout
-from app.core.http.server import STREAM
+from app.core.http.limits.exports import ExportTimeout
+from app.core.http.server.protocol import STREAM
 from app.main import create_app
 
 

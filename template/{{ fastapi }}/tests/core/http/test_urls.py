@@ -4,7 +4,7 @@ import pytest
 from fastapi import FastAPI, Request
 from starlette.routing import NoMatchFound
 
-from app.core.http.urls import reverse
+from app.core.http.routing import reverse
 
 
 @pytest.fixture

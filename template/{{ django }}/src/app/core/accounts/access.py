@@ -7,13 +7,13 @@ from django.db import transaction
 from django.http import HttpRequest
 from pydantic import Secret
 
-from app.core.accounts.identity import require_local_accounts
+from app.core.accounts.auth.identity import require_local_accounts
+from app.core.accounts.auth.sessions import AuthService
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import PasswordChange, TokenResponse, UserCreate, UserUpdate, checked
 from app.core.accounts.service import UserService, authenticate, logged_in
-from app.core.accounts.sessions import AuthService
-from app.core.http.rate_limits import client_address
+from app.core.http.limits.rates import client_address
 from app.core.http.state import State
 from app.core.problems import Forbidden, Unauthorized
 from app.core.security.tokens import LocalTokens

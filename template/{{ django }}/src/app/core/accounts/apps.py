@@ -2,7 +2,7 @@
 
 from django.apps import AppConfig
 
-from app.core.accounts.roles import declared_roles
+from app.core.accounts.auth.roles import declared_roles
 from app.core.slices import import_all
 
 

@@ -13,7 +13,7 @@ from ninja import Query, Router, Status
 from pydantic import TypeAdapter
 
 from app.core.accounts.access import require_registration
-from app.core.accounts.identity import require_local_accounts, require_scope
+from app.core.accounts.auth.identity import require_local_accounts, require_scope
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import (
@@ -26,11 +26,11 @@ from app.core.accounts.schemas import (
     UserUpdate,
 )
 from app.core.accounts.service import UserService, change_password
-from app.core.http import exports
 from app.core.http.dependencies import first
-from app.core.http.openapi import problem_responses
+from app.core.http.limits import exports
+from app.core.http.openapi.document import problem_responses
 from app.core.http.preconditions import require_match, tagged
-from app.core.http.requests import Request
+from app.core.http.state import Request
 from app.core.problems import Forbidden, NotFound, Unauthorized
 from app.core.schemas import Page
 from app.core.security.tokens import ADMIN

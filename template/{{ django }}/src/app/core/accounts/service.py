@@ -6,11 +6,11 @@ from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
 from pydantic import Secret
 
+from app.core.accounts.auth.roles import scopes_of
 from app.core.accounts.events import deactivated, erased, exporting
 from app.core.accounts.exports import assemble
 from app.core.accounts.models import EMAIL_TAKEN, User
 from app.core.accounts.repository import UserRepository
-from app.core.accounts.roles import scopes_of
 from app.core.accounts.schemas import (
     AccountExport,
     PasswordChange,

@@ -46,13 +46,13 @@ def describe(error: Exception) -> str:
 
 
 def serve() -> None:
-    """Serve until SIGTERM or SIGINT (see `server.py`)."""
+    """Serve until SIGTERM or SIGINT (see `http/server`)."""
     from django.conf import settings as django_settings
     from django.core.management import call_command
 
-    from app.core.http import server
     from app.core.http.application import create_server_application
-    from app.core.http.ports import require_port
+    from app.core.http.server import run as server
+    from app.core.http.server.ports import require_port
 
     settings = django_settings.CORE_SETTINGS
     require_port(settings)
@@ -65,8 +65,8 @@ def serve() -> None:
 def dev() -> None:
     """Migrate the tables and serve with reload. Tokens stay valid after a reload."""
     from app.core.config import Settings
-    from app.core.http import server
-    from app.core.http.ports import require_port
+    from app.core.http.server import run as server
+    from app.core.http.server.ports import require_port
 
     settings = Settings.load()
     address = require_port(settings)

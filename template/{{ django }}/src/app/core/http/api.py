@@ -8,15 +8,15 @@ from ninja import Router
 from ninja.constants import NOT_SET
 from ninja.operation import PathView
 
-from app.core.accounts import auth_routes
 from app.core.accounts import routes as account_routes
-from app.core.accounts.identity import BearerToken, UserOptional, logged_in
+from app.core.accounts.auth import routes as auth_routes
+from app.core.accounts.auth.identity import BearerToken, UserOptional, logged_in
 from app.core.config import ABOUT, API_PREFIX, Environment
 from app.core.database.transactions import read_only
 from app.core.http import health
 from app.core.http.dependencies import in_development, refuse_unknown_query
-from app.core.http.limits import note_limit
-from app.core.http.openapi import API, JSONParser, JSONRenderer
+from app.core.http.limits.bodies import note_limit
+from app.core.http.openapi.document import API, JSONParser, JSONRenderer
 from app.core.slices import SliceError, find_parts, find_slices
 
 SAFE = {"GET", "HEAD", "OPTIONS"}

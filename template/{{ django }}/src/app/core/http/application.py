@@ -21,8 +21,8 @@ from app.core.runtime import current
 from app.core.slices import SliceError
 
 if TYPE_CHECKING:
-    from app.core.http.bridge import Bridge
     from app.core.http.middleware import Application
+    from app.core.http.server.bridge import Bridge
 
 log = structlog.get_logger()
 
@@ -34,7 +34,7 @@ def start() -> None:
     settings: Settings = django_settings.CORE_SETTINGS
     telemetry.start(settings)
     if settings.otel_exporter_otlp_endpoint:
-        from app.core.http.traces import observe_connections  # noqa: PLC0415 -- only when it is on
+        from app.core.observability.traces import observe_connections  # noqa: PLC0415 -- only when it is on
 
         observe_connections()
     log.info("start", environment=settings.environment, **current()._asdict())
@@ -57,7 +57,7 @@ def create_server_application() -> "Bridge":
     except (ConfigError, SliceError) as error:
         sys.exit(f"{error}")
     start()
-    from app.core.http.bridge import Bridge  # noqa: PLC0415 -- imports Django's models
+    from app.core.http.server.bridge import Bridge  # noqa: PLC0415 -- imports Django's models
 
     return Bridge(application)
 

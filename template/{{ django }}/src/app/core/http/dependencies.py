@@ -9,7 +9,7 @@ from ninja.operation import Operation
 from ninja.params.models import QueryModel
 from ninja.signature.details import is_pydantic_model
 
-from app.core.http.requests import Request
+from app.core.http.state import Request
 from app.core.problems import FieldError, NotFound, Unprocessable
 
 

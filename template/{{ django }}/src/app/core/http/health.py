@@ -12,9 +12,8 @@ from pydantic import BaseModel, Field
 
 from app.core.concurrency import bounded_map
 from app.core.database import checks as database
-from app.core.http.openapi import problem_responses
-from app.core.http.requests import Request
-from app.core.http.state import State
+from app.core.http.openapi.document import problem_responses
+from app.core.http.state import Request, State
 from app.core.problems import Unavailable
 
 log = structlog.get_logger()

@@ -13,7 +13,6 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
 from app.core.config import Settings
-from app.core.http.addresses import Proxies, forwarded_scheme
 from app.core.http.application import StartResponse
 from app.core.http.errors import ProblemResponse, problem_of
 from app.core.http.headers import (
@@ -28,10 +27,10 @@ from app.core.http.headers import (
     SecurityHeaders,
     identify,
 )
-from app.core.http.limits import max_body_bytes, template_of
+from app.core.http.limits.addresses import Proxies, forwarded_scheme
+from app.core.http.limits.bodies import max_body_bytes, template_of
 from app.core.http.pages import is_page, page_headers
-from app.core.http.requests import Request
-from app.core.http.state import LATE, STATE, State
+from app.core.http.state import LATE, STATE, Request, State
 from app.core.observability.logs import RequestLog
 from app.core.observability.telemetry import report_failure
 from app.core.problems import Forbidden, MethodNotAllowed, Unavailable

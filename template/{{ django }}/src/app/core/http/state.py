@@ -1,13 +1,16 @@
-"""The state of the application, which all requests share."""
+"""The state of the application, which all requests share, and the types of requests."""
 
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Self
 
+from django.http import HttpRequest
+
 from app.core.config import Settings
-from app.core.http.rate_limits import RateLimits
+from app.core.http.limits.rates import RateLimits
 from app.core.security.revocations import Revocations
 from app.core.security.tokens import TokenVerifier, token_verifier
+from app.core.security.users import CurrentUser
 
 STATE = "app.state"
 """Key of the application state in the WSGI environment."""
@@ -37,3 +40,19 @@ class State:
     def of(cls, settings: Settings) -> Self:
         """Return the state for these settings."""
         return cls(settings, RateLimits(settings), token_verifier(settings))
+
+
+class Request(HttpRequest):
+    """Django's request with the attributes that core and django-ninja add."""
+
+    state: State
+    auth: CurrentUser
+    """The user of the token, on a route of a `router`."""
+
+
+class PublicRequest(HttpRequest):
+    """Django's request on a route of a `public` router with `auth=maybe_logged_in`."""
+
+    state: State
+    auth: CurrentUser | None
+    """The user of the token, or None for a caller without a token."""

@@ -5,14 +5,14 @@ from typing import cast
 from fastapi import Request
 from pydantic import Secret
 
-from app.core.accounts.identity import require_local_accounts
+from app.core.accounts.auth.identity import require_local_accounts
+from app.core.accounts.auth.sessions import AuthService
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import PasswordChange, TokenResponse, UserCreate, UserUpdate, checked
 from app.core.accounts.service import UserService, authenticate, logged_in
-from app.core.accounts.sessions import AuthService
 from app.core.database.sessions import ReadSession, WriteSession
-from app.core.http.rate_limits import client_address
+from app.core.http.limits.rates import client_address
 from app.core.http.state import State, state_of
 from app.core.problems import Forbidden, Unauthorized
 from app.core.security.passwords import hash_password, in_turn

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from starlette.types import Receive, Scope, Send
 
 from app.core.accounts.access import require_registration
-from app.core.accounts.identity import LoggedIn, require_local_accounts, require_scope
+from app.core.accounts.auth.identity import LoggedIn, require_local_accounts, require_scope
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import (
@@ -29,10 +29,10 @@ from app.core.database.engine import Database
 from app.core.database.on_commit import on_commit
 from app.core.database.sessions import ReadOnly, Transaction, get_database
 from app.core.http.dependencies import CurrentState
-from app.core.http.exports import EXPORT_SECONDS, ExportTimeout, export_place
-from app.core.http.openapi import problem_responses
+from app.core.http.limits.exports import EXPORT_SECONDS, ExportTimeout, export_place
+from app.core.http.openapi.document import problem_responses
 from app.core.http.preconditions import require_match, tagged
-from app.core.http.urls import reverse
+from app.core.http.routing import reverse
 from app.core.problems import Forbidden, NotFound, Unauthorized
 from app.core.schemas import Page
 from app.core.security.tokens import ADMIN

@@ -6,11 +6,11 @@ from typing import Any
 from pydantic import Secret
 from sqlalchemy.exc import IntegrityError
 
+from app.core.accounts.auth.roles import scopes_of
 from app.core.accounts.events import deactivated, erased, exporting, registered
 from app.core.accounts.exports import assemble
 from app.core.accounts.models import User
 from app.core.accounts.repository import RefreshTokenRepository, UserRepository
-from app.core.accounts.roles import scopes_of
 from app.core.accounts.schemas import (
     AccountExport,
     PasswordChange,

@@ -37,12 +37,12 @@ def describe(error: Exception) -> str:
 
 
 def serve() -> None:
-    """Serve until SIGTERM or SIGINT (see `server.py`)."""
+    """Serve until SIGTERM or SIGINT (see `http/server`)."""
     from app.core.config import Settings
-    from app.core.http import server
-    from app.core.http.ports import require_port
+    from app.core.http.server import run as server
+    from app.core.http.server.ports import require_port
+    from app.core.http.server.websockets import WebSocketProtocol
     from app.core.http.state import state_of
-    from app.core.http.websockets import WebSocketProtocol
 
     settings = Settings.load()
     require_port(settings)
@@ -53,9 +53,9 @@ def serve() -> None:
 def dev() -> None:
     """Migrate the tables and serve with reload. Tokens stay valid after a reload."""
     from app.core.config import Settings
-    from app.core.http import server
-    from app.core.http.ports import require_port
-    from app.core.http.websockets import WebSocketProtocol
+    from app.core.http.server import run as server
+    from app.core.http.server.ports import require_port
+    from app.core.http.server.websockets import WebSocketProtocol
 
     settings = Settings.load()
     address = require_port(settings)

@@ -11,16 +11,17 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
-from app.core.accounts import auth_routes, routes
-from app.core.accounts.identity import authenticated
-from app.core.accounts.roles import declared_roles
+from app.core.accounts import routes
+from app.core.accounts.auth import routes as auth_routes
+from app.core.accounts.auth.identity import authenticated
+from app.core.accounts.auth.roles import declared_roles
 from app.core.config import ABOUT, API_PREFIX, Environment, Settings
 from app.core.database.base import load_models
 from app.core.http import errors, health
-from app.core.http.docs import add_docs
 from app.core.http.headers import PROBES
 from app.core.http.middleware import RequestContext, cors
-from app.core.http.openapi import completed
+from app.core.http.openapi.docs import add_docs
+from app.core.http.openapi.document import completed
 from app.core.http.routing import AnswerHead, refusing_query, watch
 from app.core.http.state import State, state_of
 from app.core.observability import logs, telemetry

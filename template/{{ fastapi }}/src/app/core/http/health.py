@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from app.core.concurrency import bounded_map
 from app.core.http.dependencies import CurrentState
-from app.core.http.openapi import problem_responses
+from app.core.http.openapi.document import problem_responses
 from app.core.http.state import State
 from app.core.problems import Unavailable
 

@@ -16,7 +16,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from app.core.config import Settings
-from app.core.http.addresses import Proxies, forwarded_scheme
 from app.core.http.headers import (
     CORS_EXPOSED_HEADERS,
     CORS_HEADERS,
@@ -29,7 +28,8 @@ from app.core.http.headers import (
     identify,
     max_bytes,
 )
-from app.core.http.server import GONE, STREAM
+from app.core.http.limits.addresses import Proxies, forwarded_scheme
+from app.core.http.server.protocol import GONE, STREAM
 from app.core.observability.logs import RequestLog
 from app.core.observability.telemetry import report_failure
 from app.core.problems import (

@@ -1,8 +1,9 @@
-"""Checks and changes of the routes of slices."""
+"""Checks and changes of the routes of slices, and URLs of routes."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from email.message import Message as Header
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from fastapi import Depends, Request, Response
 from fastapi.dependencies.models import Dependant
@@ -12,7 +13,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.database.sessions import FAILED
-from app.core.http.operations import is_json
+from app.core.http.openapi.operations import is_json
 from app.core.problems import UnsupportedMediaType
 
 type Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -106,3 +107,15 @@ def refusing_query(route: Dependant) -> str:
     models = (kind for kind in parameters if isinstance(kind, type) and issubclass(kind, BaseModel))
     refusing = (model.__name__ for model in models if model.model_config.get("extra") == "forbid")
     return next(refusing, "") if len(parameters) > 1 else ""
+
+
+def reverse(
+    request: Request, name: str, *, query: Mapping[str, Any] | None = None, fragment: str = "", **path: Any
+) -> str:
+    """Return the path of the route `name`, with an encoded query and fragment."""
+    url = f"{request.scope.get('root_path', '')}{request.app.url_path_for(name, **path)}"
+    if query:
+        url += f"?{urlencode(query)}"
+    if fragment:
+        url += f"#{quote(fragment)}"
+    return url

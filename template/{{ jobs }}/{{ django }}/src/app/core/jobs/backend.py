@@ -55,7 +55,7 @@ async def prepared() -> AsyncIterator[dict[str, Any]]:
     """Load the tasks of all slices. Yield their context, which is empty: Django manages connections."""
     _set_up()
     if settings.CORE_SETTINGS.otel_exporter_otlp_endpoint:
-        from app.core.http.traces import observe_connections  # noqa: PLC0415 -- only when it is on
+        from app.core.observability.traces import observe_connections  # noqa: PLC0415 -- only when it is on
 
         observe_connections()
     yield {}

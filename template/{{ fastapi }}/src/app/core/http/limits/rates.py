@@ -4,13 +4,13 @@ import math
 import time
 
 import structlog
-from django.http import HttpRequest
+from fastapi import Request
 from limits import parse
-from limits.storage import MemoryStorage, RedisStorage
-from limits.strategies import FixedWindowRateLimiter
+from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.strategies import FixedWindowRateLimiter
 
 from app.core.config import Settings
-from app.core.http.addresses import network
+from app.core.http.limits.addresses import network
 from app.core.problems import TooManyRequests
 
 log = structlog.get_logger()
@@ -32,7 +32,8 @@ class RateLimits:
         self.shared = (
             FixedWindowRateLimiter(
                 RedisStorage(
-                    settings.redis_url,
+                    f"async+{settings.redis_url}",
+                    implementation="redispy",
                     socket_timeout=REDIS_TIMEOUT_SECONDS,
                     socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
                 )
@@ -41,39 +42,39 @@ class RateLimits:
             else None
         )
 
-    def hit(self, rate: str, *identifiers: str) -> None:
+    async def hit(self, rate: str, *identifiers: str) -> None:
         """Count one attempt of the caller that `identifiers` name. TooManyRequests above `rate`."""
         if self.shared is None or time.monotonic() < self._pause_ends:
-            self._hit(self._own, rate, *identifiers)
+            await self._hit(self._own, rate, *identifiers)
             return
         try:
-            self._hit(self.shared, rate, *identifiers)
+            await self._hit(self.shared, rate, *identifiers)
         except TooManyRequests:
             raise
         except Exception as error:
             # Without Redis each process counts for itself: the limit is weaker, but requests do not fail.
             self._pause_ends = time.monotonic() + PAUSE_SECONDS
             log.warning("rate limits are not shared", reason=str(error))
-            self._hit(self._own, rate, *identifiers)
+            await self._hit(self._own, rate, *identifiers)
 
-    def hit_log_in(self, address: str, account: str) -> None:
+    async def hit_log_in(self, address: str, account: str) -> None:
         """Count one log-in. TooManyRequests when an address tries too often, for one account or for all together."""
-        self.hit(self._settings.login_address_rate, "log-ins", address)
-        self.hit(self._settings.login_rate, "log-in", address, account.lower())
+        await self.hit(self._settings.login_address_rate, "log-ins", address)
+        await self.hit(self._settings.login_rate, "log-in", address, account.lower())
 
-    def check(self) -> None:
+    async def check(self) -> None:
         """Check the connection to Redis if REDIS_URL is set. ConnectionError when Redis does not answer."""
-        if self.shared and not self.shared.storage.check():
+        if self.shared and not await self.shared.storage.check():
             raise ConnectionError("Redis does not answer")
 
-    def _hit(self, limiter: FixedWindowRateLimiter, rate: str, *identifiers: str) -> None:
+    async def _hit(self, limiter: FixedWindowRateLimiter, rate: str, *identifiers: str) -> None:
         item = parse(rate)
-        if not limiter.hit(item, *identifiers):
-            window = limiter.get_window_stats(item, *identifiers)
+        if not await limiter.hit(item, *identifiers):
+            window = await limiter.get_window_stats(item, *identifiers)
             seconds = max(1, math.ceil(window.reset_time - time.time()))
             raise TooManyRequests(headers={"Retry-After": str(seconds)})
 
 
-def client_address(request: HttpRequest) -> str:
+def client_address(request: Request) -> str:
     """Return the address of the caller. Behind TRUSTED_PROXIES, this is the forwarded address."""
-    return network(str(request.META.get("REMOTE_ADDR") or "unknown"))
+    return network(request.client.host if request.client else "unknown")

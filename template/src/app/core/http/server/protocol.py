@@ -1,17 +1,10 @@
-"""uvicorn with time limits for slow clients, a size limit for request heads, and a drain before it stops."""
+"""uvicorn's protocol for HTTP, with limits for slow clients and for the head of a request."""
 
 import asyncio
-import gc
-import sys
-import threading
 import time
-from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
-import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
-
-from app.core.config import Settings
 
 HEAD_BYTES = 65_536
 
@@ -22,9 +15,6 @@ BODY_SECONDS = 20.0
 """Time limit for the body of a request, plus one second for each MIN_BYTES_PER_SECOND that arrived."""
 
 MIN_BYTES_PER_SECOND = 8_192
-
-SHUTDOWN_SECONDS = 25
-"""Time for running requests to finish after the drain: less than the 30 s after which orchestrators kill a process."""
 
 WRITE_SECONDS = 10.0
 """Time after which a client that reads nothing of its response is disconnected."""
@@ -201,78 +191,3 @@ class BoundedProtocol(HttpToolsProtocol):
             left = BODY_SECONDS + self._received / MIN_BYTES_PER_SECOND - (time.monotonic() - self._since)
             return max(left, 0.1) if self.pipeline else left
         return 0
-
-
-class Drainable(Protocol):
-    """The state of an application: readiness is 503 while `draining` is true."""
-
-    draining: bool
-
-
-class Server(uvicorn.Server):
-    """Turns readiness off first, and stops listening after DRAIN_SECONDS, when the load balancer has noticed."""
-
-    def __init__(self, config: uvicorn.Config, state: Drainable, drain_seconds: float) -> None:
-        super().__init__(config)
-        self._state = state
-        self._drain_seconds = drain_seconds
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        again, self._state.draining = self._state.draining, True
-        if again or not self._drain_seconds:
-            super().handle_exit(sig, frame)
-        else:
-            drain = threading.Timer(self._drain_seconds, super().handle_exit, (sig, frame))
-            drain.daemon = True  # a daemon thread, so that a second signal ends the process without this wait
-            drain.start()
-
-
-def server_config(app: Any, settings: Settings, **options: Any) -> uvicorn.Config:
-    """Return uvicorn's configuration. `app` is an ASGI application, or the name of a factory."""
-    return uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        http=BoundedProtocol,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # the middleware applies X-Forwarded-* headers
-        timeout_keep_alive=settings.keep_alive_seconds,
-        **options,
-    )
-
-
-def run(app: Any, settings: Settings, state: Drainable, **options: Any) -> None:
-    """Serve until SIGTERM or SIGINT. Then readiness turns 503, running requests finish, and connections close."""
-    loop = "uvloop" if sys.platform != "win32" else "asyncio"
-    config = server_config(app, settings, loop=loop, timeout_graceful_shutdown=SHUTDOWN_SECONDS, **options)
-    gc.freeze()  # imported objects are never freed: the garbage collector can skip them
-    Server(config, state, settings.drain_seconds).run()
-
-
-def run_with_reload(factory: str, settings: Settings, **options: Any) -> None:
-    """Serve an application in a child process, which a change below `src/app` replaces. Applies new migrations."""
-    from uvicorn.supervisors.watchfilesreload import WatchFilesReload  # noqa: PLC0415 -- only in development
-
-    from app.core.cli.reload import NewMigrations  # noqa: PLC0415 -- as above
-    from app.core.slices import PACKAGE  # noqa: PLC0415 -- as above
-
-    new = NewMigrations()
-
-    class Reload(WatchFilesReload):
-        def restart(self) -> None:
-            new.apply()
-            super().restart()
-
-    config = server_config(
-        factory,
-        settings,
-        factory=True,
-        reload=True,
-        reload_dirs=[str(PACKAGE)],
-        reload_delay=0,
-        timeout_graceful_shutdown=1,  # an open stream must not delay a reload
-        **options,
-    )
-    Reload(config, target=uvicorn.Server(config).run, sockets=[config.bind_socket()]).run()

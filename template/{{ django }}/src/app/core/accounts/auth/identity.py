@@ -17,8 +17,7 @@ from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import ProvidedUser
 from app.core.accounts.service import UserService
 from app.core.config import API_PREFIX
-from app.core.http.requests import PublicRequest, Request
-from app.core.http.state import State
+from app.core.http.state import PublicRequest, Request, State
 from app.core.problems import Forbidden, NotFound, Unauthorized
 from app.core.security.tokens import AccessToken
 from app.core.security.users import CurrentUser

@@ -10,7 +10,7 @@ from pydantic import Secret
 
 from app.core.accounts.models import User
 from app.core.accounts.service import authenticate
-from app.core.http.rate_limits import client_address
+from app.core.http.limits.rates import client_address
 from app.core.http.state import State
 
 

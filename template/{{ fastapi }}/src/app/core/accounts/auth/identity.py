@@ -18,7 +18,7 @@ from app.core.accounts.schemas import ProvidedUser
 from app.core.accounts.service import UserService
 from app.core.config import API_PREFIX
 from app.core.http.dependencies import CurrentState
-from app.core.http.openapi import OPTIONAL
+from app.core.http.openapi.document import OPTIONAL
 from app.core.http.state import State
 from app.core.problems import NotFound, Unauthorized
 from app.core.security.tokens import AccessToken

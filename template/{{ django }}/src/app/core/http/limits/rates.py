@@ -4,13 +4,13 @@ import math
 import time
 
 import structlog
-from fastapi import Request
+from django.http import HttpRequest
 from limits import parse
-from limits.aio.storage import MemoryStorage, RedisStorage
-from limits.aio.strategies import FixedWindowRateLimiter
+from limits.storage import MemoryStorage, RedisStorage
+from limits.strategies import FixedWindowRateLimiter
 
 from app.core.config import Settings
-from app.core.http.addresses import network
+from app.core.http.limits.addresses import network
 from app.core.problems import TooManyRequests
 
 log = structlog.get_logger()
@@ -32,8 +32,7 @@ class RateLimits:
         self.shared = (
             FixedWindowRateLimiter(
                 RedisStorage(
-                    f"async+{settings.redis_url}",
-                    implementation="redispy",
+                    settings.redis_url,
                     socket_timeout=REDIS_TIMEOUT_SECONDS,
                     socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
                 )
@@ -42,39 +41,39 @@ class RateLimits:
             else None
         )
 
-    async def hit(self, rate: str, *identifiers: str) -> None:
+    def hit(self, rate: str, *identifiers: str) -> None:
         """Count one attempt of the caller that `identifiers` name. TooManyRequests above `rate`."""
         if self.shared is None or time.monotonic() < self._pause_ends:
-            await self._hit(self._own, rate, *identifiers)
+            self._hit(self._own, rate, *identifiers)
             return
         try:
-            await self._hit(self.shared, rate, *identifiers)
+            self._hit(self.shared, rate, *identifiers)
         except TooManyRequests:
             raise
         except Exception as error:
             # Without Redis each process counts for itself: the limit is weaker, but requests do not fail.
             self._pause_ends = time.monotonic() + PAUSE_SECONDS
             log.warning("rate limits are not shared", reason=str(error))
-            await self._hit(self._own, rate, *identifiers)
+            self._hit(self._own, rate, *identifiers)
 
-    async def hit_log_in(self, address: str, account: str) -> None:
+    def hit_log_in(self, address: str, account: str) -> None:
         """Count one log-in. TooManyRequests when an address tries too often, for one account or for all together."""
-        await self.hit(self._settings.login_address_rate, "log-ins", address)
-        await self.hit(self._settings.login_rate, "log-in", address, account.lower())
+        self.hit(self._settings.login_address_rate, "log-ins", address)
+        self.hit(self._settings.login_rate, "log-in", address, account.lower())
 
-    async def check(self) -> None:
+    def check(self) -> None:
         """Check the connection to Redis if REDIS_URL is set. ConnectionError when Redis does not answer."""
-        if self.shared and not await self.shared.storage.check():
+        if self.shared and not self.shared.storage.check():
             raise ConnectionError("Redis does not answer")
 
-    async def _hit(self, limiter: FixedWindowRateLimiter, rate: str, *identifiers: str) -> None:
+    def _hit(self, limiter: FixedWindowRateLimiter, rate: str, *identifiers: str) -> None:
         item = parse(rate)
-        if not await limiter.hit(item, *identifiers):
-            window = await limiter.get_window_stats(item, *identifiers)
+        if not limiter.hit(item, *identifiers):
+            window = limiter.get_window_stats(item, *identifiers)
             seconds = max(1, math.ceil(window.reset_time - time.time()))
             raise TooManyRequests(headers={"Retry-After": str(seconds)})
 
 
-def client_address(request: Request) -> str:
+def client_address(request: HttpRequest) -> str:
     """Return the address of the caller. Behind TRUSTED_PROXIES, this is the forwarded address."""
-    return network(request.client.host if request.client else "unknown")
+    return network(str(request.META.get("REMOTE_ADDR") or "unknown"))

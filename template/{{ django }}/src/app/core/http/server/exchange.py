@@ -5,7 +5,7 @@ import time
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
-from app.core.http.server import GONE, STREAM
+from app.core.http.server.protocol import GONE, STREAM
 
 SEND_SECONDS = 30.0
 """Time limit for a client to accept one piece of a streamed response."""

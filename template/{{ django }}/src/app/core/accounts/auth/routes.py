@@ -6,13 +6,13 @@ from django.db import transaction
 from ninja import Router
 
 from app.core.accounts import access
-from app.core.accounts.identity import require_local_accounts
+from app.core.accounts.auth.identity import require_local_accounts
 from app.core.accounts.schemas import RefreshRequest, TokenForm, TokenResponse
 from app.core.http.dependencies import first
 from app.core.http.errors import ProblemResponse
-from app.core.http.openapi import Form, problem_responses
-from app.core.http.rate_limits import client_address
-from app.core.http.requests import Request
+from app.core.http.limits.rates import client_address
+from app.core.http.openapi.document import Form, problem_responses
+from app.core.http.state import Request
 from app.core.problems import Unauthorized
 
 public = Router(tags=["auth"])

@@ -21,10 +21,10 @@ from django.db import connection
 from django.http import HttpResponse
 
 from app.core.http import health
-from app.core.http.exchange import ClientGoneError, Exchange, Response
 from app.core.http.headers import LIVENESS, PROBES, SecurityHeaders, identify
-from app.core.http.limits import max_body_bytes
+from app.core.http.limits.bodies import max_body_bytes
 from app.core.http.middleware import Application
+from app.core.http.server.exchange import ClientGoneError, Exchange, Response
 from app.core.http.state import LATE
 from app.core.observability.logs import RequestLog
 from app.core.security.passwords import has_client

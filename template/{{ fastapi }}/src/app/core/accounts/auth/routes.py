@@ -6,13 +6,13 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import Response
 
 from app.core.accounts import access
-from app.core.accounts.identity import require_local_accounts
+from app.core.accounts.auth.identity import require_local_accounts
 from app.core.accounts.schemas import RefreshRequest, TokenForm, TokenResponse
 from app.core.database.sessions import Transaction
 from app.core.http.dependencies import CurrentState
+from app.core.http.limits.rates import client_address
 from app.core.http.middleware import ProblemResponse
-from app.core.http.openapi import problem_responses
-from app.core.http.rate_limits import client_address
+from app.core.http.openapi.document import problem_responses
 from app.core.problems import Unauthorized
 
 public = APIRouter(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.core.http.operations import complete, error_schemas, name_operations, problem_response
+from app.core.http.openapi.operations import complete, error_schemas, name_operations, problem_response
 from app.core.problems import ErrorBody
 
 OPTIONAL = "optionalToken"

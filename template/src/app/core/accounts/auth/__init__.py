@@ -1,0 +1,1 @@
+"""Authentication: tokens, sessions, log-in, roles."""

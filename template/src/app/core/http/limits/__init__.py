@@ -1,0 +1,1 @@
+"""Limits: rates of callers, concurrent exports, sizes of bodies."""
