@@ -12,6 +12,7 @@ from pydantic import (
     GetCoreSchemaHandler,
     ValidationError,
     ValidatorFunctionWrapHandler,
+    field_validator,
     model_validator,
 )
 from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails, PydanticCustomError
@@ -96,6 +97,14 @@ class ListQuery(BaseSchema):
     page: Annotated[int, AfterValidator(Paginator.clamp_page), BeforeValidator(validate_plain)] = 1
     size: Annotated[int, AfterValidator(Paginator.clamp_size), BeforeValidator(validate_plain)] = 20
     sort: str = sort_by("id", default="id")
+
+    @field_validator("sort", mode="wrap")
+    @classmethod
+    def _validate_sort(cls, value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return validate(value)
+        except ValidationError:
+            raise ValueError(f"must be {cls.model_fields['sort'].description}") from None
 
     @property
     def offset(self) -> int:

@@ -59,6 +59,13 @@ def validate_plain(value: Any) -> Any:
     return value
 
 
+def validate_flag(value: Any) -> Any:
+    """Return `value`. ValueError for text such as `yes` or `1`, which Pydantic would read as `true`."""
+    if isinstance(value, str) and value not in {"true", "false"}:
+        raise ValueError("must be true or false")
+    return value
+
+
 def to_cents(value: Decimal) -> Decimal:
     """Return the amount with two decimals, so that all amounts in responses have the same format."""
     return value.quantize(Decimal("0.01"))
@@ -81,6 +88,12 @@ PositiveInt = Annotated[
     BeforeValidator(whole),
 ]
 """A number above zero within PostgreSQL's `integer`. `true` and `"1"` are refused."""
+
+NonNegativeInt = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1), BeforeValidator(whole)]
+"""A whole number in a JSON body: zero or above, at most 2**31 - 1."""
+
+Flag = Annotated[bool, BeforeValidator(validate_flag)]
+"""A query parameter: `true` or `false`."""
 
 Money = Annotated[
     Decimal,

@@ -27,3 +27,14 @@ async def test_statement_count_is_constant(
     page = (await async_client.get("/api/v1/orders", headers=user)).json()
     assert [len(order["lines"]) for order in page["items"]] == [number] * number
     assert len(statements) == 3, statements
+
+
+async def test_deletion_of_product_loads_no_lines(
+    async_client: httpx2.AsyncClient, admin: Headers, user: Headers, statements: list[str]
+) -> None:
+    product_id = await make_product(async_client, admin)
+    await place_order(async_client, user, (product_id, 1))
+    statements.clear()
+    assert (await async_client.delete(f"/api/v1/products/{product_id}", headers=admin)).status_code == 204
+    assert statements
+    assert [sql for sql in statements if "order_items" in sql and "LIMIT 1" not in sql] == []

@@ -6,7 +6,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.core.testing import Headers, pointers
+from app.core.testing import Headers, assert_problem, pointers
 from app.products.words import prefix_query
 from tests.products.helpers import make_product
 
@@ -145,6 +145,7 @@ async def test_empty_result_has_no_links(async_client: httpx2.AsyncClient) -> No
         ({"max_price": "\u0661"}, "/query/max_price"),
         ({"min_price": "2", "max_price": "1"}, "/query"),
         ({"in_stock": "maybe"}, "/query/in_stock"),
+        ({"in_stock": "yes"}, "/query/in_stock"),
         ({"color": "red"}, "/query/color"),
     ],
 )
@@ -203,3 +204,9 @@ async def test_links_keep_the_query(async_client: httpx2.AsyncClient, admin: Hea
     page = (await async_client.get("/api/v1/products", params=query)).json()
     kept = "/api/v1/products?min_price=1.50&in_stock=true&sort=-price&size=1&page="
     assert (page["previous"], page["next"]) == (f"{kept}1", f"{kept}3")
+
+
+async def test_unknown_sort_field_is_explained(async_client: httpx2.AsyncClient) -> None:
+    [error] = assert_problem(await async_client.get("/api/v1/products?sort=colour"), 422)["errors"]
+    assert error["pointer"] == "/query/sort"
+    assert error["message"].endswith("for descending order: name, price, stock, id")

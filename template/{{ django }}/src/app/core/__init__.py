@@ -54,7 +54,18 @@ if TYPE_CHECKING:
     from app.core.security.tokens import ADMIN
     from app.core.security.users import CurrentUser
     from app.core.security.webhooks import BadSignature, verify_webhook
-    from app.core.types import BodyId, Day, LongText, Money, PathId, PositiveInt, ShortText, UtcDatetime
+    from app.core.types import (
+        BodyId,
+        Day,
+        Flag,
+        LongText,
+        Money,
+        NonNegativeInt,
+        PathId,
+        PositiveInt,
+        ShortText,
+        UtcDatetime,
+    )
     from app.core.values import WebhookSecrets
 else:
     from app.core.lazy import lazily
@@ -110,7 +121,18 @@ else:
             "security.tokens": ["ADMIN"],
             "security.users": ["CurrentUser"],
             "security.webhooks": ["BadSignature", "verify_webhook"],
-            "types": ["BodyId", "Day", "LongText", "Money", "PathId", "PositiveInt", "ShortText", "UtcDatetime"],
+            "types": [
+                "BodyId",
+                "Day",
+                "Flag",
+                "LongText",
+                "Money",
+                "NonNegativeInt",
+                "PathId",
+                "PositiveInt",
+                "ShortText",
+                "UtcDatetime",
+            ],
             "values": ["WebhookSecrets"],
         },
     )
@@ -136,11 +158,13 @@ __all__ = [
     "Environment",
     "ErrorBody",
     "FieldError",
+    "Flag",
     "Forbidden",
     "ListQuery",
     "LongText",
     "Money",
     "NewPassword",
+    "NonNegativeInt",
     "NotFound",
     "OffsetPage",
     "OffsetPaginator",

@@ -1,14 +1,24 @@
 """Schemas of products."""
 
 from decimal import Decimal
-from typing import Annotated, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
-from app.core import UNCHANGED, BaseSchema, ListQuery, Money, Page, PositiveInt, ShortText, sort_by
+from app.core import (
+    UNCHANGED,
+    BaseSchema,
+    Flag,
+    ListQuery,
+    Money,
+    NonNegativeInt,
+    Page,
+    PositiveInt,
+    ShortText,
+    sort_by,
+)
 
 MAX_STOCK = 2**31 - 1
-Stock = Annotated[int, Field(strict=True, ge=0, le=MAX_STOCK)]
 
 
 class ProductCreate(BaseSchema):
@@ -24,7 +34,7 @@ class ProductUpdate(BaseSchema):
 
     name: ShortText = UNCHANGED
     price: Money = UNCHANGED
-    stock: Stock = UNCHANGED
+    stock: NonNegativeInt = UNCHANGED
 
 
 class ProductResponse(BaseSchema):
@@ -45,7 +55,7 @@ class ProductQuery(ListQuery):
     )
     min_price: Money | None = None
     max_price: Money | None = None
-    in_stock: bool | None = None
+    in_stock: Flag | None = None
 
     @model_validator(mode="after")
     def validate_prices(self) -> Self:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from django.db.models import BigIntegerField, BooleanField, Case, F, Func, QuerySet, Value, When
+from django.db.models import BigIntegerField, BooleanField, Case, F, Func, ManyToOneRel, QuerySet, Value, When
 from django.db.models.functions import Cast, Least, Lower, Now
 
 from app.core import BaseRepository
@@ -54,6 +54,15 @@ class ProductRepository(BaseRepository[Product]):
         added = Case(*(When(id=product_id, then=quantity) for product_id, quantity in quantities.items()))
         stock = Cast(F("stock"), BigIntegerField()) + Cast(added, BigIntegerField())
         Product.objects.filter(id__in=quantities).update(stock=Least(stock, MAX_STOCK))
+
+    def is_referred_to(self, product: Product) -> bool:
+        """Return whether another table refers to the product. Django's `delete()` would load all rows that do."""
+        relations = Product._meta.get_fields(include_hidden=True)  # noqa: SLF001 -- documented, despite its name
+        return any(
+            relation.related_model._default_manager.filter(**{relation.field.name: product}).exists()  # noqa: SLF001
+            for relation in relations
+            if isinstance(relation, ManyToOneRel)
+        )
 
     def archive(self, product: Product) -> None:
         """Set the time of archiving."""

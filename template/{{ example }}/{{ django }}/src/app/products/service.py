@@ -1,8 +1,6 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
-from django.db import IntegrityError, transaction
-
 from app.core import Conflict, NotFound
 from app.products.models import Product
 from app.products.repository import ProductRepository
@@ -29,11 +27,10 @@ class ProductService:
     def delete(self, product: Product) -> None:
         """Delete the product. Archive it instead if another table refers to it, such as the lines of orders."""
         products = ProductRepository()
-        try:
-            with transaction.atomic():
-                products.delete(product.id)
-        except IntegrityError:
+        if products.is_referred_to(product):
             products.archive(product)
+        else:
+            products.delete(product.id)
 
     def reserve(self, quantities: Mapping[int, int]) -> dict[int, Decimal]:
         """Subtract a quantity of each product from its stock, and return the prices.
