@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import COPIER, TOOLS, Project, clean_environment, once, working_tree
+from conftest import COPIER, TOOLS, Project, clean_environment, once, release, working_tree
 from documents import read
 from jinja2 import Environment, StrictUndefined
 from questionnaire import (
@@ -31,6 +32,7 @@ from questionnaire import (
     answers,
     choices,
     label,
+    typed,
 )
 
 TEMPLATE = REPOSITORY / "template"
@@ -114,6 +116,28 @@ def test_misspelt_variable_stops_the_render(template: Path, tmp_path: Path) -> N
     said = clone.run(COPIER, "copy", "--defaults", "--vcs-ref=HEAD", clone.path, tmp_path / "out", fails=True)
     assert "'projet_name' is undefined" in said
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.deep
+def test_quick_copier_does_as_copier(template: Path, tmp_path: Path) -> None:
+    """Renders and updates, with a file mode that git does not read from the folder."""
+    found: dict[str, str] = {}
+    programs: dict[str, list[str | Path]] = {"quick": [COPIER], "real": [sys.executable, "-m", "copier"]}
+    origin = Project(shutil.copytree(template, tmp_path / "template"))
+    for name, program in programs.items():
+        service = Project(tmp_path / name / "my-service")
+        service.path.mkdir(parents=True)
+        service.run(*program, "copy", "--defaults", "--quiet", "--vcs-ref=v0.0.1", origin.path, ".")
+        service.commit("Render")
+        service.run("git", "config", "core.fileMode", "false")
+        if not found:
+            (origin.path / "template/SECURITY.md.jinja").chmod(0o755)
+            release(origin.path, "v0.0.2")
+        service.run(*program, "update", "--defaults", "--quiet", f"--data=features={typed(choices('features'))}")
+        service.run("git", "add", "--all")
+        found[name] = service.run("git", "ls-files", "--stage")
+    assert found["quick"] == found["real"]
+    assert re.search(r"^100755 .*SECURITY.md$", found["quick"], re.MULTILINE)
 
 
 @pytest.mark.deep

@@ -6,17 +6,15 @@ import shutil
 import subprocess
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from conftest import COPIER, Project, clean_environment, once, release
 from copier import run_copy, run_update
-from jinja2 import Environment
 from pytest_copie.plugin import Copie, Result
 from questionnaire import BARE, PROFILES, QUESTIONS, REPOSITORY, Answers, choices, typed
+from quick_copier import hasten
 from release import Promises, matching
 
 NOW = Promises.now()
@@ -92,7 +90,8 @@ def rendered_before(
         key = version, frozenset(answers.items())
         if key not in done:
             done[key] = tmp_path_factory.mktemp("before") / "my-service"
-            with compiled_once():
+            with pytest.MonkeyPatch.context() as patch:
+                hasten(patch.setattr)
                 run_copy(str(history.path), done[key], dict(answers), vcs_ref=version, defaults=True, quiet=True)
         project = Project(shutil.copytree(done[key], folder))
         project.commit("Render")
@@ -130,27 +129,10 @@ def update(project: Project, *options: str) -> str:
     return project.run(COPIER, "update", "--defaults", *options)
 
 
-COMPILED: dict[tuple[Any, ...], Any] = {}
-
-
-@contextmanager
-def compiled_once() -> Iterator[None]:
-    """Make Copier compile each path once. It compiles each in all three renders, half of the time of an update."""
-    compile_anew = Environment.compile
-
-    def compile_once(environment: Environment, *source: Any) -> Any:
-        if source not in COMPILED:
-            COMPILED[source] = compile_anew(environment, *source)
-        return COMPILED[source]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Environment, "compile", compile_once)
-        yield
-
-
 def update_quickly(project: Project, version: str | None = None, answers: Answers | None = None) -> None:
     """Update without starting a process."""
-    with compiled_once():
+    with pytest.MonkeyPatch.context() as patch:
+        hasten(patch.setattr)
         run_update(project.path, dict(answers or {}), vcs_ref=version, defaults=True, overwrite=True, quiet=True)
 
 
