@@ -10,6 +10,7 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from importlib.util import source_from_cache, source_hash
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -264,8 +265,64 @@ def workshop() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def installed(render: Callable[..., Project], request: pytest.FixtureRequest, workshop: Path) -> Callable[..., Project]:
-    """Render, commit and install each set of answers once. All share the cache of mypy."""
+def install(shared: Path, workshop: Path) -> Callable[[Project], Project]:
+    """Install projects. Each uses the compiled modules and the cache of mypy that the earlier ones made."""
+    installed: list[Path] = []
+
+    def install(project: Project) -> Project:
+        types = workshop / f"types-{'django' if (project.path / 'manage.py').exists() else 'fastapi'}"
+        with made_once(shared / types.name) as wanted:
+            if wanted and types.exists():
+                shutil.copytree(types, shared / types.name)
+            elif not wanted and not types.exists():
+                shutil.copytree(shared / types.name, types)
+        project = replace(project, environment={**project.environment, "MYPY_CACHE_DIR": str(types)})
+        project.run(project.manager, "sync")
+        with FileLock(shared / "modules.lock"):
+            while installed:
+                keep_modules(installed.pop(), shared / "modules")
+            for packages in project.path.glob(".venv/lib/python*/site-packages"):
+                take_modules(shared / "modules", packages)
+                installed.append(packages)
+        return project
+
+    return install
+
+
+MODULES = f"*.{sys.implementation.cache_tag}.pyc"
+
+
+def keep_modules(packages: Path, folder: Path) -> None:
+    """Keep the compiled modules of each new package, valid for the same source at any place and of any age."""
+    for package in packages.glob("[!_]*/"):
+        if not (folder / package.name).exists():
+            for path in package.rglob(MODULES):
+                source = Path(source_from_cache(path))
+                if source.exists():
+                    code = path.read_bytes()
+                    kept = folder / path.relative_to(packages)
+                    kept.parent.mkdir(parents=True, exist_ok=True)
+                    # The header of PEP 552 that makes Python compare the hash of the source.
+                    kept.write_bytes(code[:4] + b"\3\0\0\0" + source_hash(source.read_bytes()) + code[16:])
+
+
+def take_modules(folder: Path, packages: Path) -> None:
+    for kept in folder.rglob(MODULES):
+        path = packages / kept.relative_to(folder)
+        if path.parent.parent.exists():
+            path.parent.mkdir(exist_ok=True)
+            path.unlink(missing_ok=True)
+            path.hardlink_to(kept)
+
+
+@pytest.fixture(scope="session")
+def installed(
+    render: Callable[..., Project],
+    request: pytest.FixtureRequest,
+    workshop: Path,
+    install: Callable[[Project], Project],
+) -> Callable[..., Project]:
+    """Render, commit and install each set of answers once."""
     done: dict[frozenset[tuple[str, str]], Project] = {}
     numbers = count()
 
@@ -276,11 +333,9 @@ def installed(render: Callable[..., Project], request: pytest.FixtureRequest, wo
             shutil.copytree(render(**answers).path, path)
             manager = answers.get("package_manager", "uv")
             environment = request.getfixturevalue("poetry") if manager == "poetry" else clean_environment()
-            types = {"MYPY_CACHE_DIR": str(workshop / f"types-{answers.get('framework', 'fastapi')}")}
-            project = Project(path, environment | types, manager)
+            project = Project(path, environment, manager)
             project.commit("Render")
-            project.run(manager, "sync")
-            done[key] = project
+            done[key] = install(project)
         return done[key]
 
     return installed

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import COPIER, Project, clean_environment
+from conftest import COPIER, Project
 from questionnaire import BARE, choices
 
 pytestmark = pytest.mark.deep
@@ -27,15 +27,18 @@ STEP = re.compile(
         for framework in ("fastapi", "django")
     ]
 )
-def service(render: Callable[..., Project], workshop: Path, request: pytest.FixtureRequest) -> Iterator[Project]:
+def service(
+    render: Callable[..., Project],
+    install: Callable[[Project], Project],
+    workshop: Path,
+    request: pytest.FixtureRequest,
+) -> Iterator[Project]:
     """Yield a service of each framework without features, with its environment."""
     path = workshop / "growing" / "my-service"
     shutil.copytree(render(**BARE, framework=request.param).path, path)
-    types = {"MYPY_CACHE_DIR": str(workshop / f"types-{request.param}")}
-    service = Project(path, clean_environment() | types)
+    service = Project(path)
     service.commit("Render")
-    service.run("uv", "sync")
-    yield service
+    yield install(service)
     shutil.rmtree(path.parent)
 
 

@@ -6,12 +6,12 @@ The updated project passes its own checks on a database with rows of the old rel
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import COPIER, TOOLS, Project, clean_environment, data, release
+from conftest import COPIER, TOOLS, Project, data, release
 from questionnaire import choices, typed
 from test_contract import PASSWORD, serve, stop
 from test_growth import slice_of_the_readme
@@ -190,15 +190,16 @@ IMPORTS = ("--line-length=120", "--config=src=['.', 'src']", "--config=lint.isor
         for framework in ("fastapi", "django")
     ]
 )
-def service(two_releases: Project, workshop: Path, request: pytest.FixtureRequest) -> Iterator[Project]:
+def service(
+    two_releases: Project, install: Callable[[Project], Project], workshop: Path, request: pytest.FixtureRequest
+) -> Iterator[Project]:
     """Return an untouched project of the older release."""
     path = workshop / f"updated-{request.param}" / "my-service"
-    types = {"MYPY_CACHE_DIR": str(workshop / f"types-{request.param}")}
-    service = Project(path, clean_environment() | types)
+    service = Project(path)
     path.mkdir(parents=True)
     answers = {"framework": request.param, "features": "[example, jobs]"}
     service.run(COPIER, "copy", "--defaults", "--quiet", "--vcs-ref=v1.0.0", *data(answers), two_releases.path, ".")
-    service.run("uv", "sync", "--quiet")
+    service = install(service)
     service.commit("Render")
     yield service
     shutil.rmtree(path.parent)
