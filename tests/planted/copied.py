@@ -1,5 +1,6 @@
 """A copy of a rendered service's code, for tests that the template plants into the service."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -16,11 +17,15 @@ ROOT = Path(__file__).parents[3]
 
 
 class Copy:
-    """A copy of the code, whose commands run as processes on the database of DATABASE_URL."""
+    """A copy of the code, whose commands run as processes on its database."""
 
-    def __init__(self, path: Path, write_models: Callable[..., str]) -> None:
+    def __init__(
+        self, path: Path, database_url: str, write_models: Callable[..., str], commands: subprocess.Popen[str]
+    ) -> None:
         self.path = path
+        self.database_url = database_url
         self.write_models = write_models
+        self.commands = commands
         shutil.copytree(PACKAGE, path / "src/app")
         shutil.copy(ROOT / "pyproject.toml", path)
 
@@ -44,33 +49,44 @@ class Copy:
     def delete_slice(self, name: str) -> None:
         shutil.rmtree(self.path / "src/app" / name)
 
-    def run(self, *arguments: str, entered: str | None = None, fails: bool = False) -> str:
+    def run(self, *arguments: str, entered: str = "", fails: bool = False) -> str:
         """Run `python -m ARGUMENTS` in the copy; returns what it printed, and checks whether it failed."""
-        environment = os.environ | {"PYTHONPATH": str(self.path / "src")}
-        done = subprocess.run(
-            [sys.executable, "-m", *arguments],
-            cwd=self.path,
-            env=environment,
-            input=entered,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert (done.returncode != 0) is fails, done.stdout
-        assert "Traceback" not in done.stdout, done.stdout
-        return done.stdout
+        environment = os.environ | {"DATABASE_URL": self.database_url, "PYTHONPATH": str(self.path / "src")}
+        texts = self.path / "entered", self.path / "printed"
+        for path, text in zip(texts, (entered, ""), strict=True):
+            path.write_text(text)
+        command = [str(self.path), arguments, environment, *map(str, texts)]
+        assert self.commands.stdin
+        assert self.commands.stdout
+        print(json.dumps(command), file=self.commands.stdin, flush=True)
+        code = int(self.commands.stdout.readline())
+        printed = texts[1].read_text()
+        assert (code != 0) is fails, printed
+        assert "Traceback" not in printed, printed
+        return printed
+
+
+@pytest.fixture(scope="session")
+def commands() -> Iterator[subprocess.Popen[str]]:
+    program = (sys.executable, Path(__file__).with_name("commands.py"))
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process
 
 
 @pytest.fixture
-def code(execute: Execute, use: Use, template: str, write_models: Callable[..., str], tmp_path: Path) -> Iterator[Copy]:
+def own_database(execute: Execute, use: Use, template: str) -> Iterator[str]:
+    """The URL of a migrated database."""
+    name = f"slices_{os.getpid()}"
+    execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    with use(path=f"/{name}") as url:
+        yield url
+    execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def code(own_database: str, write_models: Callable[..., str], commands: subprocess.Popen[str], tmp_path: Path) -> Copy:
     """A copy of the code, on a migrated database."""
-    database = f"slices_{os.getpid()}"
-    execute(f'CREATE DATABASE "{database}" TEMPLATE "{template}"')
-    with use(path=f"/{database}"):
-        yield Copy(tmp_path, write_models)
-    execute(f'DROP DATABASE "{database}" WITH (FORCE)')
+    return Copy(tmp_path, own_database, write_models, commands)
 
 
 def revisions(folder: Path) -> list[str]:
