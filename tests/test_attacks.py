@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import PRODUCTION, Project, once
 from questionnaire import engines
-from test_contract import Live, free_port, serve, stop
+from test_contract import Live, empty, free_port, serve, stop
 
 pytestmark = pytest.mark.deep
 
@@ -77,6 +77,7 @@ def pair(installed: Callable[..., Project], request: pytest.FixtureRequest) -> I
             running.callback(stop, live)
             return live
 
+        empty(project)
         started("dev")  # migrates and keeps the embedded database running
         url = project.run_inside("python", "-c", DATABASE).strip().splitlines()[-1]
         redis = Redis()

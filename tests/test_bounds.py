@@ -21,7 +21,7 @@ import pytest
 from conftest import PRODUCTION, Project, once
 from questionnaire import engines
 from test_attacks import DATABASE
-from test_contract import PASSWORD, Live, free_port, serve, stop
+from test_contract import PASSWORD, Live, empty, free_port, serve, stop
 
 pytestmark = pytest.mark.deep
 
@@ -52,6 +52,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 def live(installed: Callable[..., Project], request: pytest.FixtureRequest) -> Iterator[Live]:
     project = installed(**request.param)
     with ExitStack() as running:
+        empty(project)
         database = serve(project, "dev")  # migrates and keeps the embedded database running
         running.callback(stop, database)
         url = project.run_inside("python", "-c", DATABASE).strip().splitlines()[-1]

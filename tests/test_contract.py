@@ -98,11 +98,27 @@ def stop(live: Live) -> str:
         return live.output.read()
 
 
+EMPTY = """
+import os, subprocess
+from app.core.database.embedded import ensure_database
+
+ensure_database()
+sql = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
+subprocess.run(("psql", os.environ["DATABASE_URL"], "-qc", sql), check=True)
+"""
+
+
+def empty(project: Project) -> None:
+    """Drop what other tests of an installed project wrote to its database: which of them ran before is not fixed."""
+    project.run_inside("python", "-c", EMPTY)
+
+
 @pytest.fixture(scope="module", params=once(PROFILES))
 def live(installed: Callable[..., Project], request: pytest.FixtureRequest) -> Iterator[Live]:
     """Each profile, served with the command of its README, with an admin and without rate limits."""
     project = installed(**request.param)
     unlimited = dict.fromkeys(("REGISTRATION_RATE", "LOGIN_RATE", "LOGIN_ADDRESS_RATE"), "100000/minute")
+    empty(project)
     live = serve(project, "dev", **unlimited)
     made = subprocess.run(
         (project.manager, "run", "poe", "user", "--admin", "admin@example.com"),
