@@ -155,7 +155,7 @@ class Settings(Environment):
     password_forbidden_words: Words = Field(
         default=(), description="words that new passwords must not contain, comma-separated; empty means none"
     )
-    refresh_rate: Rate = Field(default="100/minute", description="refreshes of tokens from one address")
+    refresh_rate: Rate = Field(default="100/minute", description="refreshes of tokens, and log-outs, from one address")
     registration: Literal["open", "closed"] = Field(
         default="open", description="`open` or `closed`: whether anyone may register at `POST /users`"
     )

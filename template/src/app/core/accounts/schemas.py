@@ -1,14 +1,13 @@
-"""Schemas of users and tokens."""
+"""Schemas of users."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AwareDatetime,
     ConfigDict,
     EmailStr,
     Field,
-    SecretStr,
     StrictBool,
     TypeAdapter,
     ValidationError,
@@ -19,7 +18,7 @@ from app.core.accounts.roles import Role, declared_roles
 from app.core.problems import Unprocessable
 from app.core.schemas import UNCHANGED, BaseSchema, ListQuery, sort_by
 from app.core.security.passwords import NewPassword, Password
-from app.core.types import Line, ShortText
+from app.core.types import ShortText
 
 EmailAddress = Annotated[EmailStr, Field(max_length=254)]
 """An e-mail address."""
@@ -124,36 +123,9 @@ class ProvidedUser(BaseSchema):
         )
 
 
-class TokenForm(BaseSchema):
-    """OAuth 2 password form (RFC 6749, section 4.3.2). `username` is the e-mail address."""
-
-    grant_type: Literal["password"] = "password"
-    username: Line = Field(max_length=254)
-    password: Password
-    scope: str = Field(default="", max_length=200, description="ignored: the service decides the scopes of a user")
-    client_id: str = Field(default="", max_length=200, description="ignored: the service does not register clients")
-    client_secret: SecretStr = Field(default=SecretStr(""), max_length=200, description="ignored, like `client_id`")
-
-    @field_validator("username")
-    @classmethod
-    def as_registered(cls, username: str) -> str:
-        """Return the address as `POST /users` stores it. An invalid address stays unchanged, and matches no account."""
-        return _valid(EmailAddress, username) or username
-
-
-class RefreshRequest(BaseSchema):
-    """Request to exchange a refresh token for new tokens."""
-
-    refresh_token: str = Field(min_length=1, max_length=200)
-
-
-class TokenResponse(BaseSchema):
-    """Tokens (RFC 6749, section 5.1)."""
-
-    access_token: str
-    token_type: Literal["bearer"] = "bearer"  # noqa: S105 -- a type, not a token
-    expires_in: int = Field(description="seconds until the access token expires")
-    refresh_token: str = Field(description="valid for one use")
+def as_registered(address: str) -> str:
+    """Return the address as `POST /users` stores it. An invalid address stays unchanged, and matches no account."""
+    return _valid(EmailAddress, address) or address
 
 
 def checked[M: BaseSchema](kind: type[M], **values: object) -> M:

@@ -8,8 +8,8 @@ from ninja import Router
 from ninja.constants import NOT_SET
 from ninja.operation import PathView
 
-from app.core.accounts import auth_routes
 from app.core.accounts import routes as account_routes
+from app.core.accounts.auth import routes as auth_routes
 from app.core.accounts.identity import BearerToken, UserOptional, logged_in
 from app.core.config import ABOUT, API_PREFIX, Environment
 from app.core.database.transactions import read_only

@@ -11,7 +11,8 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
-from app.core.accounts import auth_routes, routes
+from app.core.accounts import routes
+from app.core.accounts.auth import routes as auth_routes
 from app.core.accounts.identity import authenticated
 from app.core.accounts.roles import declared_roles
 from app.core.config import ABOUT, API_PREFIX, Environment, Settings
