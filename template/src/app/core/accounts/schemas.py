@@ -90,12 +90,24 @@ class UserQuery(ListQuery):
     role: ShortText | None = None
 
 
+class SessionDetails(BaseSchema):
+    """A log-in: when, from where, and the time of the last refresh."""
+
+    id: int
+    created_at: AwareDatetime
+    last_used_at: AwareDatetime
+    expires_at: AwareDatetime
+    address: str = Field(description="address of the client; for IPv6, its /64 network")
+    user_agent: str
+
+
 class AccountExport(UserDetails):
     """All data of core about a user, except the password and the refresh tokens."""
 
     issuer: str | None
     subject: str | None
     last_login: AwareDatetime | None
+    sessions: list[SessionDetails] = []
 
 
 class ProvidedUser(BaseSchema):

@@ -33,7 +33,8 @@ class AccessToken(NamedTuple):
     @property
     def session_id(self) -> int | None:
         """Id of the session of a token that this service issued."""
-        return self.claims.get("sid")
+        session = self.claims.get("sid")  # an identity provider may use text
+        return session if isinstance(session, int) else None
 
     def require(self, scope: str) -> None:
         """Raise Forbidden unless the token holds `scope`."""

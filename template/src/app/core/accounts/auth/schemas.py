@@ -6,9 +6,9 @@ from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from app.core.accounts.schemas import as_registered
+from app.core.accounts.schemas import SessionDetails, as_registered
 from app.core.problems import BadRequest, FieldError, Unprocessable
-from app.core.schemas import BaseSchema
+from app.core.schemas import BaseSchema, ListQuery, sort_by
 from app.core.security.passwords import Password
 from app.core.types import Line
 
@@ -104,6 +104,18 @@ class TokenResponse(BaseSchema):
     expires_in: int = Field(description="seconds until the access token expires")
     refresh_token: str = Field(description="valid for one use")
     scope: str = Field(description="scopes of the access token, separated by blanks")
+
+
+class SessionResponse(SessionDetails):
+    """A session of the caller."""
+
+    is_current: bool = Field(default=False, description="whether the token of this request belongs to the session")
+
+
+class SessionQuery(ListQuery):
+    """Sort order of sessions."""
+
+    sort: str = sort_by("id", "created_at", "last_used_at", default="-last_used_at")
 
 
 class Origin(NamedTuple):

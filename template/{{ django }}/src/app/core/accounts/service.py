@@ -16,6 +16,7 @@ from app.core.accounts.schemas import (
     AccountExport,
     PasswordChange,
     ProvidedUser,
+    SessionDetails,
     UserCreate,
     UserRightsUpdate,
     UserUpdate,
@@ -147,7 +148,9 @@ class UserService:
 
     def export(self, user: User) -> dict[str, Any]:
         """Return all data of a user: `{"account": …, "<slice>": …}`."""
-        return assemble(AccountExport.model_validate(user), exporting.send(User, user=user))
+        sessions = [SessionDetails.model_validate(session) for session in SessionRepository().all_of(user.id)]
+        account = AccountExport.model_validate(user).model_copy(update={"sessions": sessions})
+        return assemble(account, exporting.send(User, user=user))
 
 
 def authenticate(email: str, password: Secret[str]) -> User | None:

@@ -16,6 +16,7 @@ from app.core.accounts.schemas import (
     AccountExport,
     PasswordChange,
     ProvidedUser,
+    SessionDetails,
     UserCreate,
     UserRightsUpdate,
     UserUpdate,
@@ -141,7 +142,9 @@ class UserService:
 
     async def export(self, user: User) -> dict[str, Any]:
         """Return all data of a user who was loaded with the roles: `{"account": …, "<slice>": …}`."""
-        return assemble(AccountExport.model_validate(user), await exporting.send(self.session, user))
+        sessions = [SessionDetails.model_validate(session) for session in await self.sessions.all_of(user.id)]
+        account = AccountExport.model_validate(user).model_copy(update={"sessions": sessions})
+        return assemble(account, await exporting.send(self.session, user))
 
     async def erase(self, user: User) -> None:
         """Delete the personal data of a user whose row is locked. The row stays, for foreign keys, but is inactive."""

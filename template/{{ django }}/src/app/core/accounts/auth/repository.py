@@ -7,6 +7,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from app.core.accounts.auth.models import RefreshToken, UserSession
+from app.core.accounts.auth.schemas import SessionQuery
 from app.core.database.repository import BaseRepository
 
 MAX_USED_TOKENS = 100
@@ -26,6 +27,14 @@ class SessionRepository(BaseRepository[UserSession]):
     def active(self) -> QuerySet[UserSession]:
         """The sessions that have not ended."""
         return self.rows.filter(ended_at=None, expires_at__gt=Now())
+
+    def find(self, user_id: int, query: SessionQuery) -> tuple[list[UserSession], int]:
+        """Return one page of the active sessions of a user, and their number."""
+        return self.page(query, self.active.filter(user_id=user_id))
+
+    def all_of(self, user_id: int) -> list[UserSession]:
+        """Return all stored sessions of a user, also ended ones."""
+        return list(self.rows.filter(user_id=user_id).order_by("id"))
 
     def find_by_token(self, digest: str) -> UserSession | None:
         """Return the session of a refresh token, also of a used one. None for an unknown token, or an ended session."""

@@ -6,6 +6,7 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
 
 from app.core.accounts.auth.models import RefreshToken, UserSession
+from app.core.accounts.auth.schemas import SessionQuery
 from app.core.database.repository import BaseRepository
 from app.core.database.sessions import ReadSession, WriteSession
 
@@ -21,6 +22,15 @@ KEPT_AFTER_END = timedelta(days=1)
 
 class SessionRepository[Session: ReadSession](BaseRepository[UserSession, Session]):
     model = UserSession
+
+    async def find(self, user_id: int, query: SessionQuery) -> tuple[list[UserSession], int]:
+        """Return one page of the active sessions of a user, and their number."""
+        return await self.page(query, select(UserSession).where(UserSession.user_id == user_id, *_active()))
+
+    async def all_of(self, user_id: int) -> list[UserSession]:
+        """Return all stored sessions of a user, also ended ones."""
+        found = select(UserSession).where(UserSession.user_id == user_id).order_by(UserSession.id)
+        return list(await self.session.scalars(found))
 
     async def find_by_token(self, digest: str) -> UserSession | None:
         """Return the session of a refresh token, also of a used one. None for an unknown token, or an ended session."""

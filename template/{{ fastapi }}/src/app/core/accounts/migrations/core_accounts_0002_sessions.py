@@ -38,30 +38,37 @@ def upgrade() -> None:
         ["ended_at"],
         postgresql_where=sa.text("ended_at IS NOT NULL"),
     )
-    op.execute("DELETE FROM refresh_tokens")
-    op.drop_column("refresh_tokens", "user_id")
-    op.drop_column("refresh_tokens", "family")
-    op.drop_column("refresh_tokens", "expires_at")
-    op.add_column("refresh_tokens", sa.Column("session_id", sa.BigInteger(), nullable=False))
-    op.create_foreign_key(
-        op.f("fk_refresh_tokens_session_id"),
+    op.drop_table("refresh_tokens")
+    op.create_table(
         "refresh_tokens",
-        "user_sessions",
-        ["session_id"],
-        ["id"],
-        ondelete="CASCADE",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("session_id", sa.BigInteger(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("char_length(digest) = 64", name=op.f("ck_refresh_tokens_digest_is_sha256")),
+        sa.ForeignKeyConstraint(
+            ["session_id"], ["user_sessions.id"], name=op.f("fk_refresh_tokens_session_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_refresh_tokens")),
+        sa.UniqueConstraint("digest", name=op.f("uq_refresh_tokens_digest")),
     )
     op.create_index(op.f("ix_refresh_tokens_session_id"), "refresh_tokens", ["session_id"])
 
 
 def downgrade() -> None:
-    op.execute("DELETE FROM refresh_tokens")
-    op.drop_column("refresh_tokens", "session_id")
-    op.add_column("refresh_tokens", sa.Column("user_id", sa.BigInteger(), nullable=False))
-    op.add_column("refresh_tokens", sa.Column("family", sa.Uuid(), nullable=False))
-    op.add_column("refresh_tokens", sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False))
-    op.create_foreign_key(
-        op.f("fk_refresh_tokens_user_id"), "refresh_tokens", "users", ["user_id"], ["id"], ondelete="CASCADE"
+    op.drop_table("refresh_tokens")
+    op.create_table(
+        "refresh_tokens",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("user_id", sa.BigInteger(), nullable=False),
+        sa.Column("family", sa.Uuid(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("char_length(digest) = 64", name=op.f("ck_refresh_tokens_digest_is_sha256")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_refresh_tokens_user_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_refresh_tokens")),
+        sa.UniqueConstraint("digest", name=op.f("uq_refresh_tokens_digest")),
     )
     op.create_index(op.f("ix_refresh_tokens_user_id"), "refresh_tokens", ["user_id"])
     op.create_index(op.f("ix_refresh_tokens_family"), "refresh_tokens", ["family"])

@@ -15,7 +15,7 @@ log = structlog.get_logger()
 @queue.periodic(cron="17 3 * * *")
 @queue.task(name=EXPIRED_TOKENS, queueing_lock=EXPIRED_TOKENS, retry=BACKOFF)
 def delete_expired_tokens(timestamp: int) -> None:
-    """Delete expired sessions with their refresh tokens. A log-in deletes only those of its user, who may never return."""
+    """Delete expired sessions. A log-in deletes only those of its user, who may never return."""
     deleted = SessionRepository().delete_expired()
     log.info("sessions deleted", count=deleted)
 
