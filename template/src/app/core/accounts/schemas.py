@@ -15,13 +15,23 @@ from pydantic import (
 )
 
 from app.core.accounts.roles import Role, declared_roles
-from app.core.problems import Unprocessable
+from app.core.problems import FieldError, Unprocessable
 from app.core.schemas import UNCHANGED, BaseSchema, ListQuery, sort_by
 from app.core.security.passwords import NewPassword, Password
 from app.core.types import ShortText
 
 EmailAddress = Annotated[EmailStr, Field(max_length=254)]
 """An e-mail address."""
+
+OneTimeToken = Annotated[str, Field(min_length=1, max_length=200)]
+"""The token of a message."""
+
+
+class InvalidToken(Unprocessable):
+    """The token of a message is unknown, used or expired."""
+
+    def __init__(self) -> None:
+        super().__init__(FieldError(pointer="/body/token", message="is not valid, or has expired"))
 
 
 class UserCreate(BaseSchema):
@@ -54,6 +64,19 @@ class UserRightsUpdate(BaseSchema):
             known = ", ".join(sorted(declared_roles())) or "none"
             raise ValueError(f"unknown role {', '.join(sorted(unknown))}; the roles of this service: {known}")
         return sorted(set(roles))
+
+
+class EmailRequest(BaseSchema):
+    """Request to send a message to the owner of an account."""
+
+    email: EmailAddress
+
+
+class PasswordReset(BaseSchema):
+    """Request to set a new password with the token of a message."""
+
+    token: OneTimeToken
+    password: NewPassword
 
 
 class PasswordChange(BaseSchema):

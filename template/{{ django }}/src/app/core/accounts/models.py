@@ -27,7 +27,7 @@ from django.dispatch import receiver
 from django.utils import timezone
 from pydantic import TypeAdapter
 
-from app.core.accounts.auth.models import UserSession
+from app.core.accounts.auth.models import PASSWORD_RESET, EmailToken, UserSession
 from app.core.accounts.events import deactivated, erased, registered
 from app.core.accounts.schemas import EmailAddress
 from app.core.database import lookups  # noqa: F401 -- registers lookups that constraints of all models use
@@ -185,7 +185,8 @@ class User(AbstractBaseUser, PermissionsMixin):
         return {flag for flag, value in stored.items() if value}
 
     def end_sessions(self) -> None:
-        """End all sessions and access tokens. Django ends its sessions after a change of password or `is_active`."""
+        """End all sessions, access tokens and reset tokens in messages. Django ends its sessions after a change of password or `is_active`."""
+        EmailToken.objects.filter(user=self, purpose=PASSWORD_RESET).delete()
         UserSession.objects.filter(user=self, ended_at=None).update(ended_at=Now())
         self.revoke()  # last: a concurrent refresh may issue an access token until its session has ended
 

@@ -6,6 +6,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
 from pydantic import Secret
 
+from app.core.accounts.auth.email_tokens import EmailTokenRepository
 from app.core.accounts.auth.repository import SessionRepository
 from app.core.accounts.events import deactivated, erased, exporting
 from app.core.accounts.exports import assemble
@@ -143,6 +144,7 @@ class UserService:
             },
         )
         SessionRepository().delete_of_user(user.id)
+        EmailTokenRepository().delete_of_user(user.id)
         self.users.clear_permissions(user)
         self.users.rename_log_entries(user)
 

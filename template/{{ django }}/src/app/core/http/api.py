@@ -9,8 +9,8 @@ from ninja.constants import NOT_SET
 from ninja.operation import PathView
 
 from app.core.accounts import routes as account_routes
+from app.core.accounts.auth import recovery_routes, session_routes
 from app.core.accounts.auth import routes as auth_routes
-from app.core.accounts.auth import session_routes
 from app.core.accounts.identity import BearerToken, UserOptional, logged_in
 from app.core.config import ABOUT, API_PREFIX, Environment
 from app.core.database.transactions import read_only
@@ -47,6 +47,7 @@ def _routers() -> Iterator[Found]:
     yield Found("core", account_routes.public, private=False)
     yield Found("core", auth_routes.public, private=False)
     yield Found("core", session_routes.router, private=True)
+    yield Found("core", recovery_routes.public, private=False)
     for part in find_parts():
         if settings := part.attribute("settings", "Settings", type(Environment), required=True):
             settings.load()

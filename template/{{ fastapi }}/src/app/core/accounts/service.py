@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import Secret
 from sqlalchemy.exc import IntegrityError
 
+from app.core.accounts.auth.email_tokens import PASSWORD_RESET, EmailTokenRepository
 from app.core.accounts.auth.repository import SessionRepository
 from app.core.accounts.events import deactivated, erased, exporting, registered
 from app.core.accounts.exports import assemble
@@ -121,7 +122,8 @@ class UserService:
         await self.end_sessions(user)
 
     async def end_sessions(self, user: User) -> None:
-        """End all sessions, and revoke all access tokens."""
+        """End all sessions, and revoke all access tokens. Reset tokens in messages end, too."""
+        await EmailTokenRepository(self.session).delete_of_user(user.id, PASSWORD_RESET)
         await self.sessions.end(user_id=user.id)
         await self.revoke(user)  # last: a concurrent refresh may issue an access token until its session has ended
 
@@ -150,6 +152,7 @@ class UserService:
         """Delete the personal data of a user whose row is locked. The row stays, for foreign keys, but is inactive."""
         await erased.send(self.session, user)
         await self.sessions.delete_of_user(user.id)
+        await EmailTokenRepository(self.session).delete_of_user(user.id)
         await self.revoke(user)
         await self.users.remove_roles(user.id)
         nothing = dict.fromkeys(("email", "password", "issuer", "subject", "last_login"))

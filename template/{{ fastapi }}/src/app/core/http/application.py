@@ -12,8 +12,8 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
 from app.core.accounts import routes
+from app.core.accounts.auth import recovery_routes, session_routes
 from app.core.accounts.auth import routes as auth_routes
-from app.core.accounts.auth import session_routes
 from app.core.accounts.identity import authenticated
 from app.core.accounts.roles import declared_roles
 from app.core.config import ABOUT, API_PREFIX, Environment, Settings
@@ -137,6 +137,7 @@ def _routers() -> Iterator[Found]:
     yield Found("core", routes.public, [])
     yield Found("core", auth_routes.public, [])
     yield Found("core", session_routes.router, private)
+    yield Found("core", recovery_routes.public, [])
     for part in find_parts():
         if settings := part.attribute("settings", "Settings", type(Environment), required=True):
             settings.load()

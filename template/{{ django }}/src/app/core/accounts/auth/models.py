@@ -1,4 +1,4 @@
-"""The tables of sessions and of their refresh tokens."""
+"""The tables of sessions, of their refresh tokens, and of the tokens in messages."""
 
 from django.conf import settings
 from django.db.models import (
@@ -14,6 +14,8 @@ from django.db.models import (
 from django.db.models.functions import Now
 
 from app.core.database import lookups  # noqa: F401 -- registers lookups that constraints use
+
+PASSWORD_RESET = "password reset"  # noqa: S105 -- a purpose, not a password
 
 
 class UserSession(Model):
@@ -58,3 +60,20 @@ class RefreshToken(Model):
 
     def __str__(self) -> str:
         return f"refresh token {self.pk}"
+
+
+class EmailToken(Model):
+    """The hash of a token that was sent to an address. It is deleted when it is used."""
+
+    purpose = TextField()
+    digest = TextField(unique=True)
+    email = TextField()
+    expires_at = DateTimeField(db_index=True)
+    user = ForeignKey(settings.AUTH_USER_MODEL, on_delete=CASCADE, related_name="+", null=True)
+
+    class Meta:
+        db_table = "email_tokens"
+        constraints = (CheckConstraint(condition=Q(digest__length=64), name="ck_email_tokens_digest_is_sha256"),)
+
+    def __str__(self) -> str:
+        return f"e-mail token {self.pk}"

@@ -1,4 +1,4 @@
-"""The tables of sessions and of their refresh tokens."""
+"""The tables of sessions, of their refresh tokens, and of the tokens in messages."""
 
 from datetime import datetime
 
@@ -41,5 +41,20 @@ class RefreshToken(Base):
     session_id: Mapped[int] = mapped_column(ForeignKey("user_sessions.id", ondelete="CASCADE"), index=True)
     digest: Mapped[str] = mapped_column(Text, unique=True)
     used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (CheckConstraint("char_length(digest) = 64", name="digest_is_sha256"),)
+
+
+class EmailToken(Base):
+    """The hash of a token that was sent to an address. It is deleted when it is used."""
+
+    __tablename__ = "email_tokens"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    purpose: Mapped[str] = mapped_column(Text)
+    digest: Mapped[str] = mapped_column(Text, unique=True)
+    email: Mapped[str] = mapped_column(Text)
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
 
     __table_args__ = (CheckConstraint("char_length(digest) = 64", name="digest_is_sha256"),)
