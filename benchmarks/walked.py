@@ -42,7 +42,9 @@ def main() -> None:
     email = f"{secrets.token_hex(8)}@example.com"
     subprocess.run([*command, "user", "--admin", email], check=True, input=PASSWORD.encode(), capture_output=True)
     with client() as send:
-        tokens = send("POST", "/auth/token", data={"username": email, "password": PASSWORD}).json()
+        tokens = send(
+            "POST", "/auth/token", data={"grant_type": "password", "username": email, "password": PASSWORD}
+        ).json()
         own = partial(send, headers={"Authorization": f"Bearer {tokens['access_token']}"})
         user = own("GET", "/users/me").json()
         product = own("POST", "/products", json={"name": "Walked", "price": "1.00", "stock": 10}).json()

@@ -100,7 +100,7 @@ def register(live: Live, *, forwarded: str | None = None, **headers: str) -> int
 def test_rate_limits_are_shared_and_survive_redis(pair: Pair) -> None:
     turns = [register(live) for live in (pair.first, pair.second, pair.first, pair.second, pair.first)]
     assert turns == [422, 422, 422, 429, 429]
-    form = {"username": "ada@example.com", "password": "wrong password"}
+    form = {"grant_type": "password", "username": "ada@example.com", "password": "wrong password"}
     answers = [live.client.post("/api/v1/auth/token", data=form) for live in (pair.first, pair.second, pair.second)]
     assert [answer.status_code for answer in answers] == [401, 401, 429]
     assert int(answers[-1].headers["retry-after"]) > 60
@@ -141,7 +141,7 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
 
 
 def message(headers: bytes, body: bytes) -> bytes:
-    return b"POST /api/v1/auth/refresh HTTP/1.1\r\nHost: 127.0.0.1\r\n" + headers + b"\r\n" + body
+    return b"POST /api/v1/users HTTP/1.1\r\nHost: 127.0.0.1\r\n" + headers + b"\r\n" + body
 
 
 @pytest.mark.parametrize(

@@ -136,16 +136,16 @@ class Usage:
 
 def test_thousands_of_unknown_keys_cost_little(live: Live) -> None:
     """A body of nearly 64 KiB, of unknown keys: the response is small, and memory stays flat."""
-    plain, hostile = json.dumps({"refresh_token": "x" * 43}), json.dumps({str(key): 1 for key in range(5800)})
+    plain, hostile = json.dumps({"name": "x" * 43}), json.dumps({str(key): 1 for key in range(5800)})
     assert 60_000 < len(hostile) < 65_536
     for _ in range(20):
-        call(live, "POST", "/api/v1/auth/refresh", plain, JSON)
+        call(live, "POST", "/api/v1/users", plain, JSON)
     usage = Usage(live)
     for _ in range(40):
-        assert call(live, "POST", "/api/v1/auth/refresh", plain, JSON)[0] == 401
+        assert call(live, "POST", "/api/v1/users", plain, JSON)[0] == 422
     cheap, before = usage.seconds(), usage.mebibytes()
     usage = Usage(live)
-    answers = together(8, lambda _: [call(live, "POST", "/api/v1/auth/refresh", hostile, JSON) for _ in range(5)])
+    answers = together(8, lambda _: [call(live, "POST", "/api/v1/users", hostile, JSON) for _ in range(5)])
     assert {answer[0] for batch in answers for answer in batch} == {422}
     assert max(len(answer[3]) for batch in answers for answer in batch) < 4096
     ratio, growth = usage.seconds() / max(cheap, 0.01), usage.mebibytes() - before
@@ -153,7 +153,7 @@ def test_thousands_of_unknown_keys_cost_little(live: Live) -> None:
     assert ratio < 30
     assert growth < 100
     with_too_much = json.dumps({str(key): 1 for key in range(110_000)})
-    assert call(live, "POST", "/api/v1/auth/refresh", with_too_much, JSON)[0] == 413
+    assert call(live, "POST", "/api/v1/users", with_too_much, JSON)[0] == 413
 
 
 def slow(live: Live, sent: bytes) -> socket.socket:
@@ -164,15 +164,15 @@ def slow(live: Live, sent: bytes) -> socket.socket:
 
 def test_slow_requests_do_not_delay_others(live: Live) -> None:
     """104 clients send one byte of a body, and 104 half a head. They are refused after the time limit."""
-    body = b"POST /api/v1/auth/refresh HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    body = b"POST /api/v1/users HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     with ExitStack() as connections:
         started = time.monotonic()
         waiting = [
             connections.enter_context(slow(live, sent)) for sent in [body + b"Content-Length: 100\r\n\r\n{", body] * 104
         ]
         with probing(live):
-            plain = json.dumps({"refresh_token": "x" * 43})
-            assert {call(live, "POST", "/api/v1/auth/refresh", plain, JSON)[0] for _ in range(20)} == {401}
+            plain = json.dumps({"name": "x" * 43})
+            assert {call(live, "POST", "/api/v1/users", plain, JSON)[0] for _ in range(20)} == {422}
         for connection in (waiting[0], waiting[1], waiting[-1]):
             assert connection.recv(4096).startswith(b"HTTP/1.1 408 ")
         log.info("slow requests end after %.1f s", time.monotonic() - started)

@@ -23,6 +23,7 @@ from questionnaire import PROFILES, REPOSITORY, engines
 pytestmark = pytest.mark.deep
 
 GENERATOR = "openapi-python-client==0.29.1"
+AUTHLIB_NEEDS = ("authlib==1.9.10", "requests==2.34.2")
 CLIENT_NEEDS = ("attrs==26.1.0", "httpx==0.28.1")
 PASSWORD = "correct horse battery staple"  # noqa: S105 -- users exist only during this test
 DEADLINE = 180.0
@@ -46,7 +47,7 @@ class Live:
         return user
 
     def log_in(self, name: str) -> dict[str, Any]:
-        form = {"username": f"{name}@example.com", "password": PASSWORD}
+        form = {"grant_type": "password", "username": f"{name}@example.com", "password": PASSWORD}
         response = self.client.post("/api/v1/auth/token", data=form)
         assert response.status_code == 200, response.text
         tokens: dict[str, Any] = response.json()
@@ -176,16 +177,73 @@ def test_users_and_sessions(live: Live) -> None:
     with live.client.stream("GET", "/api/v1/users/export", headers=admin) as export:
         exported = [json.loads(line) for line in export.iter_lines()]
     assert grace in exported
-    wrong = {"username": "ada@example.com", "password": "not the password"}
-    problem(live.client.post("/api/v1/auth/token", data=wrong), 401)
+    wrong = {"grant_type": "password", "username": "ada@example.com", "password": "not the password"}
+    problem(live.client.post("/api/v1/auth/token", data=wrong), 400)
 
 
 def test_refresh_token_is_used_once(live: Live) -> None:
+    def refresh(token: str) -> httpx2.Response:
+        return live.client.post("/api/v1/auth/token", data={"grant_type": "refresh_token", "refresh_token": token})
+
     live.register("edsger")
     first = live.log_in("edsger")["refresh_token"]
-    second = live.client.post("/api/v1/auth/refresh", json={"refresh_token": first}).json()["refresh_token"]
-    for token in (first, second):
-        problem(live.client.post("/api/v1/auth/refresh", json={"refresh_token": token}), 401)
+    second = refresh(first).json()["refresh_token"]
+    assert problem(refresh(first), 400)["error"] == "invalid_grant"
+    assert refresh(second).status_code == 200
+
+
+def test_authlib_logs_in_refreshes_and_revokes(live: Live, tmp_path: Path) -> None:
+    live.register("grace.hopper")
+    url = str(live.client.base_url).rstrip("/")
+    packages = [f"--with={package}" for package in AUTHLIB_NEEDS]
+    script = ("python", "-c", AUTHLIB_STORY, url, PASSWORD)
+    Project(tmp_path, live.project.environment).run("uv", "run", "--no-project", *packages, *script)
+
+
+AUTHLIB_STORY = """
+import sys
+
+from authlib.integrations.base_client.errors import OAuthError
+from authlib.integrations.requests_client import OAuth2Session
+
+url, password = sys.argv[1:]
+api, me = f"{url}/api/v1", f"{url}/api/v1/users/me"
+renewed = []
+session = OAuth2Session(
+    "a-client", "its-secret", token_endpoint=f"{api}/auth/token", update_token=lambda *_, **__: renewed.append(True)
+)
+token = session.fetch_token(username="grace.hopper@example.com", password=password, scope="profile")
+assert token["token_type"] == "bearer" and token["scope"] == "", token
+assert session.get(me).json()["name"] == "grace.hopper"
+
+refreshed = session.refresh_token()
+assert refreshed["refresh_token"] != token["refresh_token"]
+session.token = refreshed | {"expires_at": 1}
+assert session.get(me).status_code == 200 and renewed, "an expired token is refreshed before a request"
+
+try:
+    session.refresh_token(refresh_token=token["refresh_token"])
+except OAuthError as error:
+    assert error.error == "invalid_grant", error
+else:
+    raise AssertionError("a used refresh token is accepted")
+
+try:
+    OAuth2Session(token_endpoint=f"{api}/auth/token").fetch_token(grant_type="client_credentials")
+except OAuthError as error:
+    assert error.error == "unsupported_grant_type", error
+
+last = session.token
+assert session.revoke_token(f"{api}/auth/revoke", token=last["refresh_token"]).status_code == 200
+session.token = last
+assert session.get(me).status_code == 401, "the access token ends with the session"
+try:
+    session.refresh_token(refresh_token=last["refresh_token"])
+except OAuthError as error:
+    assert error.error == "invalid_grant", error
+else:
+    raise AssertionError("a revoked refresh token is accepted")
+"""
 
 
 def test_core_errors_are_problems(live: Live) -> None:
@@ -286,7 +344,7 @@ def test_openapi_matches_the_responses(live: Live, tmp_path: Path, request: pyte
 
 # The functions of a generated client. A renamed one breaks every client.
 CORE_FUNCTIONS = {
-    "auth": {"log_in", "refresh"},
+    "auth": {"confirm_password_reset", "end_session", "end_sessions", "issue_token", "list_sessions", "request_password_reset", "revoke_token"},
     "health": {"live", "ready"},
     "users": {
         "change_me",
@@ -312,18 +370,19 @@ STORY = """
 import sys
 
 from generated import AuthenticatedClient, Client
-from generated.api.auth import log_in
+from generated.api.auth import issue_token
 from generated.api.orders import list_orders, place_order
 from generated.api.products import create_product
 from generated.api.users import get_me, register
-from generated.models import LineCreate, OrderCreate, Problem, ProductCreate, TokenForm, UserCreate
+from generated.models import LineCreate, OrderCreate, Problem, ProductCreate, TokenForm, TokenFormGrantType, UserCreate
 
 url, password = sys.argv[1:]
 stranger = Client(base_url=url, raise_on_unexpected_status=True)
 
 
 def log_in_as(email):
-    tokens = log_in.sync(client=stranger, body=TokenForm(username=email, password=password))
+    form = TokenForm(grant_type=TokenFormGrantType.PASSWORD, username=email, password=password)
+    tokens = issue_token.sync(client=stranger, body=form)
     return AuthenticatedClient(base_url=url, token=tokens.access_token, raise_on_unexpected_status=True)
 
 

@@ -242,7 +242,8 @@ def test_pages_of_allauth_are_served(live: Live) -> None:
         changed = {"oldpassword": PASSWORD, "password1": "engine no. 1", "password2": "engine no. 1"}
         session = live.log_in("ada")["refresh_token"]
         assert submit(ada, "/accounts/password/change/", **changed).status_code == 302
-        assert live.client.post("/api/v1/auth/refresh", json={"refresh_token": session}).status_code == 401
+        form = {"grant_type": "refresh_token", "refresh_token": session}
+        assert live.client.post("/api/v1/auth/token", data=form).status_code == 400
 
         submit(ada, "/accounts/reauthenticate/", password="engine no. 1")  # noqa: S106 -- of a user of the test
         activated = submit(ada, "/accounts/2fa/totp/activate/", code=authenticator)
@@ -260,7 +261,8 @@ def test_pages_of_allauth_are_served(live: Live) -> None:
         answered = submit(grace, authenticate, id="7", email="grace@example.com", email_verified="on")
         assert answered.headers["location"] == "/accounts/email/", answered.text
         assert grace.get("/accounts/2fa/", follow_redirects=True).status_code == 200
-        refused = live.client.post("/api/v1/auth/token", data={"username": "grace@example.com", "password": PASSWORD})
+        form = {"grant_type": "password", "username": "grace@example.com", "password": PASSWORD}
+        refused = live.client.post("/api/v1/auth/token", data=form)
         assert refused.status_code == 401, "an account without a password"
 
     printed = stop(live)

@@ -235,7 +235,7 @@ class Service:
         wait_for(lambda: self.get(probe).status == 200, 60)
 
     def log_in(self) -> None:
-        form = {"username": "admin@example.com", "password": PASSWORD}
+        form = {"grant_type": "password", "username": "admin@example.com", "password": PASSWORD}
         found: list[Call] = []
 
         def logged_in() -> bool:

@@ -92,7 +92,7 @@ def test_service_works_behind_a_pooler(pooled: Service) -> None:
         with ThreadPoolExecutor(CALLERS) as threads:
             statuses = list(threads.map(lambda number: story(pooled.client, number), range(PERSONS)))
         assert statuses == [[201, 200, *[200] * 8]] * PERSONS
-        form = {"username": "root@example.com", "password": PASSWORD}
+        form = {"grant_type": "password", "username": "root@example.com", "password": PASSWORD}
         token = pooled.client.post("/api/v1/auth/token", data=form).json()["access_token"]
         export = pooled.client.get("/api/v1/users/export", headers={"Authorization": f"Bearer {token}"})
         assert len(export.text.splitlines()) >= PERSONS + 1
@@ -114,7 +114,7 @@ def story(client: httpx2.Client, number: int) -> list[int]:
     """Register, log in and read; return the statuses."""
     body = {"name": f"Person {number}", "email": f"person{number}@example.com", "password": PASSWORD}
     made = client.post("/api/v1/users", json=body)
-    form = {"username": body["email"], "password": PASSWORD}
+    form = {"grant_type": "password", "username": body["email"], "password": PASSWORD}
     token = client.post("/api/v1/auth/token", data=form)
     headers = {"Authorization": f"Bearer {token.json()['access_token']}"}
     read = [client.get("/api/v1/users/me", headers=headers).status_code for _ in range(8)]

@@ -350,7 +350,7 @@ def check_accounts(service: Project, **profile: str) -> None:
     """Log in to the newer release, which has migrated the tables, and find the profile of the older release."""
     live = serve(service, "dev")
     try:
-        wrong = {"username": "ada@example.com", "password": "not the password"}
+        wrong = {"grant_type": "password", "username": "ada@example.com", "password": "not the password"}
         assert live.client.post("/api/v1/auth/token", data=wrong).json()["detail"] == NEW_DETAIL
         ada = live.headers("ada")
         found = live.client.get("/api/v1/users/me/profile", headers=ada).json()
@@ -360,7 +360,7 @@ def check_accounts(service: Project, **profile: str) -> None:
             notes = live.client.get("/api/v1/notes", headers=live.headers("grace")).json()
             assert [note["text"] for note in notes["items"]] == ["Welcome"], "of the project's own listener"
         assert service.run_inside("python", "-c", LOCK).splitlines()[-1] == "[('ada', False), ('grace', False)]"
-        locked = {"username": "ada@example.com", "password": PASSWORD}
+        locked = {"grant_type": "password", "username": "ada@example.com", "password": PASSWORD}
         assert live.client.post("/api/v1/auth/token", data=locked).json()["detail"] == NEW_DETAIL
         assert live.log_in("grace")
     finally:

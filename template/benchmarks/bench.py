@@ -96,7 +96,7 @@ def alive(client: httpx2.Client) -> bool:
 
 def log_in(client: httpx2.Client) -> str:
     """Return a token of the admin."""
-    answer = client.post("/api/v1/auth/token", data={"username": EMAIL, "password": PASSWORD})
+    answer = client.post("/api/v1/auth/token", data={"grant_type": "password", "username": EMAIL, "password": PASSWORD})
     return str(answer.raise_for_status().json()["access_token"])
 
 

@@ -155,11 +155,13 @@ class Settings(Environment):
     password_forbidden_words: Words = Field(
         default=(), description="words that new passwords must not contain, comma-separated; empty means none"
     )
-    refresh_rate: Rate = Field(default="100/minute", description="refreshes of tokens from one address")
+    refresh_rate: Rate = Field(default="100/minute", description="refreshes of tokens, and log-outs, from one address")
     registration: Literal["open", "closed"] = Field(
         default="open", description="`open` or `closed`: whether anyone may register at `POST /users`"
     )
     registration_rate: Rate = Field(default="30/minute", description="registrations from one address")
+    email_rate: Rate = Field(default="5/hour", description="password resets for one e-mail address")
+    email_address_rate: Rate = Field(default="30/hour", description="password resets that one address may ask for")
     redis_url: RedisUrl | None = Field(
         default=None, description="`redis://…` for rate limits shared by all processes; in memory without it"
     )

@@ -49,10 +49,13 @@ class Problem(ErrorBody):
     detail: str
     instance: str = Field(description="path of the request")
     errors: list[FieldError] | None = Field(
-        default=None, exclude_if=_is_none, description=f"with 422: the first {MAX_ERRORS} errors in the request"
+        default=None, exclude_if=_is_none, description=f"the first {MAX_ERRORS} errors in the request"
     )
     more_errors: int | None = Field(
         default=None, exclude_if=_is_none, description="number of errors that `errors` leaves out"
+    )
+    error: str | None = Field(
+        default=None, exclude_if=_is_none, description="code of an OAuth 2 endpoint (RFC 6749, section 5.2)"
     )
     data: JsonValue = Field(
         default=None, exclude_if=_is_none, description="details for programs; the structure depends on the route"
@@ -72,6 +75,7 @@ class ProblemError(Exception):
     headers: Mapping[str, str] = MappingProxyType({})
     errors: tuple[FieldError, ...] = ()
     more_errors: int = 0
+    error: str | None = None
     data: JsonValue = None
 
     def __init__(self, detail: str | None = None, *, headers: Mapping[str, str] | None = None) -> None:
@@ -217,6 +221,7 @@ def document(error: ProblemError, instance: str, kind: type[ErrorBody]) -> bytes
         instance=instance,
         errors=list(error.errors) or None,
         more_errors=error.more_errors or None,
+        error=error.error,
         data=error.data,
     )
     return _rendered(problem, kind)

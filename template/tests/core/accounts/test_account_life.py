@@ -14,11 +14,15 @@ EMAIL = "ada@example.com"
 
 
 async def log_in(client: httpx2.AsyncClient, password: str = PASSWORD, email: str = EMAIL) -> httpx2.Response:
-    return await client.post("/api/v1/auth/token", data={"username": email, "password": password})
+    return await client.post(
+        "/api/v1/auth/token", data={"grant_type": "password", "username": email, "password": password}
+    )
 
 
 async def refresh(client: httpx2.AsyncClient, tokens: dict[str, Any]) -> httpx2.Response:
-    return await client.post("/api/v1/auth/refresh", json={"refresh_token": tokens["refresh_token"]})
+    return await client.post(
+        "/api/v1/auth/token", data={"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+    )
 
 
 @pytest.fixture
@@ -27,7 +31,7 @@ async def ada(user_factory: UserFactory) -> Any:
 
 
 class TestDeactivatedUser:
-    async def test_log_in_is_401_like_a_wrong_password(
+    async def test_log_in_fails_like_a_wrong_password(
         self, async_client: httpx2.AsyncClient, ada: Any, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         verified: list[str] = []
@@ -39,16 +43,16 @@ class TestDeactivatedUser:
         original = PasswordHash.verify
         monkeypatch.setattr(PasswordHash, "verify", verify)
         await accounts.deactivate(ada)
-        detail = assert_problem(await log_in(async_client), 401)["detail"]
+        detail = assert_problem(await log_in(async_client), 400)["detail"]
         assert detail == "The e-mail address or the password is wrong."
         assert verified == [PASSWORD], "one hash: the response time must not show the state of the account"
 
-    async def test_refresh_is_401(self, async_client: httpx2.AsyncClient, ada: Any, accounts: Accounts) -> None:
+    async def test_refresh_is_refused(self, async_client: httpx2.AsyncClient, ada: Any, accounts: Accounts) -> None:
         tokens = (await log_in(async_client)).json()
         await accounts.deactivate(ada)
-        assert_problem(await refresh(async_client, tokens), 401)
+        assert_problem(await refresh(async_client, tokens), 400)
         await accounts.activate(ada)
-        assert_problem(await refresh(async_client, tokens), 401)
+        assert_problem(await refresh(async_client, tokens), 400)
         assert (await log_in(async_client)).status_code == 200
 
     async def test_own_account_is_401(
@@ -65,20 +69,20 @@ class TestDeactivatedUser:
         assert found == [False]
 
 
-async def test_refresh_token_of_inactive_user_is_401(
+async def test_refresh_token_of_inactive_user_is_refused(
     async_client: httpx2.AsyncClient, ada: Any, accounts: Accounts, rows: Rows
 ) -> None:
     """An operator may deactivate a user by UPDATE, which deletes no refresh token."""
     tokens = (await log_in(async_client)).json()
     await rows("UPDATE users SET is_active = false RETURNING id")
-    assert_problem(await refresh(async_client, tokens), 401)
+    assert_problem(await refresh(async_client, tokens), 400)
 
 
 async def test_new_password_ends_every_session(async_client: httpx2.AsyncClient, ada: Any, accounts: Accounts) -> None:
     tokens = (await log_in(async_client)).json()
     await accounts.set_password(ada, "another good one")
-    assert_problem(await refresh(async_client, tokens), 401)
-    assert_problem(await log_in(async_client), 401)
+    assert_problem(await refresh(async_client, tokens), 400)
+    assert_problem(await log_in(async_client), 400)
     assert (await log_in(async_client, "another good one")).status_code == 200
 
 
@@ -127,8 +131,9 @@ class TestErasedUser:
         assert (row["is_active"], row["is_superuser"]) == (False, False)
         assert not (row["password"] or "!").startswith(("$argon2", "argon2"))
         assert (await accounts.export(user))["account"]["roles"] == []
-        assert_problem(await refresh(async_client, tokens), 401)
-        assert_problem(await log_in(async_client), 401)
+        assert await rows("SELECT * FROM user_sessions") == []
+        assert_problem(await refresh(async_client, tokens), 400)
+        assert_problem(await log_in(async_client), 400)
 
     async def test_erased_user_keeps_row_and_frees_address(
         self, async_client: httpx2.AsyncClient, ada: Any, accounts: Accounts, admin: Headers

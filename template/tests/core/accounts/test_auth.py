@@ -5,13 +5,16 @@ from typing import Any
 import httpx2
 import jwt
 import pytest
+from structlog.testing import capture_logs
 
-from app.core.accounts import repository
-from app.core.testing import PASSWORD, Headers, MakeClient, Rows, SignIn, UserFactory, assert_problem, pointers
+from app.core.accounts.auth import repository
+from app.core.testing import PASSWORD, Headers, MakeClient, Rows, SignIn, UserFactory, assert_problem
 
 
 async def log_in(client: httpx2.AsyncClient, email: str, password: str = PASSWORD) -> httpx2.Response:
-    return await client.post("/api/v1/auth/token", data={"username": email, "password": password})
+    return await client.post(
+        "/api/v1/auth/token", data={"grant_type": "password", "username": email, "password": password}
+    )
 
 
 async def tokens_of(client: httpx2.AsyncClient, email: str) -> dict[str, Any]:
@@ -20,7 +23,18 @@ async def tokens_of(client: httpx2.AsyncClient, email: str) -> dict[str, Any]:
 
 
 async def refresh(client: httpx2.AsyncClient, token: str) -> httpx2.Response:
-    return await client.post("/api/v1/auth/refresh", json={"refresh_token": token})
+    return await client.post("/api/v1/auth/token", data={"grant_type": "refresh_token", "refresh_token": token})
+
+
+async def revoke(client: httpx2.AsyncClient, token: str) -> httpx2.Response:
+    return await client.post("/api/v1/auth/revoke", data={"token": token, "token_type_hint": "refresh_token"})
+
+
+def refused(response: httpx2.Response) -> None:
+    assert assert_problem(response, 400)["error"] == "invalid_grant"
+
+
+LATER = "UPDATE refresh_tokens SET used_at = used_at - interval '6 seconds' RETURNING id"
 
 
 def bearer(token: str) -> Headers:
@@ -67,25 +81,51 @@ async def test_unknown_address_answers_like_wrong_password(
 ) -> None:
     await user_factory(email="ada@example.com")
     response = await log_in(async_client, email, password)
-    assert assert_problem(response, 401)["detail"] == "The e-mail address or the password is wrong."
+    problem = assert_problem(response, 400)
+    assert (problem["error"], problem["detail"]) == ("invalid_grant", "The e-mail address or the password is wrong.")
 
 
 async def test_json_log_in_is_415(async_client: httpx2.AsyncClient) -> None:
-    assert_problem(await async_client.post("/api/v1/auth/token", json={"username": "a", "password": "b"}), 415)
+    assert_problem(
+        await async_client.post(
+            "/api/v1/auth/token", json={"grant_type": "password", "username": "a", "password": "b"}
+        ),
+        415,
+    )
 
 
 @pytest.mark.parametrize(
-    ("form", "pointer"),
+    ("form", "error"),
     [
-        ({"username": "a@example.com"}, "/body/password"),
-        ({"password": PASSWORD}, "/body/username"),
-        ({"username": "a", "password": PASSWORD, "grant_type": "client_credentials"}, "/body/grant_type"),
-        ({"username": "a", "password": PASSWORD, "is_admin": "1"}, "/body/is_admin"),
-        ({"username": "a\x00", "password": PASSWORD}, "/body/username"),
+        ({"x": "1"}, "invalid_request"),
+        ({"username": "a@example.com", "password": PASSWORD}, "invalid_request"),
+        ({"grant_type": "", "username": "a@example.com", "password": PASSWORD}, "invalid_request"),
+        ({"grant_type": "password", "username": "a@example.com"}, "invalid_request"),
+        ({"grant_type": "password", "username": "a@example.com", "password": ""}, "invalid_request"),
+        ({"grant_type": "password", "password": PASSWORD}, "invalid_request"),
+        ({"grant_type": "password", "username": "a\x00", "password": PASSWORD}, "invalid_request"),
+        ({"grant_type": "password", "username": ["a", "b"], "password": PASSWORD}, "invalid_request"),
+        ({"grant_type": ["password", "password"], "username": "a", "password": PASSWORD}, "invalid_request"),
+        ({"grant_type": "refresh_token"}, "invalid_request"),
+        ({"grant_type": "refresh_token", "refresh_token": ""}, "invalid_request"),
+        ({"grant_type": "refresh_token", "refresh_token": "x" * 5000}, "invalid_request"),
+        ({"grant_type": "refresh_token", "refresh_token": "x"}, "invalid_grant"),
+        ({"grant_type": "client_credentials"}, "unsupported_grant_type"),
+        ({"grant_type": "PASSWORD", "username": "a", "password": PASSWORD}, "unsupported_grant_type"),
     ],
 )
-async def test_invalid_log_in_form_is_422(async_client: httpx2.AsyncClient, form: Headers, pointer: str) -> None:
-    assert pointers(await async_client.post("/api/v1/auth/token", data=form)) == {pointer}
+async def test_invalid_token_request_is_400(async_client: httpx2.AsyncClient, form: Any, error: str) -> None:
+    response = await async_client.post("/api/v1/auth/token", data=form)
+    assert assert_problem(response, 400)["error"] == error
+    assert response.json()["error"] == error
+    assert response.headers["cache-control"] == "no-store"
+
+
+async def test_unknown_parameters_are_ignored(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
+    await user_factory(email="ada@example.com")
+    form = {"grant_type": "password", "username": "ada@example.com", "password": PASSWORD}
+    response = await async_client.post("/api/v1/auth/token", data=form | {"scope": "admin", "audience": "x", "x": ""})
+    assert (response.status_code, response.json()["scope"]) == (200, "")
 
 
 async def test_log_in_rate_limit_per_account(make_client: MakeClient, user_factory: UserFactory) -> None:
@@ -93,7 +133,7 @@ async def test_log_in_rate_limit_per_account(make_client: MakeClient, user_facto
     await user_factory(email="grace@example.com")
     async with make_client(login_rate="2/minute") as client:
         for _ in range(2):
-            assert (await log_in(client, "ada@example.com", "wrong password")).status_code == 401
+            assert (await log_in(client, "ada@example.com", "wrong password")).status_code == 400
         response = await log_in(client, "ADA@example.com")
         assert_problem(response, 429)
         assert int(response.headers["retry-after"]) >= 1
@@ -103,7 +143,7 @@ async def test_log_in_rate_limit_per_account(make_client: MakeClient, user_facto
 async def test_log_in_rate_limit_per_client_address(make_client: MakeClient) -> None:
     async with make_client(login_address_rate="2/minute") as client:
         for number in range(2):
-            assert (await log_in(client, f"user{number}@example.com")).status_code == 401
+            assert (await log_in(client, f"user{number}@example.com")).status_code == 400
         assert_problem(await log_in(client, "user3@example.com"), 429)
 
 
@@ -115,26 +155,91 @@ async def test_refresh_rotates_the_refresh_token(async_client: httpx2.AsyncClien
     assert (await async_client.get("/api/v1/users/me", headers=bearer(second["access_token"]))).status_code == 200
 
 
-async def test_refresh_token_reuse_revokes_family(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
-    await user_factory(email="ada@example.com")
+async def test_refresh_token_reuse_revokes_family(
+    async_client: httpx2.AsyncClient, user_factory: UserFactory, rows: Rows
+) -> None:
+    user = await user_factory(email="ada@example.com")
     first = await tokens_of(async_client, "ada@example.com")
     other_log_in = await tokens_of(async_client, "ada@example.com")
     second = (await refresh(async_client, first["refresh_token"])).json()
-    assert_problem(await refresh(async_client, first["refresh_token"]), 401)
-    assert_problem(await refresh(async_client, second["refresh_token"]), 401)
+    await rows(LATER)
+    with capture_logs() as lines:
+        refused(await refresh(async_client, first["refresh_token"]))
+    [reported] = [line for line in lines if line["event"] == "refresh token reused"]
+    assert reported["user"] == str(user.id)
+    refused(await refresh(async_client, second["refresh_token"]))
+    assert_problem(await async_client.get("/api/v1/users/me", headers=bearer(second["access_token"])), 401)
     assert (await refresh(async_client, other_log_in["refresh_token"])).status_code == 200
+    assert (await async_client.get("/api/v1/users/me", headers=bearer(other_log_in["access_token"]))).is_success
 
 
-async def test_unknown_refresh_token_is_401(async_client: httpx2.AsyncClient) -> None:
-    assert_problem(await refresh(async_client, "x" * 43), 401)
-    assert pointers(await refresh(async_client, "")) == {"/body/refresh_token"}
+async def test_second_use_within_grace_keeps_session(
+    async_client: httpx2.AsyncClient, user_factory: UserFactory
+) -> None:
+    """Two tabs of a browser refresh at the same time."""
+    await user_factory(email="ada@example.com")
+    first = await tokens_of(async_client, "ada@example.com")
+    second = (await refresh(async_client, first["refresh_token"])).json()
+    refused(await refresh(async_client, first["refresh_token"]))
+    assert (await refresh(async_client, second["refresh_token"])).status_code == 200
 
 
 async def test_access_token_cannot_refresh(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
     await user_factory(email="ada@example.com")
     tokens = await tokens_of(async_client, "ada@example.com")
-    assert (await refresh(async_client, tokens["access_token"])).status_code in {401, 422}
+    refused(await refresh(async_client, tokens["access_token"]))
     assert_problem(await async_client.get("/api/v1/users/me", headers=bearer(tokens["refresh_token"])), 401)
+
+
+async def test_expired_session_cannot_refresh(
+    async_client: httpx2.AsyncClient, user_factory: UserFactory, rows: Rows
+) -> None:
+    await user_factory(email="ada@example.com")
+    tokens = await tokens_of(async_client, "ada@example.com")
+    await rows("UPDATE user_sessions SET expires_at = now() RETURNING id")
+    refused(await refresh(async_client, tokens["refresh_token"]))
+
+
+class TestRevoke:
+    @pytest.mark.parametrize("kind", ["refresh_token", "access_token"])
+    async def test_session_and_its_access_tokens_end(
+        self, async_client: httpx2.AsyncClient, user_factory: UserFactory, kind: str
+    ) -> None:
+        await user_factory(email="ada@example.com")
+        first = await tokens_of(async_client, "ada@example.com")
+        tokens = (await refresh(async_client, first["refresh_token"])).json()
+        other_log_in = await tokens_of(async_client, "ada@example.com")
+        response = await revoke(async_client, tokens[kind])
+        assert (response.status_code, response.content) == (200, b"")
+        refused(await refresh(async_client, tokens["refresh_token"]))
+        for ended in (first, tokens):
+            assert_problem(await async_client.get("/api/v1/users/me", headers=bearer(ended["access_token"])), 401)
+        assert (await async_client.get("/api/v1/users/me", headers=bearer(other_log_in["access_token"]))).is_success
+        assert (await refresh(async_client, other_log_in["refresh_token"])).status_code == 200
+
+    async def test_used_refresh_token_ends_the_session(
+        self, async_client: httpx2.AsyncClient, user_factory: UserFactory
+    ) -> None:
+        """A tab may log out with the token that another tab has refreshed."""
+        await user_factory(email="ada@example.com")
+        first = await tokens_of(async_client, "ada@example.com")
+        second = (await refresh(async_client, first["refresh_token"])).json()
+        assert (await revoke(async_client, first["refresh_token"])).status_code == 200
+        refused(await refresh(async_client, second["refresh_token"]))
+
+    async def test_unknown_token_is_200(self, async_client: httpx2.AsyncClient, admin: Headers) -> None:
+        for token in ("x" * 43, "a.b.c", admin["Authorization"].removeprefix("Bearer ")):
+            assert (await revoke(async_client, token)).status_code == 200
+        assert (await async_client.get("/api/v1/users/me", headers=admin)).is_success, "the token has no session"
+
+    @pytest.mark.parametrize("form", [{"x": "1"}, {"token": ""}, {"token": ["a", "b"]}, {"token": "x" * 5000}])
+    async def test_invalid_request_is_400(self, async_client: httpx2.AsyncClient, form: Any) -> None:
+        response = await async_client.post("/api/v1/auth/revoke", data=form)
+        assert assert_problem(response, 400)["error"] == "invalid_request"
+
+    async def test_rate_limit_per_client_address(self, make_client: MakeClient) -> None:
+        async with make_client(refresh_rate="2/minute") as client:
+            assert [(await revoke(client, "x")).status_code for _ in "123"] == [200, 200, 429]
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer x", "Basic YTpi", "Bearer a.b.c", "Bearer  "])
@@ -156,6 +261,7 @@ async def test_identity_provider_disables_local_accounts(make_client: MakeClient
     async with make_client(jwt_issuer="http://127.0.0.1:9", jwt_audience="service") as client:
         assert_problem(await log_in(client, "ada@example.com"), 404)
         assert_problem(await refresh(client, "x"), 404)
+        assert_problem(await revoke(client, "x"), 404)
         body = {"name": "Ada", "email": "ada@example.com", "password": PASSWORD}
         assert_problem(await client.post("/api/v1/users", json=body), 404)
 
@@ -163,7 +269,7 @@ async def test_identity_provider_disables_local_accounts(make_client: MakeClient
 async def test_refresh_rate_limit_per_client_address(make_client: MakeClient) -> None:
     async with make_client(refresh_rate="2/minute") as client:
         statuses = [(await refresh(client, "x" * 43)).status_code for _ in range(3)]
-    assert statuses == [401, 401, 429]
+    assert statuses == [400, 400, 429]
 
 
 async def test_session_keeps_a_limited_number_of_used_tokens(
@@ -175,7 +281,9 @@ async def test_session_keeps_a_limited_number_of_used_tokens(
     for _ in range(5):
         tokens.append((await refresh(async_client, tokens[-1])).json()["refresh_token"])
     assert await rows("SELECT count(*) AS stored FROM refresh_tokens") == [{"stored": 3}]
-    assert_problem(await refresh(async_client, tokens[0]), 401)
-    assert (await refresh(async_client, tokens[-1])).status_code == 200, "a forgotten token does not end the session"
-    assert_problem(await refresh(async_client, tokens[-2]), 401)
-    assert await rows("SELECT count(*) AS stored FROM refresh_tokens") == [{"stored": 0}]
+    await rows(LATER)
+    refused(await refresh(async_client, tokens[0]))
+    tokens.append((await refresh(async_client, tokens[-1])).json()["refresh_token"])
+    await rows(LATER)
+    refused(await refresh(async_client, tokens[-2]))
+    refused(await refresh(async_client, tokens[-1]))

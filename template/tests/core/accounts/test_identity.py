@@ -152,3 +152,12 @@ async def test_provider_user_never_takes_over_local_account(
 async def test_invalid_provider_token_is_401(async_client: httpx2.AsyncClient, provider: Provider) -> None:
     provider(**CLAIMS)
     assert_problem(await me(async_client, "bad"), 401)
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_provider_users_have_no_sessions(
+    async_client: httpx2.AsyncClient, provider: Provider, method: str
+) -> None:
+    provider(**CLAIMS, sid="a session of the provider")
+    headers = {"Authorization": "Bearer good"}
+    assert_problem(await async_client.request(method, "/api/v1/auth/sessions", headers=headers), 404)

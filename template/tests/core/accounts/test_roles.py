@@ -59,10 +59,10 @@ async def test_log_in_and_refresh_give_role_scopes(
     user = await user_factory(email="ada@example.com")
     await accounts.give_role(user, "editor")
     await accounts.give_role(user, "no such role")
-    form = {"username": "ada@example.com", "password": PASSWORD}
+    form = {"grant_type": "password", "username": "ada@example.com", "password": PASSWORD}
     tokens = (await async_client.post("/api/v1/auth/token", data=form)).json()
     body = {"refresh_token": tokens["refresh_token"]}
-    refreshed = (await async_client.post("/api/v1/auth/refresh", json=body)).json()
+    refreshed = (await async_client.post("/api/v1/auth/token", data={"grant_type": "refresh_token"} | body)).json()
     for answer in (tokens, refreshed):
         claims: dict[str, Any] = jwt.decode(answer["access_token"], options={"verify_signature": False})
         assert claims["scope"] == "notes:write"

@@ -47,7 +47,7 @@ type Formatted = Callable[..., httpx2.AsyncClient]
         ("POST", "/api/v1/users", {"content": b"{", "headers": {"Content-Type": "application/json"}}, 422),
         ("POST", "/api/v1/users", {"content": b"x", "headers": {"Content-Type": "text/plain"}}, 415),
         ("POST", "/api/v1/users", {"json": {"name": "x" * 2048}}, 413),
-        ("POST", "/api/v1/auth/refresh", {"json": {"refresh_token": "x"}}, 401),
+        ("POST", "/api/v1/auth/token", {"data": {"grant_type": "refresh_token", "refresh_token": "x"}}, 400),
         ("GET", "/nothing", {"headers": {"Host": "evil.example"}}, 400),
         ("OPTIONS", "/api/v1/users", {"headers": PREFLIGHT}, 403),
     ],

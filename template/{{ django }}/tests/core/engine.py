@@ -321,7 +321,7 @@ async def statements(db_session: BaseDatabaseWrapper) -> AsyncIterator[list[str]
     sent: list[str] = []
 
     def note(execute: Any, sql: str, *arguments: Any) -> Any:
-        if "SAVEPOINT" not in sql and '"revoked_at" >' not in sql:
+        if "SAVEPOINT" not in sql and not re.search('"(revoked_at|ended_at)" >', sql):
             sent.append(sql)
         return execute(sql, *arguments)
 

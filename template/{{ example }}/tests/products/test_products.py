@@ -104,7 +104,7 @@ async def test_role_of_the_catalogue_may_write(
 ) -> None:
     user = await user_factory(email="ada@example.com")
     await accounts.give_role(user, "catalogue")
-    form = {"username": "ada@example.com", "password": PASSWORD}
+    form = {"grant_type": "password", "username": "ada@example.com", "password": PASSWORD}
     token = (await async_client.post("/api/v1/auth/token", data=form)).json()["access_token"]
     assert await make_product(async_client, {"Authorization": f"Bearer {token}"})
 

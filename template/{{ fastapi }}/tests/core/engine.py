@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -281,7 +282,7 @@ def statements(connection: AsyncConnection) -> Iterator[list[str]]:
     sent: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if "SAVEPOINT" not in statement and "revoked_at >" not in statement:
+        if "SAVEPOINT" not in statement and not re.search("(revoked_at|ended_at) >", statement):
             sent.append(statement)
 
     event.listen(connection.sync_connection, "before_cursor_execute", note)

@@ -1,14 +1,13 @@
-"""Schemas of users and tokens."""
+"""Schemas of users."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AwareDatetime,
     ConfigDict,
     EmailStr,
     Field,
-    SecretStr,
     StrictBool,
     TypeAdapter,
     ValidationError,
@@ -16,13 +15,23 @@ from pydantic import (
 )
 
 from app.core.accounts.auth.roles import Role, declared_roles
-from app.core.problems import Unprocessable
+from app.core.problems import FieldError, Unprocessable
 from app.core.schemas import UNCHANGED, BaseSchema, ListQuery, sort_by
 from app.core.security.passwords import NewPassword, Password
-from app.core.types import Line, ShortText
+from app.core.types import ShortText
 
 EmailAddress = Annotated[EmailStr, Field(max_length=254)]
 """An e-mail address."""
+
+OneTimeToken = Annotated[str, Field(min_length=1, max_length=200)]
+"""The token of a message."""
+
+
+class InvalidToken(Unprocessable):
+    """The token of a message is unknown, used or expired."""
+
+    def __init__(self) -> None:
+        super().__init__(FieldError(pointer="/body/token", message="is not valid, or has expired"))
 
 
 class UserCreate(BaseSchema):
@@ -55,6 +64,19 @@ class UserRightsUpdate(BaseSchema):
             known = ", ".join(sorted(declared_roles())) or "none"
             raise ValueError(f"unknown role {', '.join(sorted(unknown))}; the roles of this service: {known}")
         return sorted(set(roles))
+
+
+class EmailRequest(BaseSchema):
+    """Request to send a message to the owner of an account."""
+
+    email: EmailAddress
+
+
+class PasswordReset(BaseSchema):
+    """Request to set a new password with the token of a message."""
+
+    token: OneTimeToken
+    password: NewPassword
 
 
 class PasswordChange(BaseSchema):
@@ -91,12 +113,24 @@ class UserQuery(ListQuery):
     role: ShortText | None = None
 
 
+class SessionDetails(BaseSchema):
+    """A log-in: when, from where, and the time of the last refresh."""
+
+    id: int
+    created_at: AwareDatetime
+    last_used_at: AwareDatetime
+    expires_at: AwareDatetime
+    address: str = Field(description="address of the client; for IPv6, its /64 network")
+    user_agent: str
+
+
 class AccountExport(UserDetails):
     """All data of core about a user, except the password and the refresh tokens."""
 
     issuer: str | None
     subject: str | None
     last_login: AwareDatetime | None
+    sessions: list[SessionDetails] = []
 
 
 class ProvidedUser(BaseSchema):
@@ -124,36 +158,9 @@ class ProvidedUser(BaseSchema):
         )
 
 
-class TokenForm(BaseSchema):
-    """OAuth 2 password form (RFC 6749, section 4.3.2). `username` is the e-mail address."""
-
-    grant_type: Literal["password"] = "password"
-    username: Line = Field(max_length=254)
-    password: Password
-    scope: str = Field(default="", max_length=200, description="ignored: the service decides the scopes of a user")
-    client_id: str = Field(default="", max_length=200, description="ignored: the service does not register clients")
-    client_secret: SecretStr = Field(default=SecretStr(""), max_length=200, description="ignored, like `client_id`")
-
-    @field_validator("username")
-    @classmethod
-    def as_registered(cls, username: str) -> str:
-        """Return the address as `POST /users` stores it. An invalid address stays unchanged, and matches no account."""
-        return _valid(EmailAddress, username) or username
-
-
-class RefreshRequest(BaseSchema):
-    """Request to exchange a refresh token for new tokens."""
-
-    refresh_token: str = Field(min_length=1, max_length=200)
-
-
-class TokenResponse(BaseSchema):
-    """Tokens (RFC 6749, section 5.1)."""
-
-    access_token: str
-    token_type: Literal["bearer"] = "bearer"  # noqa: S105 -- a type, not a token
-    expires_in: int = Field(description="seconds until the access token expires")
-    refresh_token: str = Field(description="valid for one use")
+def as_registered(address: str) -> str:
+    """Return the address as `POST /users` stores it. An invalid address stays unchanged, and matches no account."""
+    return _valid(EmailAddress, address) or address
 
 
 def checked[M: BaseSchema](kind: type[M], **values: object) -> M:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from app.core.config import Environment
+from app.core.values import HttpUrl
 
 OFF = "off"
 """Value of SMTP_URL for a service that sends no e-mail."""
@@ -41,6 +42,12 @@ class Settings(Environment):
         default="service@localhost",
         examples=["service@example.com"],
         description="the address that e-mail comes from; required in production",
+    )
+
+    frontend_url: HttpUrl | None = Field(
+        default=None,
+        examples=["https://shop.example.com"],
+        description="address of the web application that e-mails link to; without it, they contain a token",
     )
 
     @property

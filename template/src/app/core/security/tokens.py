@@ -30,6 +30,12 @@ class AccessToken(NamedTuple):
     user_id: int | None = None
     """Id of the user that the token of an identity provider names, or None for an unknown user."""
 
+    @property
+    def session_id(self) -> int | None:
+        """Id of the session of a token that this service issued."""
+        session = self.claims.get("sid")  # an identity provider may use text
+        return session if isinstance(session, int) else None
+
     def require(self, scope: str) -> None:
         """Raise Forbidden unless the token holds `scope`."""
         if scope not in self.scopes:
@@ -61,8 +67,8 @@ class LocalTokens:
         # Clients send the same token many times: cache the check of the signature. The expiry is checked each time.
         self._checked = lru_cache(maxsize=1024)(self._check)
 
-    def issue(self, subject: str, scopes: Iterable[str]) -> str:
-        """Return an access token for `subject`."""
+    def issue(self, subject: str, scopes: Iterable[str], session_id: int | None = None) -> str:
+        """Return an access token for `subject`. A token with a session ends with the session."""
         now = datetime.now(UTC)
         claims = {
             "iss": self.NAME,
@@ -72,6 +78,8 @@ class LocalTokens:
             "iat": now.timestamp(),  # with fractions: a log-in right after a revocation gives a valid token
             "exp": now + self.lifetime,
         }
+        if session_id is not None:
+            claims["sid"] = session_id
         return jwt.encode(claims, self._key, self.ALGORITHM, headers={"typ": ACCESS_TOKEN})
 
     def may_wait(self, _token: str, /) -> bool:

@@ -12,6 +12,8 @@ class CurrentUser:
 
     id: int
     scopes: frozenset[str]
+    session_id: int | None = None
+    """Id of the session of a token that a log-in or refresh issued."""
 
     @property
     def is_admin(self) -> bool:

@@ -94,7 +94,9 @@ def test_admin_pages_load_only_local_files(committing_client: httpx2.Client) -> 
 
 
 async def test_post_without_csrf_token_is_403(async_client: httpx2.AsyncClient) -> None:
-    assert_problem(await async_client.post("/admin/login/", data={"username": "a", "password": "b"}), 403)
+    assert_problem(
+        await async_client.post("/admin/login/", data={"grant_type": "password", "username": "a", "password": "b"}), 403
+    )
 
 
 @pytest.mark.parametrize("path", ["/admin/nothing/", "/admin/core_accounts/user/unknown/nothing/"])

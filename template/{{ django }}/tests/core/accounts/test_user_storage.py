@@ -74,7 +74,7 @@ async def test_changepassword_sets_a_usable_password(
     await user_factory(email="ada@example.com")
     monkeypatch.setattr(Command, "_get_pass", lambda *_: "engine no. 1")
     await sync_to_async(call_command)("changepassword", "ada@example.com")
-    form = {"username": "ada@example.com", "password": "engine no. 1"}
+    form = {"grant_type": "password", "username": "ada@example.com", "password": "engine no. 1"}
     assert (await async_client.post("/api/v1/auth/token", data=form)).status_code == 200
 
 

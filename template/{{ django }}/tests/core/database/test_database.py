@@ -113,7 +113,10 @@ def other_database(settings: Settings) -> Iterator[Callable[..., None]]:
         yield lambda **changes: until_the_end.enter_context(connected_by(settings.model_copy(update=changes)))
 
 
-LOG_IN = {"url": "/api/v1/auth/token", "data": {"username": ADA["email"], "password": ADA["password"]}}
+LOG_IN = {
+    "url": "/api/v1/auth/token",
+    "data": {"grant_type": "password", "username": ADA["email"], "password": ADA["password"]},
+}
 
 
 @pytest.mark.slow
@@ -143,11 +146,13 @@ def test_password_hashing_holds_no_connection(
         waiting = thread.submit(committing_client.post, **sent)
         assert hashing.wait(30)
         try:
-            answer = committing_client.post("/api/v1/auth/refresh", json={"refresh_token": "x" * 43})
-            assert answer.status_code == 401, "the only connection of the pool is free"
+            answer = committing_client.post(
+                "/api/v1/auth/token", data={"grant_type": "refresh_token", "refresh_token": "x" * 43}
+            )
+            assert answer.status_code == 400, "the only connection of the pool is free"
         finally:
             go_on.set()
-        assert waiting.result().status_code == (401 if sent is LOG_IN else 201)
+        assert waiting.result().status_code == (400 if sent is LOG_IN else 201)
 
 
 @pytest.mark.slow
@@ -241,5 +246,7 @@ def test_readiness_needs_no_connection_of_the_pool(
     pool.open()
     with pool.connection():
         refresh = {"refresh_token": "x" * 43}
-        assert_problem(committing_client.post("/api/v1/auth/refresh", json=refresh), 503)
+        assert_problem(
+            committing_client.post("/api/v1/auth/token", data={"grant_type": "refresh_token"} | refresh), 503
+        )
         assert committing_client.get("/health/ready").status_code == 200

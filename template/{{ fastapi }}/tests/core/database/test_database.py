@@ -250,7 +250,10 @@ async def test_connection_that_does_not_answer_is_503(
     await state_of(probe).database.close()
 
 
-LOG_IN = {"url": "/api/v1/auth/token", "data": {"username": ADA["email"], "password": ADA["password"]}}
+LOG_IN = {
+    "url": "/api/v1/auth/token",
+    "data": {"grant_type": "password", "username": ADA["email"], "password": ADA["password"]},
+}
 
 
 @pytest.mark.slow
@@ -276,8 +279,10 @@ async def test_password_hashing_holds_no_connection(
         waiting = asyncio.create_task(client.post(**sent))
         assert await asyncio.to_thread(hashing.wait, 30)
         try:
-            answer = await client.post("/api/v1/auth/refresh", json={"refresh_token": "x" * 43})
-            assert answer.status_code == 401, "the only connection of the pool is free"
+            answer = await client.post(
+                "/api/v1/auth/token", data={"grant_type": "refresh_token", "refresh_token": "x" * 43}
+            )
+            assert answer.status_code == 400, "the only connection of the pool is free"
         finally:
             go_on.set()
-        assert (await waiting).status_code == (401 if sent is LOG_IN else 201)
+        assert (await waiting).status_code == (400 if sent is LOG_IN else 201)

@@ -119,5 +119,8 @@ async def test_readiness_needs_no_connection_of_the_pool(committing_app: FastAPI
         database.sessions() as session,
     ):
         await session.connection()
-        assert_problem(await client.post("/api/v1/auth/refresh", json={"refresh_token": "x" * 43}), 503)
+        assert_problem(
+            await client.post("/api/v1/auth/token", data={"grant_type": "refresh_token", "refresh_token": "x" * 43}),
+            503,
+        )
         assert (await client.get("/health/ready")).status_code == 200

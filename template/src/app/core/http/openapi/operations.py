@@ -58,20 +58,26 @@ def name_operations(paths: dict[str, dict[str, Any]]) -> None:
 def complete(operation: dict[str, Any], kind: type[ErrorBody], method: str = "get") -> None:
     """Add the responses of core, with errors of this kind. Take the summary from the docstring of the route.
 
-    A PATCH body is a merge patch. A route that answers 412 reads If-Match.
+    A PATCH body is a merge patch. A route that answers 412 reads If-Match. A route that documents 400 answers it for
+    invalid values, instead of 422.
     """
     _summarize(operation)
     if method == "patch" and (content := operation.get("requestBody", {}).get("content", {})):
         content |= dict.fromkeys(MERGE_PATCH, content[MERGE_PATCH[0]])
     if {"412", 412} & operation["responses"].keys():
         operation["parameters"] = [*operation.get("parameters", ()), IF_MATCH]
+    if {"400", 400} & operation["responses"].keys():
+        invalid = 400
+        operation["responses"].pop("422", None)
+    else:
+        invalid = 422
     statuses = [400, 500]
     if "security" in operation:
         statuses += [401]
     if "requestBody" in operation:
-        statuses += [413, 415, 422]
+        statuses += [413, 415, invalid]
     elif operation.get("parameters"):
-        statuses += [422]
+        statuses += [invalid]
     if operation.get("tags") != ["health"]:
         statuses += [503]
     responses = {str(status): response for status, response in operation["responses"].items()}

@@ -8,10 +8,11 @@ from django.http import HttpRequest
 from pydantic import Secret
 
 from app.core.accounts.auth.identity import require_local_accounts
-from app.core.accounts.auth.sessions import AuthService
+from app.core.accounts.auth.schemas import Origin, TokenResponse
+from app.core.accounts.auth.service import AuthService
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
-from app.core.accounts.schemas import PasswordChange, TokenResponse, UserCreate, UserUpdate, checked
+from app.core.accounts.schemas import PasswordChange, UserCreate, UserUpdate, checked
 from app.core.accounts.service import UserService, authenticate, logged_in
 from app.core.http.limits.rates import client_address
 from app.core.http.state import State
@@ -36,7 +37,7 @@ def register_user(request: HttpRequest, *, name: str, email: str, password: Secr
 
 
 def log_in(request: HttpRequest, *, email: str, password: Secret[str]) -> tuple[User, TokenResponse]:
-    """Return the user and tokens like `POST /auth/token`.
+    """Return the user and the tokens of a new session, like `POST /auth/token`.
 
     Unauthorized for a wrong password, TooManyRequests above LOGIN_RATE. Outside of a transaction, no connection is held
     while the password is hashed.
@@ -44,8 +45,9 @@ def log_in(request: HttpRequest, *, email: str, password: Secret[str]) -> tuple[
     state = _state(request)
     state.rate_limits.hit_log_in(client_address(request), email)
     user = authenticate(email, password)
+    origin = Origin.of(client_address(request), request.headers.get("User-Agent", ""))
     with transaction.atomic():
-        tokens = auth_service(request).log_in(user) if user else None
+        tokens = auth_service(request).log_in(user, origin) if user else None
     if user is None or tokens is None:
         raise Unauthorized("The e-mail address or the password is wrong.")
     return user, tokens
@@ -57,7 +59,7 @@ def issue_access_token(request: HttpRequest, user: CurrentUser) -> str:
     found = UserRepository().get(user.id)
     if found is None or not found.is_active:
         raise Unauthorized
-    return tokens.issue(str(user.id), logged_in(found).scopes)
+    return tokens.issue(str(user.id), logged_in(found).scopes, user.session_id)
 
 
 def change_account(user: User, *, email: str | None = None, password: Secret[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The tables of users and of their refresh tokens."""
+"""The table of users."""
 
 from collections.abc import Collection, Iterable
 from functools import cache
@@ -12,17 +12,13 @@ from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import (
-    CASCADE,
     BooleanField,
     CheckConstraint,
     DateTimeField,
-    ForeignKey,
     Index,
-    Model,
     Q,
     TextField,
     UniqueConstraint,
-    UUIDField,
     Value,
 )
 from django.db.models.functions import Lower, Now
@@ -31,6 +27,7 @@ from django.dispatch import receiver
 from django.utils import timezone
 from pydantic import TypeAdapter
 
+from app.core.accounts.auth.models import PASSWORD_RESET, EmailToken, UserSession
 from app.core.accounts.events import deactivated, erased, registered
 from app.core.accounts.schemas import EmailAddress
 from app.core.database import lookups  # noqa: F401 -- registers lookups that constraints of all models use
@@ -188,12 +185,13 @@ class User(AbstractBaseUser, PermissionsMixin):
         return {flag for flag, value in stored.items() if value}
 
     def end_sessions(self) -> None:
-        """End all sessions and access tokens. Django ends its sessions after a change of password or `is_active`."""
-        # A concurrent refresh holds a row lock on its token, and inserts a new token. DELETE waits for the lock, but
-        # does not see the new token: repeat until no rows are left.
-        while RefreshToken.objects.filter(user=self).delete()[0]:
-            pass
-        self.revoke()  # last: a concurrent refresh may issue an access token until its row is deleted
+        """End all sessions, access tokens and reset tokens in messages.
+
+        Django ends its own sessions after a change of the password or of `is_active`.
+        """
+        EmailToken.objects.filter(user=self, purpose=PASSWORD_RESET).delete()
+        UserSession.objects.filter(user=self, ended_at=None).update(ended_at=Now())
+        self.revoke()  # last: a concurrent refresh may issue an access token until its session has ended
 
     def revoke(self) -> None:
         """Revoke the access tokens that were issued until now."""
@@ -225,23 +223,6 @@ def revoke_deleted_role(instance: Group, **_: Any) -> None:
 def erase_before_deletion(instance: User, **_: Any) -> None:
     """Send `erased`: slices also delete what no foreign key deletes."""
     erased.send(User, user=instance)
-
-
-class RefreshToken(Model):
-    """The hash of a refresh token. All tokens of one log-in form a family."""
-
-    user = ForeignKey(User, on_delete=CASCADE, related_name="+")
-    family = UUIDField(db_index=True)
-    digest = TextField(unique=True)
-    expires_at = DateTimeField()
-    used_at = DateTimeField(null=True)
-
-    class Meta:
-        db_table = "refresh_tokens"
-        constraints = (CheckConstraint(condition=Q(digest__length=64), name="ck_refresh_tokens_digest_is_sha256"),)
-
-    def __str__(self) -> str:
-        return f"refresh token {self.pk}"
 
 
 @cache

@@ -1,6 +1,5 @@
-"""Users and refresh tokens in the database."""
+"""Users in the database."""
 
-import uuid
 from collections.abc import Generator, Iterable
 from datetime import datetime, timedelta
 
@@ -12,12 +11,9 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from app.core.accounts.models import RefreshToken, User
+from app.core.accounts.models import User
 from app.core.accounts.schemas import UserQuery
 from app.core.database.repository import BaseRepository
-
-MAX_USED_TOKENS = 100
-"""Used refresh tokens that a session keeps, to notice their reuse. An older one is refused like an unknown token."""
 
 
 class UserRepository(BaseRepository[User]):
@@ -95,40 +91,3 @@ class UserRepository(BaseRepository[User]):
         # In a transaction: otherwise PostgreSQL stores the whole result (WITH HOLD) before the first row.
         with transaction.atomic():
             yield from self.rows.order_by("id").prefetch_related(*related).iterator(self.ROWS_AT_A_TIME)
-
-
-class RefreshTokenRepository(BaseRepository[RefreshToken]):
-    model = RefreshToken
-
-    def use(self, digest: str) -> RefreshToken | None:
-        """Mark a token as used and return it. None for a used, expired or unknown token.
-
-        One statement marks the token, so that only one of two concurrent requests succeeds.
-        """
-        known = self.rows.filter(digest=digest)
-        return known.get() if known.filter(used_at=None, expires_at__gt=Now()).update(used_at=Now()) else None
-
-    def owner(self, digest: str) -> int | None:
-        """Return the id of the user of a token, or None."""
-        return self.rows.filter(digest=digest).values_list("user_id", flat=True).first()
-
-    def family_of_used(self, digest: str) -> uuid.UUID | None:
-        """Return the family of a used token, or None."""
-        return self.rows.filter(digest=digest, used_at__isnull=False).values_list("family", flat=True).first()
-
-    def delete_family(self, family: uuid.UUID) -> None:
-        """Delete all tokens of a family."""
-        # A concurrent refresh holds a row lock on its token, and inserts a new token. DELETE waits for the lock, but
-        # does not see the new token: repeat until no rows are left.
-        while self.rows.filter(family=family).delete()[0]:
-            pass
-
-    def delete_oldest_used(self, family: uuid.UUID) -> None:
-        """Delete used tokens of a family, except the last MAX_USED_TOKENS."""
-        used = self.rows.filter(family=family, used_at__isnull=False).order_by("-id")
-        self.rows.filter(id__in=list(used.values_list("id", flat=True)[MAX_USED_TOKENS:])).delete()
-
-    def delete_expired(self, user_id: int | None = None) -> int:
-        """Delete expired tokens of one user, or of all users. Return their number."""
-        of_user = Q() if user_id is None else Q(user_id=user_id)
-        return self.rows.filter(of_user, expires_at__lt=Now()).delete()[0]

@@ -13,7 +13,7 @@ from ninja import Query, Router, Status
 from pydantic import TypeAdapter
 
 from app.core.accounts.access import require_registration
-from app.core.accounts.auth.identity import require_local_accounts, require_scope
+from app.core.accounts.auth.identity import expire_revocations, require_local_accounts, require_scope
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import (
@@ -133,7 +133,7 @@ def change_user(request: Request, user_id: PathId, data: UserRightsUpdate, respo
     service = UserService()
     user = _changeable(service, user_id, request)
     service.change_rights(user, data)
-    _expire_revocations(request)
+    expire_revocations(request)
     tagged(response, UserResponse.model_validate(user))
     return UserDetails.model_validate(user)
 
@@ -151,13 +151,8 @@ def deactivate_user(request: Request, user_id: PathId) -> Status[None]:
     user = _changeable(service, user_id, request)
     service.require_other_admin(user)
     service.deactivate(user)
-    _expire_revocations(request)
+    expire_revocations(request)
     return Status(HTTPStatus.NO_CONTENT, None)
-
-
-def _expire_revocations(request: Request) -> None:
-    request.state.revocations.expire()
-    transaction.on_commit(request.state.revocations.expire)  # again: another request may have read before the commit
 
 
 def _changeable(service: UserService, user_id: int, request: Request) -> User:

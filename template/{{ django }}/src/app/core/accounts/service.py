@@ -6,6 +6,8 @@ from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
 from pydantic import Secret
 
+from app.core.accounts.auth.email_tokens import EmailTokenRepository
+from app.core.accounts.auth.repository import SessionRepository
 from app.core.accounts.auth.roles import scopes_of
 from app.core.accounts.events import deactivated, erased, exporting
 from app.core.accounts.exports import assemble
@@ -15,6 +17,7 @@ from app.core.accounts.schemas import (
     AccountExport,
     PasswordChange,
     ProvidedUser,
+    SessionDetails,
     UserCreate,
     UserRightsUpdate,
     UserUpdate,
@@ -140,12 +143,16 @@ class UserService:
                 "password": user.password,
             },
         )
+        SessionRepository().delete_of_user(user.id)
+        EmailTokenRepository().delete_of_user(user.id)
         self.users.clear_permissions(user)
         self.users.rename_log_entries(user)
 
     def export(self, user: User) -> dict[str, Any]:
         """Return all data of a user: `{"account": …, "<slice>": …}`."""
-        return assemble(AccountExport.model_validate(user), exporting.send(User, user=user))
+        sessions = [SessionDetails.model_validate(session) for session in SessionRepository().all_of(user.id)]
+        account = AccountExport.model_validate(user).model_copy(update={"sessions": sessions})
+        return assemble(account, exporting.send(User, user=user))
 
 
 def authenticate(email: str, password: Secret[str]) -> User | None:

@@ -6,10 +6,11 @@ from fastapi import Request
 from pydantic import Secret
 
 from app.core.accounts.auth.identity import require_local_accounts
-from app.core.accounts.auth.sessions import AuthService
+from app.core.accounts.auth.schemas import Origin, TokenResponse
+from app.core.accounts.auth.service import AuthService
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
-from app.core.accounts.schemas import PasswordChange, TokenResponse, UserCreate, UserUpdate, checked
+from app.core.accounts.schemas import PasswordChange, UserCreate, UserUpdate, checked
 from app.core.accounts.service import UserService, authenticate, logged_in
 from app.core.database.sessions import ReadSession, WriteSession
 from app.core.http.limits.rates import client_address
@@ -41,7 +42,7 @@ async def register_user(
 async def log_in(
     request: Request, session: WriteSession, *, email: str, password: Secret[str]
 ) -> tuple[User, TokenResponse]:
-    """Return the user and tokens like `POST /auth/token`.
+    """Return the user and the tokens of a new session, like `POST /auth/token`.
 
     Unauthorized for a wrong password, TooManyRequests above LOGIN_RATE.
     """
@@ -49,7 +50,8 @@ async def log_in(
     await require_local_accounts(state)
     await state.rate_limits.hit_log_in(client_address(request), email)
     user = await authenticate(state.database, email, password)
-    if user and (tokens := await auth_service(session, state).log_in(user)):
+    origin = Origin.of(client_address(request), request.headers.get("user-agent", ""))
+    if user and (tokens := await auth_service(session, state).log_in(user, origin)):
         return user, tokens
     raise Unauthorized("The e-mail address or the password is wrong.")
 
@@ -61,7 +63,7 @@ async def issue_access_token(request: Request, session: ReadSession, user: Curre
     found = await UserRepository(session).get_with_roles(user.id, fresh=True)
     if found is None or not found.is_active:
         raise Unauthorized
-    return cast("LocalTokens", state.tokens).issue(str(user.id), logged_in(found).scopes)
+    return cast("LocalTokens", state.tokens).issue(str(user.id), logged_in(found).scopes, user.session_id)
 
 
 async def change_account(

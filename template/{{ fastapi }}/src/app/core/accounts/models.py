@@ -1,7 +1,6 @@
-"""The tables of users, of their roles and of their refresh tokens."""
+"""The tables of users and of their roles."""
 
 from datetime import UTC, datetime
-from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
@@ -22,6 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from app.core.accounts.auth import models as _sessions  # noqa: F401 -- loads all tables of accounts
 from app.core.database.base import Base
 
 user_roles = Table(
@@ -80,18 +80,3 @@ class User(Base):
     @property
     def role_names(self) -> list[str]:
         return [role.name for role in self.roles]
-
-
-class RefreshToken(Base):
-    """The hash of a refresh token. All tokens of one log-in form a family."""
-
-    __tablename__ = "refresh_tokens"
-
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
-    family: Mapped[UUID] = mapped_column(index=True)
-    digest: Mapped[str] = mapped_column(Text, unique=True)
-    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-
-    __table_args__ = (CheckConstraint("char_length(digest) = 64", name="digest_is_sha256"),)

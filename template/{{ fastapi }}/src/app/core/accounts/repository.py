@@ -1,6 +1,5 @@
-"""Users and refresh tokens in the database."""
+"""Users in the database."""
 
-import uuid
 from collections.abc import AsyncGenerator, Iterable
 from datetime import datetime, timedelta
 
@@ -8,17 +7,13 @@ from sqlalchemy import ColumnElement, Select, delete, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import selectinload
 
-from app.core.accounts.models import RefreshToken, Role, User, user_roles
+from app.core.accounts.models import Role, User, user_roles
 from app.core.accounts.schemas import UserQuery
 from app.core.database.repository import BaseRepository
 from app.core.database.sessions import ReadSession, WriteSession
 
 USERS = select(User)
 WITH_ROLES = USERS.options(selectinload(User.roles))
-
-
-MAX_USED_TOKENS = 100
-"""Used refresh tokens that a session keeps, to notice their reuse. An older one is refused like an unknown token."""
 
 
 class UserRepository[Session: ReadSession](BaseRepository[User, Session]):
@@ -100,55 +95,3 @@ class UserRepository[Session: ReadSession](BaseRepository[User, Session]):
         async for users in result.scalars().partitions():
             for user in users:
                 yield user
-
-
-class RefreshTokenRepository(BaseRepository[RefreshToken, WriteSession]):
-    model = RefreshToken
-
-    async def use(self, digest: str) -> RefreshToken | None:
-        """Mark a token as used and return it. None for a used, expired or unknown token.
-
-        One statement finds and marks the token, so that only one of two concurrent requests succeeds.
-        """
-        fresh = (
-            (RefreshToken.digest == digest) & RefreshToken.used_at.is_(None) & (RefreshToken.expires_at > func.now())
-        )
-        return await self.session.scalar(
-            update(RefreshToken).where(fresh).values(used_at=func.now()).returning(RefreshToken)
-        )
-
-    async def owner(self, digest: str) -> int | None:
-        """Return the id of the user of a token, or None."""
-        return await self.session.scalar(select(RefreshToken.user_id).where(RefreshToken.digest == digest))
-
-    async def family_of_used(self, digest: str) -> uuid.UUID | None:
-        """Return the family of a used token, or None."""
-        used = (RefreshToken.digest == digest) & RefreshToken.used_at.is_not(None)
-        return await self.session.scalar(select(RefreshToken.family).where(used))
-
-    async def delete_family(self, family: uuid.UUID) -> None:
-        """Delete all tokens of a family."""
-        deletion = delete(RefreshToken).where(RefreshToken.family == family).returning(RefreshToken.id)
-        # A concurrent refresh holds a row lock on its token, and inserts a new token. DELETE waits for the lock, but
-        # does not see the new token: repeat until no rows are left.
-        while (await self.session.scalars(deletion)).all():
-            pass
-
-    async def delete_oldest_used(self, family: uuid.UUID) -> None:
-        """Delete used tokens of a family, except the last MAX_USED_TOKENS."""
-        used = (RefreshToken.family == family) & RefreshToken.used_at.is_not(None)
-        oldest = select(RefreshToken.id).where(used).order_by(RefreshToken.id.desc()).offset(MAX_USED_TOKENS)
-        await self.session.execute(delete(RefreshToken).where(RefreshToken.id.in_(oldest)))
-
-    async def delete_of_user(self, user_id: int) -> None:
-        """Delete all tokens of a user. This ends all sessions."""
-        deletion = delete(RefreshToken).where(RefreshToken.user_id == user_id).returning(RefreshToken.id)
-        while (await self.session.scalars(deletion)).all():  # as in `delete_family`
-            pass
-
-    async def delete_expired(self, user_id: int | None = None) -> int:
-        """Delete expired tokens of one user, or of all users. Return their number."""
-        expired = delete(RefreshToken).where(RefreshToken.expires_at < func.now()).returning(RefreshToken.id)
-        if user_id is not None:
-            expired = expired.where(RefreshToken.user_id == user_id)
-        return len((await self.session.scalars(expired)).all())

@@ -6,15 +6,18 @@ from typing import Any
 from pydantic import Secret
 from sqlalchemy.exc import IntegrityError
 
+from app.core.accounts.auth.email_tokens import PASSWORD_RESET, EmailTokenRepository
+from app.core.accounts.auth.repository import SessionRepository
 from app.core.accounts.auth.roles import scopes_of
 from app.core.accounts.events import deactivated, erased, exporting, registered
 from app.core.accounts.exports import assemble
 from app.core.accounts.models import User
-from app.core.accounts.repository import RefreshTokenRepository, UserRepository
+from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import (
     AccountExport,
     PasswordChange,
     ProvidedUser,
+    SessionDetails,
     UserCreate,
     UserRightsUpdate,
     UserUpdate,
@@ -57,7 +60,7 @@ class UserService:
     def __init__(self, session: WriteSession) -> None:
         self.session = session
         self.users = UserRepository(session)
-        self.refresh_tokens = RefreshTokenRepository(session)
+        self.sessions = SessionRepository(session)
 
     async def create(self, data: UserCreate, *, admin: bool = False) -> User:
         """Register a user. EmailTaken when the address is in use (ignoring case)."""
@@ -119,9 +122,10 @@ class UserService:
         await self.end_sessions(user)
 
     async def end_sessions(self, user: User) -> None:
-        """Delete all refresh tokens, and revoke all access tokens."""
-        await self.refresh_tokens.delete_of_user(user.id)
-        await self.revoke(user)  # last: a concurrent refresh may issue an access token until its row is deleted
+        """End all sessions, and revoke all access tokens. Reset tokens in messages end, too."""
+        await EmailTokenRepository(self.session).delete_of_user(user.id, PASSWORD_RESET)
+        await self.sessions.end(user_id=user.id)
+        await self.revoke(user)  # last: a concurrent refresh may issue an access token until its session has ended
 
     async def revoke(self, user: User) -> None:
         """Revoke the access tokens that were issued until now."""
@@ -140,12 +144,16 @@ class UserService:
 
     async def export(self, user: User) -> dict[str, Any]:
         """Return all data of a user who was loaded with the roles: `{"account": …, "<slice>": …}`."""
-        return assemble(AccountExport.model_validate(user), await exporting.send(self.session, user))
+        sessions = [SessionDetails.model_validate(session) for session in await self.sessions.all_of(user.id)]
+        account = AccountExport.model_validate(user).model_copy(update={"sessions": sessions})
+        return assemble(account, await exporting.send(self.session, user))
 
     async def erase(self, user: User) -> None:
         """Delete the personal data of a user whose row is locked. The row stays, for foreign keys, but is inactive."""
         await erased.send(self.session, user)
-        await self.end_sessions(user)
+        await self.sessions.delete_of_user(user.id)
+        await EmailTokenRepository(self.session).delete_of_user(user.id)
+        await self.revoke(user)
         await self.users.remove_roles(user.id)
         nothing = dict.fromkeys(("email", "password", "issuer", "subject", "last_login"))
         await self.users.update(user, {"name": "", "is_active": False, "is_superuser": False, **nothing})

@@ -17,7 +17,7 @@ from app.core.database.sessions import DatabaseUnavailableError
 from app.core.database.sqlstate import is_temporary
 from app.core.http.middleware import ProblemResponse, route_path
 from app.core.http.openapi.operations import is_json
-from app.core.http.routing import media_type
+from app.core.http.routing import FORMS, media_type
 from app.core.problems import (
     ErrorBody,
     MethodNotAllowed,
@@ -109,7 +109,7 @@ def _readable(request: Request) -> bool:
     sent = media_type(request)
     body = getattr(request.scope.get("route"), "body_field", None)
     if body is not None and isinstance(body.field_info, Form):
-        return sent in {"application/x-www-form-urlencoded", "multipart/form-data"}
+        return sent in FORMS
     return is_json(request.method, sent)
 
 

@@ -16,6 +16,9 @@ from app.core.database.sessions import FAILED
 from app.core.http.openapi.operations import is_json
 from app.core.problems import UnsupportedMediaType
 
+FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+"""Media types of forms."""
+
 type Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 

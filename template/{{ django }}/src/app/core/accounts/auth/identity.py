@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 from structlog.contextvars import bind_contextvars
 
+from app.core.accounts.auth.repository import SessionRepository
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import ProvidedUser
@@ -54,11 +55,21 @@ def refuse_revoked(state: State, token: AccessToken) -> None:
     if state.revocations.begin():
         try:
             age = timedelta(minutes=state.settings.access_token_minutes)
-            state.revocations.update(UserRepository().revoked_since(age))
+            ended = SessionRepository().ended_since(age)
+            state.revocations.update(UserRepository().revoked_since(age), ended)
         except BaseException:
             state.revocations.expire()
             raise
     state.revocations.check(token)
+
+
+def expire_revocations(request: Request) -> None:
+    """Read the revocations before the next request: now, and again after the commit of the current transaction.
+
+    Another request may read them before the commit.
+    """
+    request.state.revocations.expire()
+    transaction.on_commit(request.state.revocations.expire)
 
 
 class UserRequired(BearerToken):
@@ -124,16 +135,16 @@ class Machine(CurrentUser):
 
 def _enter(request: Request, token: AccessToken) -> CurrentUser:
     if token.user_id is not None:
-        return _identify(request, token.user_id, token.scopes)
+        return _identify(request, token.user_id, token.scopes, token.session_id)
     data = ProvidedUser.of(request.state.settings.jwt_issuer or "", token.subject, token.claims)
     with transaction.atomic():
         return _identify(request, UserService().enter(data).id, token.scopes)
 
 
-def _identify(request: Request, user_id: int, scopes: frozenset[str]) -> CurrentUser:
+def _identify(request: Request, user_id: int, scopes: frozenset[str], session_id: int | None = None) -> CurrentUser:
     """Return the user of the token. Set `request.user` to the model of this user, which is loaded on first use."""
     request.user = SimpleLazyObject(partial(_read, user_id))  # type: ignore[assignment]  # like Django's own middleware
-    return CurrentUser(user_id, scopes)
+    return CurrentUser(user_id, scopes, session_id)
 
 
 def _read(user_id: int) -> User | AnonymousUser:

@@ -1,39 +1,81 @@
 """Routes of `/auth`."""
 
-from typing import Annotated
+from collections.abc import Callable
+from functools import wraps
+from http import HTTPStatus
+from typing import Annotated, Any
 
 from django.db import transaction
-from ninja import Router
+from ninja import Router, Status
+from ninja.decorators import decorate_view
 
 from app.core.accounts import access
-from app.core.accounts.auth.identity import require_local_accounts
-from app.core.accounts.schemas import RefreshRequest, TokenForm, TokenResponse
+from app.core.accounts.auth.identity import expire_revocations, require_local_accounts
+from app.core.accounts.auth.schemas import (
+    InvalidGrant,
+    InvalidRequest,
+    RevocationForm,
+    TokenForm,
+    TokenResponse,
+    check_form,
+)
 from app.core.http.dependencies import first
-from app.core.http.errors import ProblemResponse
 from app.core.http.limits.rates import client_address
 from app.core.http.openapi.document import Form, problem_responses
 from app.core.http.state import Request
-from app.core.problems import Unauthorized
+from app.core.problems import Unauthorized, Unprocessable
 
 public = Router(tags=["auth"])
 
+ERRORS = problem_responses(400, 404, 429)
 
-@public.post("/auth/token", response=TokenResponse, openapi_extra=problem_responses(401, 404, 429))
+
+def oauth_form[F: Callable[..., Any]](view: F) -> F:
+    """Answer an invalid form with 400 `invalid_request` (RFC 6749, section 5.2)."""
+
+    def decorator(run: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(run)
+        def handle_form(request: Request, **path: Any) -> Any:
+            check_form((name, value) for name, values in request.POST.lists() for value in values)
+            try:
+                return run(request, **path)
+            except Unprocessable as error:
+                raise InvalidRequest.of(error) from None
+
+        return handle_form
+
+    decorated: F = decorate_view(decorator)(view)
+    return decorated
+
+
+@public.post("/auth/token", response=TokenResponse, openapi_extra=ERRORS)
+@oauth_form
 @first(require_local_accounts)
 @transaction.non_atomic_requests
-def log_in(request: Request, form: Annotated[TokenForm, Form(...)]) -> TokenResponse:
-    """Log in. Returns tokens for an e-mail address and a password."""
-    _, tokens = access.log_in(request, email=form.username, password=form.password)
-    return tokens
+def issue_token(request: Request, form: Annotated[TokenForm, Form(...)]) -> TokenResponse:
+    """Log in or refresh tokens. A refresh token is valid once; its reuse ends the session."""
+    if form.password and form.grant_type == "password":
+        try:
+            _, tokens = access.log_in(request, email=form.username, password=form.password)
+        except Unauthorized as error:
+            raise InvalidGrant(error.detail) from None
+        return tokens
+    request.state.rate_limits.hit(request.state.settings.refresh_rate, "refresh", client_address(request))
+    with transaction.atomic():
+        refreshed = access.auth_service(request).refresh(form.refresh_token)
+        expire_revocations(request)
+    if refreshed is None:  # raised after the commit: a rollback would undo the end of the session
+        raise InvalidGrant
+    return refreshed
 
 
-@public.post("/auth/refresh", response=TokenResponse, openapi_extra=problem_responses(401, 404, 429))
+@public.post("/auth/revoke", response={HTTPStatus.OK: None}, openapi_extra=ERRORS)
+@oauth_form
 @first(require_local_accounts)
 @transaction.atomic
-def refresh(request: Request, data: RefreshRequest) -> TokenResponse | ProblemResponse:
-    """Refresh the tokens. A refresh token is valid once; its reuse ends the session."""
+def revoke_token(request: Request, form: Annotated[RevocationForm, Form(...)]) -> Status[None]:
+    """Log out. Ends the session of a refresh token or access token; an unknown token is ignored."""
     request.state.rate_limits.hit(request.state.settings.refresh_rate, "refresh", client_address(request))
-    if tokens := access.auth_service(request).refresh(data.refresh_token):
-        return tokens
-    # Return the 401 instead of raising it: an exception would roll back the revocation of the family.
-    return ProblemResponse(Unauthorized("The refresh token is not valid."), request.path)
+    access.auth_service(request).revoke(form.token)
+    expire_revocations(request)
+    return Status(HTTPStatus.OK, None)

@@ -13,6 +13,7 @@ from fastapi.security.base import SecurityBase
 from fastapi.security.utils import get_authorization_scheme_param
 from structlog.contextvars import bind_contextvars
 
+from app.core.accounts.auth.repository import SessionRepository
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import ProvidedUser
 from app.core.accounts.service import UserService
@@ -62,7 +63,8 @@ async def refuse_revoked(state: State, token: AccessToken) -> None:
         try:
             async with state.database.read_sessions() as session:
                 age = timedelta(minutes=state.settings.access_token_minutes)
-                state.revocations.update(await UserRepository(session).revoked_since(age))
+                ended = await SessionRepository(session).ended_since(age)
+                state.revocations.update(await UserRepository(session).revoked_since(age), ended)
         except BaseException:
             state.revocations.expire()
             raise
@@ -102,7 +104,7 @@ async def current_user(request: HTTPConnection, token: VerifiedToken) -> Current
     """
     state: State = request.app.state.core
     if (issuer := state.settings.jwt_issuer) is None:
-        return CurrentUser(int(token.subject), token.scopes)
+        return CurrentUser(int(token.subject), token.scopes, token.session_id)
     if token.user_id is not None:
         return CurrentUser(token.user_id, token.scopes)
     # In a separate transaction: the new user stays even if the request fails.

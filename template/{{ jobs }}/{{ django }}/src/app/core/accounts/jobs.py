@@ -3,7 +3,7 @@
 import structlog
 from django.contrib.sessions.backends.db import SessionStore
 
-from app.core.accounts.repository import RefreshTokenRepository
+from app.core.accounts.auth.repository import SessionRepository
 from app.core.jobs import BACKOFF, queue
 
 EXPIRED_TOKENS = "accounts.delete_expired_tokens"
@@ -15,9 +15,9 @@ log = structlog.get_logger()
 @queue.periodic(cron="17 3 * * *")
 @queue.task(name=EXPIRED_TOKENS, queueing_lock=EXPIRED_TOKENS, retry=BACKOFF)
 def delete_expired_tokens(timestamp: int) -> None:
-    """Delete expired refresh tokens. A log-in deletes only those of its user, who may never return."""
-    deleted = RefreshTokenRepository().delete_expired()
-    log.info("refresh tokens deleted", count=deleted)
+    """Delete expired sessions. A log-in deletes only those of its user, who may never return."""
+    deleted = SessionRepository().delete_expired()
+    log.info("sessions deleted", count=deleted)
 
 
 @queue.periodic(cron="17 3 * * *")

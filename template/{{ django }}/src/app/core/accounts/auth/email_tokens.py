@@ -1,0 +1,44 @@
+"""Tokens in messages, in the database."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from app.core.accounts.auth.models import EmailToken
+from app.core.database.repository import BaseRepository
+from app.core.security.tokens import digest, new_token
+
+
+class EmailTokenRepository(BaseRepository[EmailToken]):
+    model = EmailToken
+
+    def issue(self, purpose: str, email: str, lifetime: timedelta, **fields: Any) -> str:
+        """Store the hash of a new token for this address, and return the token. Deletes expired tokens."""
+        self.rows.filter(expires_at__lt=Now()).delete()
+        token = new_token()
+        stored = {"purpose": purpose, "email": email, "digest": digest(token), "expires_at": Now() + lifetime}
+        self.create(stored | fields)
+        return token
+
+    def find(self, purpose: str, token: str) -> EmailToken | None:
+        """Return what is stored of a valid token, or None."""
+        return self._valid(purpose, token).first()
+
+    def use(self, purpose: str, token: str) -> EmailToken | None:
+        """Delete a valid token, and return what was stored of it. Only one of two concurrent requests succeeds."""
+        found = self._valid(purpose, token).select_for_update().first()
+        if found:
+            self.delete(found.pk)
+        return found
+
+    def delete_of_user(self, user_id: int, purpose: str | None = None) -> None:
+        """Delete the tokens of a user for one purpose, or all."""
+        unwanted = self.rows.filter(user_id=user_id)
+        if purpose is not None:
+            unwanted = unwanted.filter(purpose=purpose)
+        unwanted.delete()
+
+    def _valid(self, purpose: str, token: str) -> QuerySet[EmailToken]:
+        return self.rows.filter(digest=digest(token), purpose=purpose, expires_at__gt=Now())

@@ -1,0 +1,47 @@
+"""Reset of a forgotten password by e-mail."""
+
+from datetime import timedelta
+
+from django.contrib.auth.hashers import make_password
+from django.db import transaction
+
+from app.core.accounts.auth.email_tokens import EmailTokenRepository
+from app.core.accounts.auth.models import PASSWORD_RESET
+from app.core.accounts.repository import UserRepository
+from app.core.accounts.schemas import PasswordReset
+from app.core.database.transactions import give_back
+from app.core.mail import send
+from app.core.mail.texts import write_token_message
+
+LIFETIME = timedelta(minutes=30)
+
+
+def send_reset(email: str) -> None:
+    """Send a token to the active user with this address. Does nothing for another address."""
+    user = UserRepository().get_by_email(email)
+    if user is None or not user.is_active or user.email is None:
+        return
+    token = EmailTokenRepository().issue(PASSWORD_RESET, user.email, LIFETIME, user_id=user.id)
+    minutes = str(int(LIFETIME.total_seconds() // 60))
+    name = user.name or user.email
+    message = write_token_message("password_reset", "password-reset", token, name=name, minutes=minutes)
+    send(user.email, message.subject, message.text, html=message.html, name=user.name)
+
+
+def reset_password(data: PasswordReset) -> bool:
+    """Set the password, and end all sessions. Return False unless the token is valid.
+
+    Hashing holds no database connection, as in `authenticate`.
+    """
+    if EmailTokenRepository().find(PASSWORD_RESET, data.token) is None:
+        return False
+    give_back()
+    hashed = make_password(data.password.get_secret_value())
+    with transaction.atomic():
+        used = EmailTokenRepository().use(PASSWORD_RESET, data.token)
+        user = UserRepository().get_for_update(used.user_id) if used and used.user_id else None
+        if used is None or user is None or not user.is_active or user.email != used.email:
+            return False
+        UserRepository().update(user, {"password": hashed})
+        user.end_sessions()
+    return True

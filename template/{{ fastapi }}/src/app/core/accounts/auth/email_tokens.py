@@ -1,0 +1,50 @@
+"""Tokens in messages, in the database."""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import delete, func, select
+
+from app.core.accounts.auth.models import EmailToken
+from app.core.database.repository import BaseRepository
+from app.core.database.sessions import ReadSession, WriteSession
+from app.core.security.tokens import digest, new_token
+
+PASSWORD_RESET = "password reset"  # noqa: S105 -- a purpose, not a password
+
+
+class EmailTokenRepository[Session: ReadSession](BaseRepository[EmailToken, Session]):
+    model = EmailToken
+
+    async def issue(
+        self: "EmailTokenRepository[WriteSession]", purpose: str, email: str, lifetime: timedelta, **fields: Any
+    ) -> str:
+        """Store the hash of a new token for this address, and return the token. Deletes expired tokens."""
+        await self.session.execute(delete(EmailToken).where(EmailToken.expires_at < func.now()))
+        token = new_token()
+        stored = {"purpose": purpose, "email": email, "digest": digest(token), "expires_at": func.now() + lifetime}
+        await self.create(stored | fields)
+        return token
+
+    async def find(self, purpose: str, token: str) -> EmailToken | None:
+        """Return what is stored of a valid token, or None."""
+        return await self.session.scalar(select(EmailToken).where(*_valid(purpose, token)))
+
+    async def use(self: "EmailTokenRepository[WriteSession]", purpose: str, token: str) -> EmailToken | None:
+        """Delete a valid token, and return what was stored of it. Only one of two concurrent requests succeeds."""
+        used = delete(EmailToken).where(*_valid(purpose, token)).returning(EmailToken)
+        return await self.session.scalar(used)
+
+    async def delete_of_user(
+        self: "EmailTokenRepository[WriteSession]", user_id: int, purpose: str | None = None
+    ) -> None:
+        """Delete the tokens of a user for one purpose, or all."""
+        unwanted = delete(EmailToken).where(EmailToken.user_id == user_id)
+        if purpose is not None:
+            unwanted = unwanted.where(EmailToken.purpose == purpose)
+        await self.session.execute(unwanted)
+
+
+def _valid(purpose: str, token: str) -> tuple[Any, ...]:
+    is_same = EmailToken.digest == digest(token)
+    return is_same, EmailToken.purpose == purpose, EmailToken.expires_at > func.now()

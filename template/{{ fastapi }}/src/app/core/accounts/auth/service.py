@@ -1,0 +1,83 @@
+"""The authentication service: issuing and refreshing tokens, ending sessions."""
+
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from structlog.contextvars import bind_contextvars
+
+from app.core.accounts.auth.repository import RefreshTokenRepository, SessionRepository
+from app.core.accounts.auth.schemas import Origin, TokenResponse
+from app.core.accounts.models import User
+from app.core.accounts.repository import UserRepository
+from app.core.accounts.service import logged_in
+from app.core.database.sessions import WriteSession
+from app.core.problems import Unauthorized
+from app.core.security.tokens import LocalTokens, digest, new_token
+from app.core.security.users import CurrentUser
+
+log = structlog.get_logger()
+
+
+class AuthService:
+    """Issues tokens, within the transaction of `session`."""
+
+    def __init__(self, session: WriteSession, tokens: LocalTokens, refresh_days: int) -> None:
+        self.users = UserRepository(session)
+        self.sessions = SessionRepository(session)
+        self.refresh_tokens = RefreshTokenRepository(session)
+        self.tokens = tokens
+        self.lifetime = timedelta(days=refresh_days)
+
+    async def log_in(self, user: User, origin: Origin) -> TokenResponse | None:
+        """Return tokens for a user whose password was verified. None if the account has changed since then."""
+        if not await self.users.note_log_in(user):
+            return None
+        await self.sessions.delete_expired(user.id)
+        ends = datetime.now(UTC) + self.lifetime
+        session = await self.sessions.create({"user_id": user.id, "expires_at": ends, **origin._asdict()})
+        return await self._issue(logged_in(user), session.id)
+
+    async def refresh(self, token: str) -> TokenResponse | None:
+        """Return new tokens for a refresh token, or None. Reuse of a used token ends its session.
+
+        See RFC 9700, section 4.14. A second use within REUSE_GRACE is refused without ending the session.
+        """
+        session = await self.sessions.find_by_token(digest(token))
+        if session is None:
+            return None
+        # First lock the user: a concurrent demotion locks this row too, and the new token must have the new rights.
+        user = await self.users.lock(session.user_id)
+        if user is None or not user.is_active:
+            return None
+        if not await self.refresh_tokens.use(digest(token)):
+            if await self.refresh_tokens.was_used(digest(token)):
+                await self.sessions.end(user_id=user.id, session_id=session.id)
+                log.warning("refresh token reused", user=str(user.id), session=session.id)
+            return None
+        if not await self.sessions.note_use(session.id):  # ended by a concurrent request
+            return None
+        await self.refresh_tokens.delete_oldest_used(session.id)
+        return await self._issue(logged_in(user), session.id)
+
+    async def revoke(self, token: str) -> None:
+        """End the session of a refresh token or access token. Does nothing for an unknown token (RFC 7009, 2.2)."""
+        if session := await self.sessions.find_by_token(digest(token)):
+            await self.sessions.end(user_id=session.user_id, session_id=session.id)
+            return
+        try:
+            verified = self.tokens.verify(token)
+        except Unauthorized:
+            return
+        if verified.session_id is not None:
+            await self.sessions.end(user_id=int(verified.subject), session_id=verified.session_id)
+
+    async def _issue(self, user: CurrentUser, session_id: int) -> TokenResponse:
+        bind_contextvars(user=str(user.id))
+        refresh_token = new_token()
+        await self.refresh_tokens.create({"session_id": session_id, "digest": digest(refresh_token)})
+        return TokenResponse(
+            access_token=self.tokens.issue(str(user.id), user.scopes, session_id),
+            expires_in=int(self.tokens.lifetime.total_seconds()),
+            refresh_token=refresh_token,
+            scope=" ".join(sorted(user.scopes)),
+        )
