@@ -185,7 +185,10 @@ class User(AbstractBaseUser, PermissionsMixin):
         return {flag for flag, value in stored.items() if value}
 
     def end_sessions(self) -> None:
-        """End all sessions, access tokens and reset tokens in messages. Django ends its sessions after a change of password or `is_active`."""
+        """End all sessions, access tokens and reset tokens in messages.
+
+        Django ends its own sessions after a change of password or `is_active`.
+        """
         EmailToken.objects.filter(user=self, purpose=PASSWORD_RESET).delete()
         UserSession.objects.filter(user=self, ended_at=None).update(ended_at=Now())
         self.revoke()  # last: a concurrent refresh may issue an access token until its session has ended

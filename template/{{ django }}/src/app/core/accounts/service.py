@@ -44,13 +44,17 @@ class UserService:
 
     def create(self, data: UserCreate, hashed: str, *, admin: bool = False) -> User:
         """Register a user with the password hash `hashed`. EmailTaken when the address is in use (ignoring case)."""
-        fields = data.model_dump(exclude={"password"}) | {"is_superuser": admin, "is_staff": admin}
+        fields = data.model_dump(exclude={"password"})
+        return self.add(**fields, password=hashed, is_superuser=admin, is_staff=admin)
+
+    def add(self, *, email: str, **fields: Any) -> User:
+        """Store a user. EmailTaken when the address is in use (ignoring case)."""
         try:
             # Use a savepoint, so that the transaction stays usable when the address is taken.
             with transaction.atomic():
-                return self.users.create(fields | {"password": hashed})
+                return self.users.create({"email": email, **fields})
         except IntegrityError:
-            if self.users.get_by_email(data.email):
+            if self.users.get_by_email(email):
                 raise EmailTaken from None
             raise  # the error of a listener
 
@@ -75,7 +79,10 @@ class UserService:
         """Change name and address. EmailTaken when the address is in use (ignoring case)."""
         try:
             with transaction.atomic():
-                self.users.update(user, data.model_dump(exclude_unset=True))
+                changes = data.model_dump(exclude_unset=True)
+                changes = {name: value for name, value in changes.items() if getattr(user, name) != value}
+                if changes:
+                    self.users.update(user, changes)
         except IntegrityError as error:
             if "uq_users_email_lower" in str(error):
                 raise EmailTaken from None

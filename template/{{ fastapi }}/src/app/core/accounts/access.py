@@ -33,8 +33,10 @@ async def require_registration(request: Request) -> None:
 async def register_user(
     request: Request, session: WriteSession, *, name: str, email: str, password: Secret[str]
 ) -> User:
-    """Register a user like `POST /users`. Conflict when the address is in use."""
+    """Register a user like `POST /users`. Conflict when the address is in use, Forbidden with VERIFY_EMAIL."""
     await require_registration(request)
+    if state_of(request.app).settings.verify_email:
+        raise Forbidden("This service verifies addresses: register at POST /users.")
     data = checked(UserCreate, name=name, email=email, password=password)
     return await UserService(session).create(data)
 

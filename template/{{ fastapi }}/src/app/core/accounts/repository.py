@@ -24,6 +24,10 @@ class UserRepository[Session: ReadSession](BaseRepository[User, Session]):
         """Return the user with this address and the roles. Ignores case."""
         return await self.session.scalar(WITH_ROLES.where(func.lower(User.email) == func.lower(email)))
 
+    async def id_of(self, email: str) -> int | None:
+        """Return the id of the user with this address, or None. Ignores case."""
+        return await self.session.scalar(select(User.id).where(func.lower(User.email) == func.lower(email)))
+
     async def get_by_subject(self, issuer: str, subject: str) -> User | None:
         """Return the user with this `subject` of the identity provider `issuer`."""
         return await self.session.scalar(select(User).where(User.issuer == issuer, User.subject == subject))
