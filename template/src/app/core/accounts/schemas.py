@@ -89,6 +89,12 @@ class EmailVerification(BaseSchema):
     token: OneTimeToken
 
 
+class PasswordOnly(BaseSchema):
+    """A new password, by the policy of the settings."""
+
+    password: NewPassword
+
+
 class PasswordChange(BaseSchema):
     """Request to change the own password."""
 

@@ -12,7 +12,7 @@ from app.core.accounts.auth.service import AuthService
 from app.core.accounts.identity import require_local_accounts
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
-from app.core.accounts.schemas import PasswordChange, UserCreate, UserUpdate, checked
+from app.core.accounts.schemas import PasswordOnly, UserCreate, UserUpdate, checked
 from app.core.accounts.service import UserService, authenticate, logged_in
 from app.core.http.rate_limits import client_address
 from app.core.http.state import State
@@ -70,7 +70,7 @@ def change_account(user: User, *, email: str | None = None, password: Secret[str
     if email is not None and email != user.email:
         service.change(user, checked(UserUpdate, email=email))
     if password is not None:
-        checked(PasswordChange, current=password, new=password)
+        checked(PasswordOnly, password=password)
         service.set_password(user, password)
 
 

@@ -10,7 +10,7 @@ from app.core.accounts.auth.service import AuthService
 from app.core.accounts.identity import require_local_accounts
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
-from app.core.accounts.schemas import PasswordChange, UserCreate, UserUpdate, checked
+from app.core.accounts.schemas import PasswordOnly, UserCreate, UserUpdate, checked
 from app.core.accounts.service import UserService, authenticate, logged_in
 from app.core.database.sessions import ReadSession, WriteSession
 from app.core.http.rate_limits import client_address
@@ -76,7 +76,7 @@ async def change_account(
     if email is not None and email != user.email:
         await service.change(user, checked(UserUpdate, email=email))
     if password is not None:
-        checked(PasswordChange, current=password, new=password)
+        checked(PasswordOnly, password=password)
         await service.set_password(user, await in_turn(hash_password, password.get_secret_value()))
 
 

@@ -171,7 +171,6 @@ async def deactivate_user(user_id: PathId, session: Transaction, state: CurrentS
     """Deactivate a user. All sessions and tokens end; the data stay. Admins only."""
     service = UserService(session)
     found = await _changeable(service, user_id, request)
-    await service.require_other_admin(found)
     await service.deactivate(found)
     on_commit(session, state.revocations.expire)
 

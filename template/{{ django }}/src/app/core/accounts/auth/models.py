@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db.models import (
     CASCADE,
+    BigIntegerField,
     CheckConstraint,
     DateTimeField,
     ForeignKey,
@@ -84,3 +85,16 @@ class EmailToken(Model):
 
     def __str__(self) -> str:
         return f"e-mail token {self.pk}"
+
+
+class DeletedUser(Model):
+    """The id of a deleted user. Access tokens that name this user are refused until they expire."""
+
+    id = BigIntegerField(primary_key=True)
+    deleted_at = DateTimeField(db_default=Now(), db_index=True)
+
+    class Meta:
+        db_table = "deleted_users"
+
+    def __str__(self) -> str:
+        return f"deleted user {self.pk}"

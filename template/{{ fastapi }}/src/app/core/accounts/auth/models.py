@@ -63,3 +63,12 @@ class EmailToken(Base):
     password: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (CheckConstraint("char_length(digest) = 64", name="digest_is_sha256"),)
+
+
+class DeletedUser(Base):
+    """The id of a deleted user. Access tokens that name this user are refused until they expire."""
+
+    __tablename__ = "deleted_users"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    deleted_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now(), index=True)
