@@ -160,8 +160,13 @@ class Settings(Environment):
         default="open", description="`open` or `closed`: whether anyone may register at `POST /users`"
     )
     registration_rate: Rate = Field(default="30/minute", description="registrations from one address")
-    email_rate: Rate = Field(default="5/hour", description="password resets for one e-mail address")
-    email_address_rate: Rate = Field(default="30/hour", description="password resets that one address may ask for")
+    verify_email: bool = Field(
+        default=False, description="create accounts and change addresses only with the token of a message"
+    )
+    email_rate: Rate = Field(default="5/hour", description="messages with a token to one e-mail address")
+    email_address_rate: Rate = Field(
+        default="30/hour", description="messages with a token that one client address may ask for"
+    )
     redis_url: RedisUrl | None = Field(
         default=None, description="`redis://…` for rate limits shared by all processes; in memory without it"
     )

@@ -116,11 +116,12 @@ class TestErasedUser:
     async def test_erasure_deletes_personal_data(
         self, async_client: httpx2.AsyncClient, user_factory: UserFactory, accounts: Accounts, rows: Rows
     ) -> None:
+        await user_factory(is_superuser=True)
         user = await user_factory(email=EMAIL, is_superuser=True, issuer="https://id.example", subject="ada")
         tokens = (await log_in(async_client)).json()
         await accounts.give_role(user, "editor")
         await accounts.erase(user)
-        [row] = await rows("SELECT * FROM users")
+        [row] = await rows(f"SELECT * FROM users WHERE id = {user.id}")
         assert (row["name"], row["email"], row["issuer"], row["subject"], row["last_login"]) == (
             "",
             None,

@@ -179,6 +179,34 @@ class TestRights:
         assert_problem(await async_client.patch("/api/v1/users/999999", json={}, headers=admin), 404)
         assert_problem(await async_client.delete("/api/v1/users/999999", headers=admin), 404)
 
+    @pytest.mark.usefixtures("editor")
+    async def test_only_a_lost_right_ends_tokens(
+        self, async_client: httpx2.AsyncClient, ada: Any, admin: Headers
+    ) -> None:
+        path, headers = f"/api/v1/users/{ada.id}", {"Authorization": ""}
+        headers["Authorization"] = f"Bearer {(await log_in(async_client)).json()['access_token']}"
+        for body in ({"roles": ["editor"]}, {"roles": ["editor"]}, {"is_admin": True}, {"is_active": True}):
+            assert (await async_client.patch(path, json=body, headers=admin)).status_code == 200
+            assert (await async_client.get(ME, headers=headers)).status_code == 200, body
+        await async_client.patch(path, json={"roles": []}, headers=admin)
+        assert_problem(await async_client.get(ME, headers=headers), 401)
+
+    @pytest.mark.usefixtures("editor")
+    async def test_change_without_effect_keeps_the_etag(
+        self, async_client: httpx2.AsyncClient, ada: Any, admin: Headers, sign_in: SignIn
+    ) -> None:
+        path = f"/api/v1/users/{ada.id}"
+        given = await async_client.patch(path, json={"roles": ["editor"]}, headers=admin)
+        before = await async_client.get(path, headers=admin)
+        assert given.headers["etag"] == before.headers["etag"]
+        rights: list[dict[str, Any]] = [{}, {"roles": ["editor"]}, {"is_admin": False}, {"is_active": True}]
+        for body in rights:
+            assert (await async_client.patch(path, json=body, headers=admin)).status_code == 200
+        for own in ({}, {"name": "Ada"}, {"email": EMAIL}):
+            assert (await async_client.patch(ME, json=own, headers=sign_in(ada))).status_code == 200
+        after = await async_client.get(path, headers=admin)
+        assert (after.headers["etag"], after.json()) == (before.headers["etag"], before.json())
+
     async def test_last_admin_stays(
         self, async_client: httpx2.AsyncClient, admin: Headers, user_factory: UserFactory, accounts: Accounts
     ) -> None:

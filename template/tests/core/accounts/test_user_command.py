@@ -68,10 +68,18 @@ def test_admin_option_creates_or_promotes_user(user: Command, sql: Execute) -> N
 
 def test_no_admin_option_removes_admin(user: Command, sql: Execute) -> None:
     user("--admin", ADA, entered="correct horse\n")
+    user("--admin", "root@example.com", entered="correct horse\n")
     assert user("--no-admin", ADA) == f"{ADA} is not an admin. Roles: none.\n"
-    assert sql("SELECT count(*) FROM users WHERE is_superuser") == [0]
+    assert sql("SELECT count(*) FROM users WHERE is_superuser") == [1]
     assert user.fails("--no-admin", "grace@example.com") == "There is no user grace@example.com."
     assert user.fails("--no-admin", "--export", ADA) == "These options cannot be combined: --export, --admin."
+
+
+@pytest.mark.parametrize("option", ["--no-admin", "--deactivate", "--erase"])
+def test_last_admin_stays(user: Command, sql: Execute, option: str) -> None:
+    user("--admin", ADA, entered="correct horse\n")
+    assert user.fails(option, ADA) == "This user is the last active admin. Make another user an admin first."
+    assert sql("SELECT email FROM users WHERE is_superuser AND is_active") == [ADA]
 
 
 def test_roles_are_added_and_removed(user: Command, newcomer: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.core.testing import Accounts, SignIn, UserFactory, assert_problem, pointers
+from app.core.testing import Accounts, Rows, SignIn, UserFactory, assert_problem, pointers
 
 URL = "/api/v1/users/me/profile"
 PROFILE = {"display_name": "Ada", "phone": "+442079460000", "locale": "en-GB", "time_zone": "Europe/London"}
@@ -30,6 +30,12 @@ async def test_put_creates_then_replaces_profile(client: httpx2.AsyncClient) -> 
     replaced = await client.put(URL, json={"locale": "fr"})
     assert (replaced.status_code, replaced.json()) == (200, dict.fromkeys(made.json()) | {"locale": "fr"})
     assert (await client.get(URL)).json() == replaced.json()
+
+
+async def test_deactivated_user_cannot_replace_profile(client: httpx2.AsyncClient, rows: Rows) -> None:
+    await rows("UPDATE users SET is_active = false RETURNING id")
+    assert_problem(await client.put(URL, json=PROFILE), 401)
+    assert await rows("SELECT * FROM profiles") == []
 
 
 async def test_patch_changes_only_named_fields(client: httpx2.AsyncClient) -> None:

@@ -48,6 +48,10 @@ class UserUpdate(BaseSchema):
     name: ShortText = UNCHANGED
     email: EmailAddress = UNCHANGED
 
+    def without_email(self) -> Self:
+        """Return the request without the address."""
+        return type(self).model_validate(self.model_dump(exclude_unset=True, exclude={"email"}))
+
 
 class UserRightsUpdate(BaseSchema):
     """Request of an admin to change a user. Missing fields do not change; `roles` replaces all roles."""
@@ -76,6 +80,18 @@ class PasswordReset(BaseSchema):
     """Request to set a new password with the token of a message."""
 
     token: OneTimeToken
+    password: NewPassword
+
+
+class EmailVerification(BaseSchema):
+    """Request to confirm an address with the token of a message."""
+
+    token: OneTimeToken
+
+
+class PasswordOnly(BaseSchema):
+    """A new password, by the policy of the settings."""
+
     password: NewPassword
 
 

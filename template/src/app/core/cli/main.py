@@ -16,6 +16,7 @@ def main(arguments: list[str] | None = None) -> None:
     from app.core.cli.probe import ProbeError
     from app.core.config import ConfigError
     from app.core.database.embedded import EmbeddedServerError, ensure_database
+    from app.core.problems import ProblemError
     from app.core.slices import SliceError
 
     # The default handler would end the process before `atexit` stops the embedded server.
@@ -29,7 +30,7 @@ def main(arguments: list[str] | None = None) -> None:
                 ensure_database()
                 operations.prepare()
             options.run(options)
-    except (ConfigError, EmbeddedServerError, ProbeError, PythonTooOldError, SliceError) as error:
+    except (ConfigError, EmbeddedServerError, ProbeError, ProblemError, PythonTooOldError, SliceError) as error:
         sys.exit(f"{error}")
     except KeyboardInterrupt:
         sys.exit(130)

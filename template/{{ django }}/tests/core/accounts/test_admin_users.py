@@ -2,9 +2,11 @@ from typing import Any
 
 import httpx2
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Group, Permission
+from django.db import transaction
 
-from app.core.accounts.models import User
+from app.core.accounts.models import LastAdmin, User
 from app.core.testing import PASSWORD, Listen, UserFactory, assert_problem
 from tests.core.accounts.browser import log_in, submit
 
@@ -109,6 +111,20 @@ class TestSuperuser:
         root.cookies.clear()
         root.cookies.update(other)
         assert (await root.get("/admin/")).status_code == 302, "the other session has ended"
+
+    async def test_last_admin_stays(self, root: httpx2.AsyncClient, user_factory: UserFactory) -> None:
+        own = await User.objects.aget(email="root@example.com")
+        page, fields = f"{USERS}/{own.id}/change/", {"email": own.email, "name": own.name, "is_staff": "on"}
+        for rights in ({"is_active": "on"}, {"is_superuser": "on"}):
+            refused = await submit(root, page, **fields, **rights)
+            assert "This user is the last active admin." in refused.text
+        assert_problem(await submit(root, f"{USERS}/{own.id}/delete/", post="yes"), 409)
+        with pytest.raises(LastAdmin):
+            await sync_to_async(transaction.atomic(User.objects.filter(id=own.id).delete))()
+        await own.arefresh_from_db()
+        assert (own.is_active, own.is_superuser) == (True, True)
+        await user_factory(is_superuser=True)
+        assert (await submit(root, page, **fields, is_active="on")).status_code == 302
 
     async def test_manages_groups(self, root: httpx2.AsyncClient) -> None:
         assert (await submit(root, "/admin/auth/group/add/", name="editor")).status_code == 302

@@ -3,6 +3,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import httpx2
 import pytest
@@ -15,6 +16,7 @@ from app.core.accounts.auth.schemas import Origin
 from app.core.accounts.auth.service import AuthService
 from app.core.accounts.models import User
 from app.core.config import Settings
+from app.core.security.revocations import Revocations
 from app.core.security.tokens import ADMIN, LocalTokens
 from app.core.testing import PASSWORD, Accounts, UserFactory, assert_problem
 
@@ -31,14 +33,18 @@ async def test_refresh_does_not_extend_the_session(async_client: httpx2.AsyncCli
     assert len(ends) == 1
 
 
-async def test_deleting_a_user_ends_sessions(async_client: httpx2.AsyncClient, user_factory: UserFactory) -> None:
+@pytest.mark.parametrize("delete", [User.adelete, lambda user: User.objects.filter(id=user.id).adelete()])
+async def test_deleting_a_user_ends_sessions(
+    async_client: httpx2.AsyncClient, user_factory: UserFactory, monkeypatch: pytest.MonkeyPatch, delete: Any
+) -> None:
     user = await user_factory(email="ada@example.com")
     form = {"grant_type": "password", "username": "ada@example.com", "password": PASSWORD}
     tokens = (await async_client.post("/api/v1/auth/token", data=form)).json()
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
-    assert (await async_client.get("/api/v1/users/me", headers=headers)).status_code == 200
-    await user.adelete()
-    assert_problem(await async_client.get("/api/v1/users/me", headers=headers), 401)
+    monkeypatch.setattr(Revocations, "SECONDS", 0)
+    assert (await async_client.get("/api/v1/auth/sessions", headers=headers)).status_code == 200
+    await delete(user)
+    assert_problem(await async_client.get("/api/v1/auth/sessions", headers=headers), 401)
     assert_problem(
         await async_client.post(
             "/api/v1/auth/token", data={"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}

@@ -18,6 +18,7 @@ from app.core.accounts.service import UserService
 from app.core.config import Settings
 from app.core.database.sessions import WriteSession
 from app.core.http.state import State, state_of
+from app.core.security.revocations import Revocations
 from app.core.security.tokens import ADMIN, LocalTokens
 from app.core.testing import PASSWORD, Rows, UserFactory, assert_problem
 
@@ -37,16 +38,20 @@ async def test_refresh_does_not_extend_the_session(
 
 
 async def test_deleting_a_user_ends_sessions(
-    async_client: httpx2.AsyncClient, db_session: AsyncSession, user_factory: UserFactory
+    async_client: httpx2.AsyncClient,
+    db_session: AsyncSession,
+    user_factory: UserFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     user = await user_factory(email="ada@example.com")
     form = {"grant_type": "password", "username": "ada@example.com", "password": PASSWORD}
     tokens = (await async_client.post("/api/v1/auth/token", data=form)).json()
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
-    assert (await async_client.get("/api/v1/users/me", headers=headers)).status_code == 200
+    monkeypatch.setattr(Revocations, "SECONDS", 0)
+    assert (await async_client.get("/api/v1/auth/sessions", headers=headers)).status_code == 200
     await db_session.delete(user)
     await db_session.commit()
-    assert_problem(await async_client.get("/api/v1/users/me", headers=headers), 401)
+    assert_problem(await async_client.get("/api/v1/auth/sessions", headers=headers), 401)
     assert_problem(
         await async_client.post(
             "/api/v1/auth/token", data={"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}

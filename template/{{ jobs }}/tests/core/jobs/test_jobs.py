@@ -325,16 +325,16 @@ class TestPeriodicJobs:
         left = [row["id"] for row in sql("SELECT id FROM procrastinate_jobs WHERE task_name LIKE 'tests.%%'")]
         assert left == identities[2:]
 
-    async def test_expired_refresh_tokens_are_deleted(self, enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs) -> None:
+    async def test_expired_sessions_are_deleted(self, enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs) -> None:
         sql("INSERT INTO users (name, email, password) VALUES ('Ada', 'ada@example.com', 'none')")
         sql(
-            "INSERT INTO refresh_tokens (user_id, family, digest, expires_at)"
-            " SELECT id, gen_random_uuid(), repeat(days::text, 64), now() + make_interval(days => days - 5)"
+            "INSERT INTO user_sessions (user_id, address, user_agent, expires_at)"
+            " SELECT id, '', days::text, now() + make_interval(days => days - 5)"
             " FROM users, unnest(ARRAY[1, 9]) AS days"
         )
         await enqueue((queue.tasks[TOKENS], {"timestamp": 0}))
         await do_all_jobs()
-        assert sql("SELECT left(digest, 1) AS day FROM refresh_tokens") == [{"day": "9"}]
+        assert sql("SELECT user_agent AS day FROM user_sessions") == [{"day": "9"}]
 
     def test_periodic_jobs_of_core_are_scheduled(self) -> None:
         periodic = queue.periodic_registry.periodic_tasks.values()
@@ -490,7 +490,7 @@ class TestWorker:
         assert [(link.trace_id.hex(), link.span_id.hex()) for link in span.links] == [(TRACE, PARENT)]
         assert line["trace_id"] == span.trace_id.hex()
         inside = {child.name for child in collector.spans() if child.parent_span_id == span.span_id}
-        assert any("refresh_tokens" in name for name in inside)
+        assert any("user_sessions" in name for name in inside)
         durations = collector.metrics()["messaging.process.duration"].histogram.data_points
         [point] = [point for point in durations if values(point.attributes)["job.task"] == TOKENS]
         assert point.count == 1

@@ -12,7 +12,7 @@ from app.core.accounts.auth.schemas import Origin, TokenResponse
 from app.core.accounts.auth.service import AuthService
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
-from app.core.accounts.schemas import PasswordChange, UserCreate, UserUpdate, checked
+from app.core.accounts.schemas import PasswordOnly, UserCreate, UserUpdate, checked
 from app.core.accounts.service import UserService, authenticate, logged_in
 from app.core.http.limits.rates import client_address
 from app.core.http.state import State
@@ -30,8 +30,10 @@ def require_registration(request: HttpRequest) -> None:
 
 
 def register_user(request: HttpRequest, *, name: str, email: str, password: Secret[str]) -> User:
-    """Register a user like `POST /users`. Conflict when the address is in use."""
+    """Register a user like `POST /users`. Conflict when the address is in use, Forbidden with VERIFY_EMAIL."""
     require_registration(request)
+    if _state(request).settings.verify_email:
+        raise Forbidden("This service verifies addresses: register at POST /users.")
     data = checked(UserCreate, name=name, email=email, password=password)
     return UserService().create(data, make_password(password.get_secret_value()))
 
@@ -68,7 +70,7 @@ def change_account(user: User, *, email: str | None = None, password: Secret[str
     if email is not None and email != user.email:
         service.change(user, checked(UserUpdate, email=email))
     if password is not None:
-        checked(PasswordChange, current=password, new=password)
+        checked(PasswordOnly, password=password)
         service.set_password(user, password)
 
 

@@ -10,7 +10,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import Group, PermissionsMixin
 from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import (
     BooleanField,
     CheckConstraint,
@@ -27,13 +27,19 @@ from django.dispatch import receiver
 from django.utils import timezone
 from pydantic import TypeAdapter
 
-from app.core.accounts.auth.models import PASSWORD_RESET, EmailToken, UserSession
+from app.core.accounts.auth.models import PASSWORD_RESET, DeletedUser, EmailToken, UserSession
 from app.core.accounts.events import deactivated, erased, registered
 from app.core.accounts.schemas import EmailAddress
 from app.core.database import lookups  # noqa: F401 -- registers lookups that constraints of all models use
+from app.core.problems import Conflict
 from app.core.types import ShortText
 
 EMAIL_TAKEN = "This e-mail address is already registered."
+
+
+class LastAdmin(Conflict):
+    type = "urn:problem-type:last-admin"
+    detail = "This user is the last active admin. Make another user an admin first."
 
 
 class UserManager(BaseUserManager["User"]):
@@ -167,6 +173,8 @@ class User(AbstractBaseUser, PermissionsMixin):
         flags = [flag for flag in ("is_active", "is_superuser") if fields is None or flag in fields]
         with transaction.atomic(options.get("using"), savepoint=False):
             lost = set() if is_new else self._lost(flags)
+            if lost:
+                self.require_other_admin()
             super().save(**options)
             if is_new:
                 registered.send(User, user=self)
@@ -184,10 +192,32 @@ class User(AbstractBaseUser, PermissionsMixin):
         stored = User.objects.select_for_update().filter(pk=self.pk).values(*unset).first() or {}
         return {flag for flag, value in stored.items() if value}
 
+    def require_other_admin(self) -> None:
+        """Raise LastAdmin if the user is stored as the only active admin.
+
+        One transaction at a time may remove an admin: two admins who remove each other would leave none.
+        """
+        admins = User.objects.filter(is_superuser=True, is_active=True)
+        if admins.filter(pk=self.pk).exists():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_xact_lock(hashtext('core_accounts.admins'))")
+            if not admins.exclude(pk=self.pk).exists():
+                raise LastAdmin
+
+    def clean(self) -> None:
+        """Refuse in a form what would remove the last active admin."""
+        super().clean()
+        if self.pk and not (self.is_active and self.is_superuser):
+            try:
+                with transaction.atomic():
+                    self.require_other_admin()
+            except LastAdmin as error:
+                raise ValidationError(error.detail) from None
+
     def end_sessions(self) -> None:
         """End all sessions, access tokens and reset tokens in messages.
 
-        Django ends its own sessions after a change of the password or of `is_active`.
+        Django ends its own sessions after a change of password or `is_active`.
         """
         EmailToken.objects.filter(user=self, purpose=PASSWORD_RESET).delete()
         UserSession.objects.filter(user=self, ended_at=None).update(ended_at=Now())
@@ -221,8 +251,13 @@ def revoke_deleted_role(instance: Group, **_: Any) -> None:
 
 @receiver(pre_delete, sender=User)
 def erase_before_deletion(instance: User, **_: Any) -> None:
-    """Send `erased`: slices also delete what no foreign key deletes."""
+    """Send `erased`: slices also delete what no foreign key deletes. Access tokens of the user end.
+
+    LastAdmin for the only active admin.
+    """
+    instance.require_other_admin()
     erased.send(User, user=instance)
+    DeletedUser.objects.get_or_create(pk=instance.pk)
 
 
 @cache

@@ -37,9 +37,7 @@ def create(data: UserCreate, *, admin: bool, roles: list[str]) -> None:
 def change(user_id: int, *, admin: bool | None, add: list[str], remove: list[str]) -> AccountExport:
     """Make the user an admin, or no longer one, unless `admin` is None; add and remove roles; return the user."""
     service, user = UserService(), _get(user_id)
-    if admin is not None:
-        service.users.update(user, {"is_superuser": admin, "is_staff": admin})
-    service.change_roles(user, add=add, remove=remove)
+    service.change_roles(user, admin=admin, add=add, remove=remove)
     return AccountExport.model_validate(user)
 
 

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
 from django.contrib.contenttypes.models import ContentType
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from app.core.accounts.auth.models import DeletedUser
 from app.core.accounts.models import User
 from app.core.accounts.schemas import UserQuery
 from app.core.database.repository import BaseRepository
@@ -40,22 +41,11 @@ class UserRepository(BaseRepository[User]):
         return self.page(query, found)
 
     def revoked_since(self, age: timedelta) -> Iterable[tuple[int, datetime]]:
-        """Return the user id and the time of each revocation of access tokens within `age`."""
-        found = self.rows.filter(revoked_at__gt=Now() - age).values_list("id", "revoked_at")
+        """Return the user id and the time of each revocation of access tokens, or deletion, within `age`."""
+        revoked = self.rows.filter(revoked_at__gt=Now() - age).values_list("id", "revoked_at")
+        deleted = DeletedUser.objects.filter(deleted_at__gt=Now() - age).values_list("id", "deleted_at")
+        found = revoked.union(deleted, all=True)
         return [(user_id, at) for user_id, at in found if at]
-
-    def lock_admins(self) -> None:
-        """Let one transaction at a time remove an admin: two admins who remove each other would leave none."""
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('core_accounts.admins'))")
-
-    def has_other_admin(self, user_id: int) -> bool:
-        """Return whether there is another active admin."""
-        return self.rows.filter(is_superuser=True, is_active=True).exclude(id=user_id).exists()
-
-    def set_groups(self, user: User, names: Iterable[str]) -> None:
-        """Replace all groups of a user. Creates groups that do not exist."""
-        user.groups.set([Group.objects.get_or_create(name=name)[0] for name in names])
 
     def record_log_in(self, user: User) -> bool:
         """Set the time of the last log-in. Return False if the account is inactive, or has changed meanwhile."""

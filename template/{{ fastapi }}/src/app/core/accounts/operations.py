@@ -40,11 +40,7 @@ def change(user_id: int, *, admin: bool | None, add: Iterable[str], remove: Iter
     """Make the user an admin, or no longer one, unless `admin` is None; add and remove roles; return the user."""
 
     async def work(service: UserService, user: User) -> AccountExport:
-        if admin is not None:
-            await service.users.update(user, {"is_superuser": admin})
-        await service.users.remove_roles(user.id, remove)
-        await service.users.add_roles(user.id, add)
-        await service.revoke(user)
+        await service.change_roles(user, admin=admin, add=add, remove=remove)
         return AccountExport.model_validate(await service.users.lock(user.id))
 
     return _change(user_id, work)

@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncGenerator, Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, CompoundSelect, Select, delete, func, literal, or_, select, union_all, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import selectinload
 
+from app.core.accounts.auth.models import DeletedUser
 from app.core.accounts.models import Role, User, user_roles
 from app.core.accounts.schemas import UserQuery
 from app.core.database.repository import BaseRepository
@@ -23,6 +25,10 @@ class UserRepository[Session: ReadSession](BaseRepository[User, Session]):
     async def get_by_email(self, email: str) -> User | None:
         """Return the user with this address and the roles. Ignores case."""
         return await self.session.scalar(WITH_ROLES.where(func.lower(User.email) == func.lower(email)))
+
+    async def id_of(self, email: str) -> int | None:
+        """Return the id of the user with this address, or None. Ignores case."""
+        return await self.session.scalar(select(User.id).where(func.lower(User.email) == func.lower(email)))
 
     async def get_by_subject(self, issuer: str, subject: str) -> User | None:
         """Return the user with this `subject` of the identity provider `issuer`."""
@@ -45,8 +51,10 @@ class UserRepository[Session: ReadSession](BaseRepository[User, Session]):
         return await self.page(query, WITH_ROLES.where(*conditions))
 
     async def revoked_since(self, age: timedelta) -> Iterable[tuple[int, datetime]]:
-        """Return the user id and the time of each revocation of access tokens within `age`."""
-        found = select(User.id, User.revoked_at).where(User.revoked_at > func.now() - age)
+        """Return the user id and the time of each revocation of access tokens, or deletion, within `age`."""
+        revoked = select(User.id, User.revoked_at).where(User.revoked_at > func.now() - age)
+        deleted = select(DeletedUser.id, DeletedUser.deleted_at).where(DeletedUser.deleted_at > func.now() - age)
+        found: CompoundSelect[int, Any] = union_all(revoked, deleted)
         return [(user_id, at) for user_id, at in await self.session.execute(found) if at]
 
     async def lock_admins(self: "UserRepository[WriteSession]") -> None:

@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.core.accounts.access import require_registration
 from app.core.accounts.auth.identity import LoggedIn, require_local_accounts, require_scope
+from app.core.accounts.auth.verification import VerificationService
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import (
@@ -30,6 +31,7 @@ from app.core.database.on_commit import on_commit
 from app.core.database.sessions import ReadOnly, Transaction, get_database
 from app.core.http.dependencies import CurrentState
 from app.core.http.limits.exports import EXPORT_SECONDS, ExportTimeout, export_place
+from app.core.http.limits.rates import client_address
 from app.core.http.openapi.document import problem_responses
 from app.core.http.preconditions import require_match, tagged
 from app.core.http.routing import reverse
@@ -47,11 +49,18 @@ router = APIRouter(prefix="/users", tags=["users"])
 @public.post(
     "",
     status_code=HTTPStatus.CREATED,
-    responses=problem_responses(403, 404, 409, 429),
+    response_model=UserResponse,
+    responses=problem_responses(403, 404, 409, 429) | {202: {"description": "A message was sent"}},
     dependencies=[Depends(require_registration)],
 )
-async def register(data: UserCreate, session: Transaction, request: Request, response: Response) -> UserResponse:
-    """Register a user."""
+async def register(
+    data: UserCreate, session: Transaction, state: CurrentState, request: Request, response: Response
+) -> UserResponse | Response:
+    """Register a user. With VERIFY_EMAIL, always 202: a message to the address says the rest."""
+    if state.settings.verify_email:
+        await state.rate_limits.hit_email(client_address(request), data.email)
+        await VerificationService(session).register(data)
+        return Response(status_code=HTTPStatus.ACCEPTED)
     user = await UserService(session).create(data)
     response.headers["Location"] = reverse(request, "get_user", user_id=user.id)
     return UserResponse.model_validate(user)
@@ -73,16 +82,21 @@ async def get_me(session: ReadOnly, user: LoggedIn, response: Response) -> UserR
     return tagged(response, UserResponse.model_validate(found))
 
 
-@router.patch("/me", responses=problem_responses(409, 412))
+@router.patch("/me", responses=problem_responses(409, 412, 429))
 async def change_me(
-    data: UserUpdate, session: Transaction, user: LoggedIn, request: Request, response: Response
+    data: UserUpdate, session: Transaction, state: CurrentState, user: LoggedIn, request: Request, response: Response
 ) -> UserResponse:
-    """Change your name or address."""
+    """Change your name or address. With VERIFY_EMAIL, a new address counts once it is verified."""
     service = UserService(session)
     found = await service.users.lock(user.id)
     if found is None or not found.is_active:
         raise Unauthorized
     require_match(request, UserResponse.model_validate(found))
+    if "email" in data.model_fields_set and data.email != found.email:
+        await state.rate_limits.hit_email(str(user.id), data.email)
+        if state.settings.verify_email and state.settings.jwt_issuer is None:
+            await VerificationService(session).request_change(found, data.email)
+            data = data.without_email()
     await service.change(found, data)
     return tagged(response, UserResponse.model_validate(found))
 
@@ -157,7 +171,6 @@ async def deactivate_user(user_id: PathId, session: Transaction, state: CurrentS
     """Deactivate a user. All sessions and tokens end; the data stay. Admins only."""
     service = UserService(session)
     found = await _changeable(service, user_id, request)
-    await service.require_other_admin(found)
     await service.deactivate(found)
     on_commit(session, state.revocations.expire)
 

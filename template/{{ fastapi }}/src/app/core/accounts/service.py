@@ -1,5 +1,6 @@
 """The account service: creating, changing, exporting and erasing users; authentication."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -97,17 +98,32 @@ class UserService:
     async def change_rights(self, user: User, data: UserRightsUpdate) -> None:
         """Change state, rights and roles. LastAdmin if no active admin would be left. The row must be locked."""
         changes = data.model_dump(exclude_unset=True)
-        if not all(changes.get(name, True) for name in ("is_active", "is_admin")):
-            await self.require_other_admin(user)
-        if "is_admin" in changes:
-            await self.users.update(user, {"is_superuser": changes["is_admin"]})
-        if "roles" in changes:
-            await self.users.remove_roles(user.id)
-            await self.users.add_roles(user.id, changes["roles"])
-        if changes.keys() & {"is_admin", "roles"}:
-            await self.revoke(user)
+        former, roles = set(user.role_names), set(changes.get("roles", user.role_names))
+        await self.change_roles(user, admin=changes.get("is_admin"), add=roles - former, remove=former - roles)
         if "is_active" in changes:
             await (self.activate(user) if changes["is_active"] else self.deactivate(user))
+
+    async def change_roles(
+        self, user: User, *, admin: bool | None, add: Iterable[str] = (), remove: Iterable[str] = ()
+    ) -> None:
+        """Make the user an admin, or no longer one, unless `admin` is None; add and remove roles.
+
+        Access tokens end only if the user loses a right. LastAdmin if no active admin would be left. The row must be
+        locked.
+        """
+        former = set(user.role_names)
+        added, removed = set(add) - former, set(remove) & former
+        demoted = admin is False and user.is_superuser
+        if demoted:
+            await self.require_other_admin(user)
+        if admin is not None:
+            await self.users.update(user, {"is_superuser": admin})
+        await self.users.remove_roles(user.id, removed)
+        await self.users.add_roles(user.id, added)
+        if demoted or removed:
+            await self.revoke(user)
+        elif added:
+            await self.users.update(user, {"updated_at": datetime.now(UTC)})
 
     async def require_other_admin(self, user: User) -> None:
         """Raise LastAdmin if the user is the only active admin."""
@@ -132,8 +148,9 @@ class UserService:
         await self.users.update(user, {"revoked_at": datetime.now(UTC)})
 
     async def deactivate(self, user: User) -> None:
-        """Forbid the user to log in, and end all sessions. The row must be locked."""
+        """Forbid the user to log in, and end all sessions. LastAdmin for the only active admin. Lock the row first."""
         if user.is_active:
+            await self.require_other_admin(user)
             await self.users.update(user, {"is_active": False})
             await self.end_sessions(user)
             await deactivated.send(self.session, user)
@@ -149,7 +166,11 @@ class UserService:
         return assemble(account, await exporting.send(self.session, user))
 
     async def erase(self, user: User) -> None:
-        """Delete the personal data of a user whose row is locked. The row stays, for foreign keys, but is inactive."""
+        """Delete the personal data of a user whose row is locked. The row stays, for foreign keys, but is inactive.
+
+        LastAdmin for the only active admin.
+        """
+        await self.require_other_admin(user)
         await erased.send(self.session, user)
         await self.sessions.delete_of_user(user.id)
         await EmailTokenRepository(self.session).delete_of_user(user.id)

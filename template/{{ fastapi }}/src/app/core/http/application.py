@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
 from app.core.accounts import routes
-from app.core.accounts.auth import recovery_routes, session_routes
+from app.core.accounts.auth import recovery_routes, session_routes, verification_routes
 from app.core.accounts.auth import routes as auth_routes
 from app.core.accounts.auth.identity import authenticated
 from app.core.accounts.auth.roles import declared_roles
@@ -138,6 +138,7 @@ def _routers() -> Iterator[Found]:
     yield Found("core", auth_routes.public, [])
     yield Found("core", session_routes.router, private)
     yield Found("core", recovery_routes.public, [])
+    yield Found("core", verification_routes.public, [])
     for part in find_parts():
         if settings := part.attribute("settings", "Settings", type(Environment), required=True):
             settings.load()

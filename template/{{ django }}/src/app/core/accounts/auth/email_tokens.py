@@ -3,10 +3,10 @@
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import QuerySet
-from django.db.models.functions import Now
+from django.db.models import QuerySet, Value
+from django.db.models.functions import Lower, Now
 
-from app.core.accounts.auth.models import EmailToken
+from app.core.accounts.auth.models import NEW_ADDRESS, REGISTRATION, EmailToken
 from app.core.database.repository import BaseRepository
 from app.core.security.tokens import digest, new_token
 
@@ -32,6 +32,18 @@ class EmailTokenRepository(BaseRepository[EmailToken]):
         if found:
             self.delete(found.pk)
         return found
+
+    def pending(self, email: str) -> list[EmailToken]:
+        """Return the valid tokens that verify this address, ignoring case."""
+        purposes = (REGISTRATION, NEW_ADDRESS)
+        same = self.rows.alias(lower=Lower("email")).filter(lower=Lower(Value(email)), purpose__in=purposes)
+        return list(same.filter(expires_at__gt=Now()))
+
+    def renew(self, stored: EmailToken, lifetime: timedelta) -> str:
+        """Replace a token by a new one, and return the new token."""
+        token = new_token()
+        self.update(stored, {"digest": digest(token), "expires_at": Now() + lifetime})
+        return token
 
     def delete_of_user(self, user_id: int, purpose: str | None = None) -> None:
         """Delete the tokens of a user for one purpose, or all."""

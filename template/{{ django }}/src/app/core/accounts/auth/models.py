@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db.models import (
     CASCADE,
+    BigIntegerField,
     CheckConstraint,
     DateTimeField,
     ForeignKey,
@@ -16,6 +17,8 @@ from django.db.models.functions import Now
 from app.core.database import lookups  # noqa: F401 -- registers lookups that constraints use
 
 PASSWORD_RESET = "password reset"  # noqa: S105 -- a purpose, not a password
+REGISTRATION = "registration"
+NEW_ADDRESS = "new address"
 
 
 class UserSession(Model):
@@ -63,13 +66,18 @@ class RefreshToken(Model):
 
 
 class EmailToken(Model):
-    """The hash of a token that was sent to an address. It is deleted when it is used."""
+    """The hash of a token that was sent to an address. It is deleted when it is used.
+
+    A registration also has the name and the password hash: the user does not exist before the address is verified.
+    """
 
     purpose = TextField()
     digest = TextField(unique=True)
     email = TextField()
     expires_at = DateTimeField(db_index=True)
     user = ForeignKey(settings.AUTH_USER_MODEL, on_delete=CASCADE, related_name="+", null=True)
+    name = TextField(null=True)
+    password = TextField(null=True)
 
     class Meta:
         db_table = "email_tokens"
@@ -77,3 +85,16 @@ class EmailToken(Model):
 
     def __str__(self) -> str:
         return f"e-mail token {self.pk}"
+
+
+class DeletedUser(Model):
+    """The id of a deleted user. Access tokens that name this user are refused until they expire."""
+
+    id = BigIntegerField(primary_key=True)
+    deleted_at = DateTimeField(db_default=Now(), db_index=True)
+
+    class Meta:
+        db_table = "deleted_users"
+
+    def __str__(self) -> str:
+        return f"deleted user {self.pk}"

@@ -6,7 +6,7 @@ from datetime import timedelta
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from app.core.accounts.auth.models import RefreshToken, UserSession
+from app.core.accounts.auth.models import DeletedUser, RefreshToken, UserSession
 from app.core.accounts.auth.schemas import SessionQuery
 from app.core.database.repository import BaseRepository
 
@@ -59,7 +59,9 @@ class SessionRepository(BaseRepository[UserSession]):
         self.rows.filter(user_id=user_id).delete()
 
     def delete_expired(self, user_id: int | None = None) -> int:
-        """Delete expired and ended sessions of one user, or of all users. Return their number."""
+        """Delete expired and ended sessions of one user, or of all users and deleted ones. Return their number."""
+        if user_id is None:
+            DeletedUser.objects.filter(deleted_at__lt=Now() - KEPT_AFTER_END).delete()
         of_user = Q() if user_id is None else Q(user_id=user_id)
         is_over = Q(expires_at__lt=Now()) | Q(ended_at__lt=Now() - KEPT_AFTER_END)
         _, deleted = self.rows.filter(of_user & is_over).delete()

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 
 from app.core.accounts.auth.models import EmailToken
 from app.core.database.repository import BaseRepository
@@ -11,6 +11,8 @@ from app.core.database.sessions import ReadSession, WriteSession
 from app.core.security.tokens import digest, new_token
 
 PASSWORD_RESET = "password reset"  # noqa: S105 -- a purpose, not a password
+REGISTRATION = "registration"
+NEW_ADDRESS = "new address"
 
 
 class EmailTokenRepository[Session: ReadSession](BaseRepository[EmailToken, Session]):
@@ -34,6 +36,21 @@ class EmailTokenRepository[Session: ReadSession](BaseRepository[EmailToken, Sess
         """Delete a valid token, and return what was stored of it. Only one of two concurrent requests succeeds."""
         used = delete(EmailToken).where(*_valid(purpose, token)).returning(EmailToken)
         return await self.session.scalar(used)
+
+    async def pending(self, email: str) -> list[EmailToken]:
+        """Return the valid tokens that verify this address, ignoring case."""
+        is_same = (func.lower(EmailToken.email) == func.lower(email)) & EmailToken.purpose.in_(
+            (REGISTRATION, NEW_ADDRESS)
+        )
+        found = select(EmailToken).where(is_same, EmailToken.expires_at > func.now())
+        return list(await self.session.scalars(found))
+
+    async def renew(self: "EmailTokenRepository[WriteSession]", stored: EmailToken, lifetime: timedelta) -> str:
+        """Replace a token by a new one, and return the new token."""
+        token = new_token()
+        values = {"digest": digest(token), "expires_at": func.now() + lifetime}
+        await self.session.execute(update(EmailToken).where(EmailToken.id == stored.id).values(values))
+        return token
 
     async def delete_of_user(
         self: "EmailTokenRepository[WriteSession]", user_id: int, purpose: str | None = None

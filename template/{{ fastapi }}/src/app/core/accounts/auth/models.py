@@ -46,7 +46,10 @@ class RefreshToken(Base):
 
 
 class EmailToken(Base):
-    """The hash of a token that was sent to an address. It is deleted when it is used."""
+    """The hash of a token that was sent to an address. It is deleted when it is used.
+
+    A registration also has the name and the password hash: the user does not exist before the address is verified.
+    """
 
     __tablename__ = "email_tokens"
 
@@ -56,5 +59,16 @@ class EmailToken(Base):
     email: Mapped[str] = mapped_column(Text)
     expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str | None] = mapped_column(Text)
+    password: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (CheckConstraint("char_length(digest) = 64", name="digest_is_sha256"),)
+
+
+class DeletedUser(Base):
+    """The id of a deleted user. Access tokens that name this user are refused until they expire."""
+
+    __tablename__ = "deleted_users"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    deleted_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now(), index=True)

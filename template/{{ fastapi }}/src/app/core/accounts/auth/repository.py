@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
 
-from app.core.accounts.auth.models import RefreshToken, UserSession
+from app.core.accounts.auth.models import DeletedUser, RefreshToken, UserSession
 from app.core.accounts.auth.schemas import SessionQuery
 from app.core.database.repository import BaseRepository
 from app.core.database.sessions import ReadSession, WriteSession
@@ -59,7 +59,9 @@ class SessionRepository[Session: ReadSession](BaseRepository[UserSession, Sessio
         await self.session.execute(delete(UserSession).where(UserSession.user_id == user_id))
 
     async def delete_expired(self: "SessionRepository[WriteSession]", user_id: int | None = None) -> int:
-        """Delete expired and ended sessions of one user, or of all users. Return their number."""
+        """Delete expired and ended sessions of one user, or of all users and deleted ones. Return their number."""
+        if user_id is None:
+            await self.session.execute(delete(DeletedUser).where(DeletedUser.deleted_at < func.now() - KEPT_AFTER_END))
         is_over = or_(UserSession.expires_at < func.now(), UserSession.ended_at < func.now() - KEPT_AFTER_END)
         expired = delete(UserSession).where(is_over).returning(UserSession.id)
         if user_id is not None:

@@ -1,0 +1,74 @@
+"""Verification of e-mail addresses, with VERIFY_EMAIL."""
+
+from datetime import timedelta
+
+from app.core.accounts.auth.email_tokens import EmailTokenRepository
+from app.core.accounts.auth.models import NEW_ADDRESS, REGISTRATION
+from app.core.accounts.models import User
+from app.core.accounts.repository import UserRepository
+from app.core.accounts.schemas import UserCreate, UserUpdate
+from app.core.accounts.service import EmailTaken, UserService
+from app.core.mail import send
+from app.core.mail.texts import write_message, write_token_message
+
+LIFETIME = timedelta(days=1)
+
+
+class VerificationService:
+    """Sends and accepts tokens, within the transaction of the request."""
+
+    def __init__(self) -> None:
+        self.users = UserRepository()
+        self.tokens = EmailTokenRepository()
+
+    def register(self, data: UserCreate, hashed: str) -> None:
+        """Store a registration, and send a message. Does the same work for a taken address."""
+        token = self.tokens.issue(REGISTRATION, data.email, LIFETIME, name=data.name, password=hashed)
+        self._send(data.email, token)
+
+    def request_change(self, user: User, email: str) -> None:
+        """Send a message to the new address of a user. An earlier request ends."""
+        self.tokens.delete_of_user(user.id, NEW_ADDRESS)
+        token = self.tokens.issue(NEW_ADDRESS, email, LIFETIME, user_id=user.id)
+        self._send(email, token, allowed=user.id)
+
+    def resend(self, email: str) -> None:
+        """Send another token for this address, if exactly one registration or change waits for it.
+
+        With several, another person may have registered the address, with a password that the owner does not know.
+        """
+        match self.tokens.pending(email):
+            case [stored]:
+                token = self.tokens.renew(stored, LIFETIME)
+                self._send(stored.email, token, allowed=stored.user_id)
+
+    def verify(self, token: str) -> bool:
+        """Create the user, or change the address. Return False for an invalid token, or an address that is taken."""
+        try:
+            if used := self.tokens.use(REGISTRATION, token):
+                UserService().add(name=used.name, email=used.email, password=used.password)
+                return True
+            used = self.tokens.use(NEW_ADDRESS, token)
+            user = self.users.get_for_update(used.user_id) if used and used.user_id else None
+            if used is None or user is None or not user.is_active:
+                return False
+            self._change(user, used.email)
+        except EmailTaken:
+            return False
+        return True
+
+    def _change(self, user: User, email: str) -> None:
+        former = user.email
+        UserService().change(user, UserUpdate(email=email))
+        if former:
+            message = write_message("email_changed", name=user.name or former, email=email)
+            send(former, message.subject, message.text, html=message.html, name=user.name)
+
+    def _send(self, email: str, token: str, *, allowed: int | None = None) -> None:
+        # Without the name: a stranger may have chosen it as the text of an unwanted message.
+        owner = self.users.get_by_email(email)
+        if owner is None or owner.id == allowed:
+            message = write_token_message("verify_email", "verify-email", token, email=email)
+        else:
+            message = write_message("already_registered", email=email)
+        send(email, message.subject, message.text, html=message.html)

@@ -1,0 +1,77 @@
+"""Verification of e-mail addresses, with VERIFY_EMAIL."""
+
+from datetime import timedelta
+
+from app.core.accounts.auth.email_tokens import NEW_ADDRESS, REGISTRATION, EmailTokenRepository
+from app.core.accounts.models import User
+from app.core.accounts.repository import UserRepository
+from app.core.accounts.schemas import UserCreate, UserUpdate
+from app.core.accounts.service import EmailTaken, UserService, add_user
+from app.core.database.sessions import WriteSession
+from app.core.mail import send
+from app.core.mail.texts import write_message, write_token_message
+from app.core.security.passwords import hash_password, in_turn
+
+LIFETIME = timedelta(days=1)
+
+
+class VerificationService:
+    """Sends and accepts tokens, within the transaction of `session`."""
+
+    def __init__(self, session: WriteSession) -> None:
+        self.session = session
+        self.users = UserRepository(session)
+        self.tokens = EmailTokenRepository(session)
+
+    async def register(self, data: UserCreate) -> None:
+        """Store a registration, and send a message. Does the same work for a taken address."""
+        hashed = await in_turn(hash_password, data.password.get_secret_value())
+        token = await self.tokens.issue(REGISTRATION, data.email, LIFETIME, name=data.name, password=hashed)
+        await self._send(data.email, token)
+
+    async def request_change(self, user: User, email: str) -> None:
+        """Send a message to the new address of a user. An earlier request ends."""
+        await self.tokens.delete_of_user(user.id, NEW_ADDRESS)
+        token = await self.tokens.issue(NEW_ADDRESS, email, LIFETIME, user_id=user.id)
+        await self._send(email, token, allowed=user.id)
+
+    async def resend(self, email: str) -> None:
+        """Send another token for this address, if exactly one registration or change waits for it.
+
+        With several, another person may have registered the address, with a password that the owner does not know.
+        """
+        match await self.tokens.pending(email):
+            case [stored]:
+                token = await self.tokens.renew(stored, LIFETIME)
+                await self._send(stored.email, token, allowed=stored.user_id)
+
+    async def verify(self, token: str) -> bool:
+        """Create the user, or change the address. Return False for an invalid token, or an address that is taken."""
+        try:
+            if used := await self.tokens.use(REGISTRATION, token):
+                await add_user(self.session, name=used.name, email=used.email, password=used.password)
+                return True
+            used = await self.tokens.use(NEW_ADDRESS, token)
+            user = await self.users.lock(used.user_id) if used and used.user_id else None
+            if used is None or user is None or not user.is_active:
+                return False
+            await self._change(user, used.email)
+        except EmailTaken:
+            return False
+        return True
+
+    async def _change(self, user: User, email: str) -> None:
+        former = user.email
+        await UserService(self.session).change(user, UserUpdate(email=email))
+        if former:
+            message = write_message("email_changed", name=user.name or former, email=email)
+            await send(self.session, former, message.subject, message.text, html=message.html, name=user.name)
+
+    async def _send(self, email: str, token: str, *, allowed: int | None = None) -> None:
+        # Without the name: a stranger may have chosen it as the text of an unwanted message.
+        owner = await self.users.id_of(email)
+        if owner is None or owner == allowed:
+            message = write_token_message("verify_email", "verify-email", token, email=email)
+        else:
+            message = write_message("already_registered", email=email)
+        await send(self.session, email, message.subject, message.text, html=message.html)
