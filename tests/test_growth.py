@@ -11,11 +11,18 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import COPIER, Project
-from questionnaire import BARE, choices
+from questionnaire import BARE, PROFILES, choices, holds_python
 
 pytestmark = pytest.mark.deep
 
 FEATURES = choices("features")
+# Frameworks of which tests/test_service.py runs all tests without features that hold code, so that the slow ones need
+# not run here again. A slice of the user runs with all tests in tests/test_own_api.py and tests/test_update_runs.py.
+CHECKED_BARE = {
+    given.get("framework", "fastapi")
+    for given in PROFILES.values()
+    if not any(map(holds_python, re.findall(r"\w+", given.get("features", "example"))))
+}
 STEP = re.compile(
     r"^\d+\. [^`]*`(?P<path>(?:src|tests)/[^`]+\.py)`(?P<rest>.*?)```python\n(?P<code>.*?)```", re.MULTILINE | re.DOTALL
 )
@@ -58,7 +65,12 @@ def test_slice_of_the_user_survives_added_features(service: Project) -> None:
         path.write_text(code)
     service.run_inside("poe", "revision", "notes")
     service.run_inside("poe", "fmt")
-    service.run_inside("poe", "check")
+    framework = yaml.safe_load((service.path / ".copier-answers.yml").read_text())["framework"]
+    if framework in CHECKED_BARE:
+        for check in (["ruff", "check"], ["mypy"], ["lint-imports"], ["poe", "test"]):
+            service.run_inside(*check)
+    else:
+        service.run_inside("poe", "check")
     service.commit("Add notes")
 
     service.run(COPIER, "update", "--defaults", "--quiet", f"--data=features={json.dumps(FEATURES)}")
@@ -70,14 +82,13 @@ def test_slice_of_the_user_survives_added_features(service: Project) -> None:
     service.run("git", "diff", "--exit-code", "--", "src/app/notes", "tests/notes")
     service.commit("Add all that there is")
 
-    framework = yaml.safe_load((service.path / ".copier-answers.yml").read_text())["framework"]
     if framework == "fastapi":
         # An own column in a table of the template: its migration follows that of the table, also on an empty database.
         models = service.path / "src/app/orders/models.py"
         models.write_text(models.read_text().replace("    paid_at:", "    note: Mapped[str | None]\n    paid_at:"))
         service.run_inside("poe", "revision", "a note on orders")
         assert list(models.parent.glob("migrations/orders_0002_a_note_on_orders.py"))
-        service.run_inside("pytest", "-q", "tests/core/database/test_migrations.py", "tests/orders")
+        service.run_inside("pytest", "-q", "-n0", "tests/core/database/test_migrations.py", "tests/orders")
         service.run("git", "reset", "--quiet", "--hard")
         service.run("git", "clean", "--quiet", "--force", "src")
 
@@ -94,7 +105,7 @@ def test_slice_of_the_user_survives_added_features(service: Project) -> None:
         service.run_inside(*command)
     without_features(service)
     service.run_inside("poe", "migrate")
-    service.run_inside("pytest", "-q", "tests/core/database/test_migrations.py", "tests/notes")
+    service.run_inside("pytest", "-q", "-n0", "tests/core/database/test_migrations.py", "tests/notes")
 
 
 def without_features(service: Project) -> None:
