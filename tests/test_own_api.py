@@ -439,7 +439,7 @@ def service(installed: Callable[..., Project], request: pytest.FixtureRequest) -
     service = installed(**request.param)
     yield service
     service.run("git", "reset", "--quiet", "--hard")
-    service.run("git", "clean", "--quiet", "--force", "-d", "src", "tests")
+    service.run("git", "clean", "--quiet", "--force", "-dx", "src", "tests")
 
 
 def test_suite_passes_with_an_api_of_others(service: Project) -> None:

@@ -154,7 +154,7 @@ def service(installed: Callable[..., Project], request: pytest.FixtureRequest) -
     service = installed(**request.param)
     yield service
     service.run("git", "reset", "--quiet", "--hard")
-    service.run("git", "clean", "--quiet", "--force", "-d", "src", "tests", "docs")
+    service.run("git", "clean", "--quiet", "--force", "-dx", "src", "tests", "docs")
 
 
 def slices(service: Project) -> dict[str, set[str]]:
