@@ -275,7 +275,7 @@ class TestRevokedToken:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         now = [time.monotonic()]
-        monkeypatch.setattr("app.core.security.revocations.time.monotonic", lambda: now[0])
+        monkeypatch.setattr("app.core.security.tokens.time.monotonic", lambda: now[0])
         path = f"/api/v1/users/{ada.id}"
         now[0] += 2
         assert (await async_client.get(path, headers=token)).status_code == 200

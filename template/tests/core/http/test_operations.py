@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.core.http.openapi.operations import complete, is_json, name_operations
+from app.core.http.headers import is_json
+from app.core.http.openapi.operations import complete, name_operations
 from app.core.problems import Problem
 
 DERIVED = {"operationId": "list_notes", "summary": "List Notes"}

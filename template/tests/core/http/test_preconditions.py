@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from app.core.http.preconditions import etag, require_match, tagged
+from app.core.http.headers import etag, require_match, tagged
 from app.core.problems import PreconditionFailed
 from app.core.schemas import BaseSchema
 

@@ -1,18 +1,27 @@
-"""Checks of request headers, and the headers of every response."""
+"""Checks of request headers, the headers of every response, and conditional requests (RFC 9110, section 13)."""
 
+import hashlib
 import re
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Protocol
 
+from pydantic import BaseModel
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from app.core.config import API_PREFIX, Settings
 from app.core.observability import telemetry
-from app.core.problems import BadRequest, ContentTooLarge, ProblemError
+from app.core.problems import BadRequest, ContentTooLarge, PreconditionFailed, ProblemError
 
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{8,128}")
+
+ENTITY_TAG = re.compile(r'(W/)?("[!\x23-\x7e\x80-\xff]*")')
+"""An entity tag, with the marker of a weak tag (RFC 9110, section 8.8.3). A tag may contain commas."""
+
+MERGE_PATCH = ("application/json", "application/merge-patch+json")
+"""The media types of a PATCH body: a merge patch (RFC 7396). Others, such as JSON Patch, have another meaning."""
 
 PROBES = "/health/"
 LIVENESS = "/health/live"
@@ -110,3 +119,52 @@ def host_name(host: str) -> str:
     if host.startswith("["):
         return host.partition("]")[0] + "]"
     return host.partition(":")[0]
+
+
+def is_json(method: str | None, media_type: str) -> bool:
+    """Return whether a route can read a body of this type as JSON."""
+    if method == "PATCH":
+        return media_type in MERGE_PATCH
+    return media_type == MERGE_PATCH[0] or (media_type.startswith("application/") and media_type.endswith("+json"))
+
+
+class Request(Protocol):
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+
+class Headers(Protocol):
+    def __setitem__(self, name: str, value: str, /) -> None: ...
+
+
+class Response(Protocol):
+    @property
+    def headers(self) -> Headers: ...
+
+
+def etag(resource: BaseModel) -> str:
+    """Return the strong entity tag of a response body: a hash of its JSON."""
+    return f'"{hashlib.sha256(resource.model_dump_json().encode()).hexdigest()[:32]}"'
+
+
+def tagged[Resource: BaseModel](response: Response, resource: Resource) -> Resource:
+    """Set the ETag of the response, and return the resource unchanged."""
+    response.headers["ETag"] = etag(resource)
+    return resource
+
+
+def require_match(request: Request, current: BaseModel | None) -> None:
+    """Raise PreconditionFailed if the request has If-Match, and the current resource has none of its tags.
+
+    None is a resource that does not exist yet, which has no tag. Lock the row before, as `get_for_update` does:
+    otherwise two requests with the same tag could both succeed.
+    """
+    # A request may have several lines of one header, and `get` of a framework returns only the first.
+    lines = [value for name, value in request.headers.items() if name.lower() == "if-match"]
+    if lines and (current is None or not _matches(", ".join(lines), etag(current))):
+        raise PreconditionFailed
+
+
+def _matches(condition: str, current: str) -> bool:
+    # If-Match compares strongly: a weak tag never matches (section 13.1.1).
+    return condition.strip() == "*" or ("", current) in ENTITY_TAG.findall(condition)

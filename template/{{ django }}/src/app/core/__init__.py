@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from app.core.http.limits.bodies import max_body_size
     from app.core.http.openapi.document import problem_responses
     from app.core.http.pagination import OffsetPaginator, Paginator
-    from app.core.http.preconditions import require_match, tagged
+    from app.core.http.headers import require_match, tagged
     from app.core.http.state import PublicRequest, Request
     from app.core.lazy import lazily
     from app.core.observability.calls import OutgoingCall
@@ -84,7 +84,7 @@ else:
             "http.limits.bodies": ["max_body_size"],
             "http.openapi.document": ["problem_responses"],
             "http.pagination": ["OffsetPaginator", "Paginator"],
-            "http.preconditions": ["require_match", "tagged"],
+            "http.headers": ["require_match", "tagged"],
             "http.state": ["PublicRequest", "Request"],
             "lazy": ["lazily"],
             "observability.calls": ["OutgoingCall"],

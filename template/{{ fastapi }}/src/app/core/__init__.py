@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from app.core.http.dependencies import CurrentState, OffsetPagination, Pagination
     from app.core.http.openapi.document import problem_responses
     from app.core.http.pagination import OffsetPaginator, Paginator
-    from app.core.http.preconditions import require_match, tagged
+    from app.core.http.headers import require_match, tagged
     from app.core.http.routing import reverse
     from app.core.http.state import state_of
     from app.core.observability.calls import OutgoingCall
@@ -92,7 +92,7 @@ else:
             "http.dependencies": ["CurrentState", "OffsetPagination", "Pagination"],
             "http.openapi.document": ["problem_responses"],
             "http.pagination": ["OffsetPaginator", "Paginator"],
-            "http.preconditions": ["require_match", "tagged"],
+            "http.headers": ["require_match", "tagged"],
             "http.routing": ["reverse"],
             "http.state": ["state_of"],
             "observability.calls": ["OutgoingCall"],

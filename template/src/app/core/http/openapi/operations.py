@@ -5,10 +5,8 @@ from collections import Counter
 from http import HTTPStatus
 from typing import Any
 
+from app.core.http.headers import MERGE_PATCH
 from app.core.problems import ErrorBody, Problem
-
-MERGE_PATCH = ("application/json", "application/merge-patch+json")
-"""The media types of a PATCH body: a merge patch (RFC 7396). Others, such as JSON Patch, have another meaning."""
 
 IF_MATCH = {
     "name": "If-Match",
@@ -20,13 +18,6 @@ IF_MATCH = {
 }
 
 REFERENCE = "#/components/schemas/{model}"
-
-
-def is_json(method: str | None, media_type: str) -> bool:
-    """Return whether a route can read a body of this type as JSON."""
-    if method == "PATCH":
-        return media_type in MERGE_PATCH
-    return media_type == MERGE_PATCH[0] or (media_type.startswith("application/") and media_type.endswith("+json"))
 
 
 def problem_response(status: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
 from django.conf import settings as django_settings
+from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import MiddlewareNotUsed, PermissionDenied, SuspiciousOperation
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, StreamingHttpResponse
@@ -28,7 +29,7 @@ from app.core.http.headers import (
     identify,
 )
 from app.core.http.limits.addresses import Proxies, forwarded_scheme
-from app.core.http.limits.bodies import max_body_bytes, template_of
+from app.core.http.limits.bodies import max_body_bytes
 from app.core.http.pages import is_page, page_headers
 from app.core.http.state import LATE, STATE, Request, State
 from app.core.observability.logs import RequestLog
@@ -54,6 +55,7 @@ class Application(WSGIHandler):
         environ[STATE] = self.state
         environ["SCRIPT_NAME"] = self.state.settings.root_path
         path = environ["PATH_INFO"]
+        security_headers = self.headers.of(path)
         if "HTTP_TRANSFER_ENCODING" in environ:
             limit = max_body_bytes(self.state.settings, environ)
             body = environ["wsgi.input"].read(limit + 1)
@@ -67,7 +69,7 @@ class Application(WSGIHandler):
                     present["content-security-policy"] = ""  # omit: Django's debug pages have inline styles and scripts
                 headers = headers + [header for header in self.page_headers if header[0].lower() not in present]
                 present |= {name.lower(): value for name, value in self.page_headers}
-            added = [header for name, header in self.headers.of(path) if name not in present]
+            added = [header for name, header in security_headers if name not in present]
             return start_response(status, headers + added, *error)
 
         return super().__call__(environ, start_with_headers)
@@ -87,18 +89,19 @@ class RequestContext:
     def __call__(self, request: Request) -> HttpResponseBase:
         meta = request.META
         path = request.path_info
-        identity = identify(meta.get("HTTP_X_REQUEST_ID"), meta.get("HTTP_TRACEPARENT"))
         started = time.perf_counter()
+        length = meta.get("CONTENT_LENGTH") or "0"
+        limit = 0 if length == "0" else max_body_bytes(self.settings, meta)
+        identity = identify(meta.get("HTTP_X_REQUEST_ID"), meta.get("HTTP_TRACEPARENT"))
         # Django's test client calls the middleware without `Application`.
         request.state = meta.get(STATE) or State.of(self.settings)
+        request.user = AnonymousUser()  # until a page reads the session, or a route of the API the token
         if self.proxies and self.proxies.trusts(peer := meta.get("REMOTE_ADDR", "")):
             if forwarded := meta.get("HTTP_X_FORWARDED_FOR"):
                 meta["REMOTE_ADDR"] = self.proxies.client(peer, forwarded)
             if scheme := forwarded_scheme(meta.get("HTTP_X_FORWARDED_PROTO", "")):
                 meta["wsgi.url_scheme"] = scheme
         host = meta.get("HTTP_HOST", meta.get("SERVER_NAME", ""))  # like Django; its test client sends no Host
-        length = meta.get("CONTENT_LENGTH") or "0"
-        limit = 0 if length == "0" else max_body_bytes(self.settings, meta)
         late = Unavailable() if LATE in meta else None
         if refusal := late or self.check.refusal(path, host, length, limit):
             response: HttpResponseBase = self._refuse(request, ProblemResponse(refusal, path))
@@ -198,4 +201,4 @@ def then(content: Iterable[bytes], end: Callable[[], None]) -> Iterator[bytes]:
 def route_of(request: HttpRequest) -> str | None:
     """Return the path template of the matched route, such as `/api/v1/users/{user_id}`, or None."""
     match = request.resolver_match
-    return template_of(match.route) if match else None
+    return "/" + match.route.replace("<", "{").replace(">", "}") if match else None

@@ -5,7 +5,6 @@ from typing import Any
 
 from django.conf import settings as django_settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
-from django.contrib.auth.models import AnonymousUser
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest
@@ -33,13 +32,18 @@ def is_page(request: HttpRequest) -> bool:
 class _PagesOnly:
     """Runs a middleware of Django only for pages. The API reads no cookies, and is faster without the middleware."""
 
-    get_response: Any
+    def __init__(self, get_response: Any) -> None:
+        super().__init__(get_response)  # type: ignore[call-arg]
+        # Django wraps the next middleware in a function. If the next one is also for pages, a request of the API skips
+        # both in one step.
+        following = getattr(get_response, "__wrapped__", None)
+        self.api_response = following.api_response if isinstance(following, _PagesOnly) else get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if is_page(request):
             response: HttpResponseBase = super().__call__(request)  # type: ignore[misc]
         else:
-            response = self.get_response(request)
+            response = self.api_response(request)
         return response
 
 
@@ -61,10 +65,6 @@ class Csrf(_PagesOnly, CsrfViewMiddleware):
 
 class Authentication(_PagesOnly, AuthenticationMiddleware):
     """Sets `request.user` for pages. For routes of the API, `identity.py` sets it to the user of the token."""
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        request.user = AnonymousUser()
-        return super().__call__(request)
 
 
 class Messages(_PagesOnly, MessageMiddleware):

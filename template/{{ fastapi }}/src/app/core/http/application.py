@@ -23,7 +23,7 @@ from app.core.http.headers import PROBES
 from app.core.http.middleware import RequestContext, cors
 from app.core.http.openapi.docs import add_docs
 from app.core.http.openapi.document import completed
-from app.core.http.routing import AnswerHead, refusing_query, watch
+from app.core.http.routing import refusing_query, watch
 from app.core.http.state import State, state_of
 from app.core.observability import logs, telemetry
 from app.core.problems import ErrorBody, Problem
@@ -41,7 +41,7 @@ class Application(FastAPI):
         options: dict[str, Any] = {"settings": state.settings, "error_body": state.error_body}
         # The first middleware is the outermost: core's also handles and logs errors of the project's middleware.
         outer = [Middleware(RequestContext, **options), Middleware(cors, **options)]
-        self.user_middleware = [*outer, *self.user_middleware, Middleware(AnswerHead)]
+        self.user_middleware = [*outer, *self.user_middleware]
         return super().build_middleware_stack()
 
     def include_router(self, router: APIRouter, **options: Any) -> None:

@@ -29,6 +29,7 @@ from app.core.http.headers import (
     max_bytes,
 )
 from app.core.http.limits.addresses import Proxies, forwarded_scheme
+from app.core.http.routing import AnswerHead
 from app.core.http.server.protocol import GONE, STREAM
 from app.core.observability.logs import RequestLog
 from app.core.observability.telemetry import report_failure
@@ -98,6 +99,7 @@ class RequestContext:
 
     def __init__(self, app: ASGIApp, settings: Settings, error_body: type[ErrorBody]) -> None:
         self.app = app
+        self.head = AnswerHead(app)
         self.settings = settings
         self.error_body = error_body
         self.proxies = Proxies(settings.trusted_proxies) if settings.trusted_proxies else None
@@ -114,7 +116,8 @@ class RequestContext:
         if self.proxies and scope["client"] and self.proxies.trusts(scope["client"][0]):
             apply_forwarded(scope, headers, self.proxies)
         path: str = scope["path"]
-        add_root_path(scope, self.settings.root_path)
+        if self.settings.root_path:
+            add_root_path(scope, self.settings.root_path)
         identity = identify(headers.get("x-request-id"), headers.get("traceparent"))
         own_headers = [*self.headers.of(path), (b"x-request-id", identity.encode())]
         started = time.perf_counter()
@@ -143,9 +146,9 @@ class RequestContext:
             if refusal := self.check.refusal(path, headers.get("host", ""), headers.get("content-length", "0")):
                 await self._cors(self._response(refusal, path))(scope, receive, send_with_headers)
             else:
-                limits = "content-length" in headers or "transfer-encoding" in headers
-                limit = max_bytes(self.settings, path, headers.get("content-type", ""))
-                app = BodyLimit(self.app, limit) if limits else self.app
+                app = self.head if scope.get("method") == "HEAD" else self.app
+                if "content-length" in headers or "transfer-encoding" in headers:
+                    app = BodyLimit(app, max_bytes(self.settings, path, headers.get("content-type", "")))
                 await app(scope, receive, send_with_headers)
         except WebSocketDisconnect:
             pass  # the client has closed the connection
@@ -181,8 +184,7 @@ class RequestContext:
 
 def add_root_path(scope: Scope, root: str) -> None:
     """Add the prefix that a proxy has removed, as the ASGI specification says: links then start with it."""
-    if root:
-        scope.update(root_path=root, path=root + scope["path"], raw_path=root.encode() + scope["raw_path"])
+    scope.update(root_path=root, path=root + scope["path"], raw_path=root.encode() + scope["raw_path"])
 
 
 def apply_forwarded(scope: Scope, headers: Headers, proxies: Proxies) -> None:

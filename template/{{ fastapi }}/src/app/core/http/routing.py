@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.database.sessions import FAILED
-from app.core.http.openapi.operations import is_json
+from app.core.http.headers import is_json
 from app.core.problems import UnsupportedMediaType
 
 FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})

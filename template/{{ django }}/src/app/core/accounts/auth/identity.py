@@ -42,7 +42,10 @@ class BearerToken:
         bind_contextvars(user=token.subject)
         issuer = request.state.settings.jwt_issuer
         if issuer is None:
-            refuse_revoked(request.state, token)
+            revocations = request.state.revocations
+            if revocations.begin():
+                read_revocations(request.state)
+            revocations.check(token)
             return token._replace(user_id=int(token.subject))
         user = UserRepository().get_by_subject(issuer, token.subject)
         if user and not user.is_active:
@@ -50,17 +53,15 @@ class BearerToken:
         return token._replace(user_id=user.id if user else None)
 
 
-def refuse_revoked(state: State, token: AccessToken) -> None:
-    """Raise Unauthorized for a revoked token."""
-    if state.revocations.begin():
-        try:
-            age = timedelta(minutes=state.settings.access_token_minutes)
-            ended = SessionRepository().ended_since(age)
-            state.revocations.update(UserRepository().revoked_since(age), ended)
-        except BaseException:
-            state.revocations.expire()
-            raise
-    state.revocations.check(token)
+def read_revocations(state: State) -> None:
+    """Read the latest revocations from the database."""
+    try:
+        age = timedelta(minutes=state.settings.access_token_minutes)
+        ended = SessionRepository().ended_since(age)
+        state.revocations.update(UserRepository().revoked_since(age), ended)
+    except BaseException:
+        state.revocations.expire()
+        raise
 
 
 def expire_revocations(request: Request) -> None:

@@ -12,7 +12,7 @@ MARK = "max_body_size"
 """Attribute of a view with its own limit."""
 
 LIMITS: dict[tuple[str, str], int] = {}
-"""The routes of the API with their own limits, by method and path template."""
+"""The routes of the API with their own limits, by method and path, such as `api/v1/users/<user_id>`."""
 
 
 def max_body_size[F: Callable[..., Any]](size: int) -> Callable[[F], F]:
@@ -28,6 +28,7 @@ def max_body_size[F: Callable[..., Any]](size: int) -> Callable[[F], F]:
 def note_limit(view: Callable[..., Any], methods: Iterable[str], route: str) -> None:
     """Keep the limit of a view, if it has one."""
     if (limit := getattr(view, MARK, None)) is not None:
+        route = route.removeprefix("/").replace("{", "<").replace("}", ">")  # as Django writes it
         LIMITS.update(dict.fromkeys(((method, route) for method in methods), limit))
 
 
@@ -38,12 +39,7 @@ def max_body_bytes(settings: Settings, environ: Mapping[str, Any]) -> int:
     if not LIMITS:
         return default
     try:
-        route = template_of(resolve(path).route)
+        route = resolve(path).route
     except Resolver404:
         return default
     return LIMITS.get((environ["REQUEST_METHOD"], route), default)
-
-
-def template_of(route: str) -> str:
-    """Return the path template of a route of Django, such as `/api/v1/users/{user_id}`."""
-    return "/" + route.replace("<", "{").replace(">", "}")

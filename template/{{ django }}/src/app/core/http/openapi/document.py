@@ -16,11 +16,11 @@ from ninja.signature.details import is_pydantic_model
 from pydantic_core import to_json
 
 from app.core.http.errors import error_body
+from app.core.http.headers import is_json
 from app.core.http.openapi.operations import (
     REFERENCE,
     complete,
     error_schemas,
-    is_json,
     name_operations,
     problem_response,
 )

@@ -46,9 +46,11 @@ class BearerToken(SecurityBase):
         else:
             verified = verifier.verify(token)
         bind_contextvars(user=verified.subject)
-        if state.settings.jwt_issuer is None:
-            await refuse_revoked(state, verified)
-        if issuer := state.settings.jwt_issuer:
+        if (issuer := state.settings.jwt_issuer) is None:
+            if state.revocations.begin():
+                await read_revocations(state)
+            state.revocations.check(verified)
+        else:
             async with state.database.read_sessions() as session:
                 user = await UserRepository(session).get_by_subject(issuer, verified.subject)
             if user and not user.is_active:
@@ -57,18 +59,16 @@ class BearerToken(SecurityBase):
         return verified
 
 
-async def refuse_revoked(state: State, token: AccessToken) -> None:
-    """Raise Unauthorized for a revoked token."""
-    if state.revocations.begin():
-        try:
-            async with state.database.read_sessions() as session:
-                age = timedelta(minutes=state.settings.access_token_minutes)
-                ended = await SessionRepository(session).ended_since(age)
-                state.revocations.update(await UserRepository(session).revoked_since(age), ended)
-        except BaseException:
-            state.revocations.expire()
-            raise
-    state.revocations.check(token)
+async def read_revocations(state: State) -> None:
+    """Read the latest revocations from the database."""
+    try:
+        async with state.database.read_sessions() as session:
+            age = timedelta(minutes=state.settings.access_token_minutes)
+            ended = await SessionRepository(session).ended_since(age)
+            state.revocations.update(await UserRepository(session).revoked_since(age), ended)
+    except BaseException:
+        state.revocations.expire()
+        raise
 
 
 class OptionalToken(BearerToken):
