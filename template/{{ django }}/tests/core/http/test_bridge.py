@@ -127,6 +127,26 @@ async def test_project_middleware_sees_liveness(start: Callable[..., Bridge]) ->
     assert client.content == b"counted"
 
 
+async def test_event_stream_ends_when_its_client_leaves(start: Callable[..., Bridge]) -> None:
+    next_event = threading.Event()
+
+    def events() -> Iterator[bytes]:
+        yield b"data: 1\n\n"
+        next_event.wait(30)
+
+    app = start()
+    app._application = lambda _environ, start_response: (  # type: ignore[assignment]
+        start_response("200 OK", [("Content-Type", "text/event-stream")]),
+        StreamingHttpResponse(events()),
+    )[1]
+    client = Client("/events")
+    call = asyncio.ensure_future(client.call(app))
+    await client.until(lambda: len(client.sent) == 2)
+    client.gone.set()
+    assert await asyncio.wait_for(call, 5) == 200
+    next_event.set()
+
+
 async def test_late_request_is_503(start: Callable[..., Bridge]) -> None:
     app = start(lambda environ: HttpResponse(str(environ.get(LATE)).encode()), database_timeout_seconds=0.01)
     free = threading.Event()

@@ -32,16 +32,8 @@ class Exchange:
     async def response(self) -> Response | None:
         """Return the response of the thread, or None if the thread has sent it as a stream.
 
-        ClientGoneError when the client of an event stream leaves: the thread may wait for the next event for long.
+        ClientGoneError when the client of an event stream leaves.
         """
-        left = asyncio.ensure_future(self._gone.wait())
-        waiting: list[asyncio.Future[Any]] = [self._response, left]
-        try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            left.cancel()
-        if not self._response.done() and self._scope.get(STREAM):
-            raise ClientGoneError
         return await self._response
 
     async def answer(self, response: Response) -> None:
@@ -58,7 +50,9 @@ class Exchange:
 
     def stream(self, status: str, headers: list[tuple[str, str]], content: Iterable[bytes]) -> None:
         """Send a response piece by piece. Returns when the client has accepted all of them."""
-        self._scope[STREAM] = any("text/event-stream" in value for _, value in headers)
+        if any("text/event-stream" in value for _, value in headers):
+            self._scope[STREAM] = True
+            self._wait(self._watch_client())
         self._wait(self._send(_start(status, headers)))
         for piece in content:
             self._wait(self._send_piece(piece))
@@ -72,6 +66,16 @@ class Exchange:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(SEND_SECONDS)
 
     # Called in the event loop:
+
+    async def _watch_client(self) -> None:
+        """End the request when the client leaves: the thread may wait for the next event for long."""
+
+        async def watch() -> None:
+            await self._gone.wait()
+            self._finish(None, ClientGoneError())
+
+        watching = asyncio.ensure_future(watch())
+        self._response.add_done_callback(lambda _response: watching.cancel())
 
     def _finish(self, response: Response | None, error: BaseException | None) -> None:
         if self._response.done():
