@@ -120,10 +120,9 @@ def test_invalid_value_is_refused(kind: str, text: str) -> None:
         adapter.validate_python(json.loads(text))
 
 
-@pytest.mark.parametrize(("kind", "value"), [("PositiveInt", 0), ("Money", 0)])
-def test_zero_error_says_must_be_positive(kind: str, value: int) -> None:
+def test_zero_error_says_must_be_positive() -> None:
     with pytest.raises(ValidationError, match="must be positive"):
-        TypeAdapter(getattr(types, kind)).validate_python(value)
+        TypeAdapter(types.Money).validate_python(0)
 
 
 @pytest.mark.parametrize(

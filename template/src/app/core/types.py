@@ -5,7 +5,16 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema, core_schema
 
 CONTROL = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"
 """Control characters, line separators, and characters that change the direction of the text around them."""
@@ -22,7 +31,11 @@ PRINTABLE = rf"^[^{CONTROL}]*[^{INVISIBLE}{CONTROL}][^{CONTROL}]*$"
 """The pattern of `Line` in JSON Schema."""
 
 
-def validate_positive[N: (int, Decimal)](value: N) -> N:
+PLAIN = r"^\s*-?[0-9]+(\.[0-9]+)?\s*$"
+NOT_PLAIN = "must be a number such as 12 or 12.50"
+
+
+def validate_positive(value: Decimal) -> Decimal:
     """Return `value`; ValueError unless it is above zero."""
     if value <= 0:
         raise ValueError("must be positive")
@@ -54,8 +67,8 @@ def validate_written_out(value: Any) -> Any:
 
 def validate_plain(value: Any) -> Any:
     """Return `value`. ValueError for text such as `1_0`, which Python reads as a number."""
-    if isinstance(value, str) and not re.fullmatch(r"\s*-?[0-9]+(\.[0-9]+)?\s*", value):
-        raise ValueError("must be a number such as 12 or 12.50")
+    if isinstance(value, str) and not re.fullmatch(PLAIN, value):
+        raise ValueError(NOT_PLAIN)
     return value
 
 
@@ -71,25 +84,51 @@ def to_cents(value: Decimal) -> Decimal:
     return value.quantize(Decimal("0.01"))
 
 
-def whole(value: Any) -> Any:
-    """Return `value`, but 1 for 1.0: JSON and JSON Schema treat both as the same number."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
 def to_utc(value: datetime) -> datetime:
     """Return the time in UTC, so that all times in responses have the same format."""
     return value.astimezone(UTC)
 
 
-PositiveInt = Annotated[
-    int,
-    Field(strict=True, le=2**31 - 1, json_schema_extra={"exclusiveMinimum": 0}),
-    AfterValidator(validate_positive),
-    BeforeValidator(whole),
-]
+class ReadAs:
+    """Reads a value by a schema of pydantic-core first, like a BeforeValidator, but without a call of Python."""
+
+    def __init__(self, schema: CoreSchema) -> None:
+        self.schema = schema
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.chain_schema([self.schema, handler(source)])
+
+    def __get_pydantic_json_schema__(self, chain: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return handler(chain["steps"][1])
+
+
+_INT = core_schema.int_schema()
+_STRICT_INT = core_schema.int_schema(strict=True)
+_PLAIN_TEXT = core_schema.chain_schema([core_schema.str_schema(strict=True, pattern=PLAIN), _INT])
+
+WHOLE = ReadAs(
+    core_schema.union_schema(
+        [_STRICT_INT, core_schema.chain_schema([core_schema.float_schema(strict=True), _INT])],
+        mode="left_to_right",
+        custom_error_type="int_type",
+    )
+)
+"""A whole number, also 1.0: JSON and JSON Schema treat 1.0 and 1 as the same number."""
+
+DIGITS = ReadAs(
+    core_schema.union_schema(
+        [_PLAIN_TEXT, _STRICT_INT],
+        mode="left_to_right",
+        custom_error_type="not_plain",
+        custom_error_message=NOT_PLAIN,
+    )
+)
+"""A number or its digits, but not text such as `1_0`, which Python reads as a number."""
+
+PositiveInt = Annotated[int, Field(strict=True, gt=0, le=2**31 - 1), WHOLE]
 """A number above zero within PostgreSQL's `integer`. `true` and `"1"` are refused."""
 
-NonNegativeInt = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1), BeforeValidator(whole)]
+NonNegativeInt = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1), WHOLE]
 """A whole number in a JSON body: zero or above, at most 2**31 - 1."""
 
 Flag = Annotated[bool, BeforeValidator(validate_flag)]
@@ -113,10 +152,10 @@ Money = Annotated[
 ]
 """An amount above zero with two decimals, in the currency of the service. A string in responses: `"19.90"`."""
 
-PathId = Annotated[int, Field(ge=1, le=2**53 - 1), BeforeValidator(validate_plain)]
+PathId = Annotated[int, Field(ge=1, le=2**53 - 1), DIGITS]
 """A primary key: above zero, at most 2**53 - 1, which all JSON parsers read exactly (RFC 7493, section 2.2)."""
 
-BodyId = Annotated[int, Field(strict=True, ge=1, le=2**53 - 1), BeforeValidator(whole)]
+BodyId = Annotated[int, Field(strict=True, ge=1, le=2**53 - 1), WHOLE]
 """A primary key in a JSON body: a number, not a string."""
 
 Line = Annotated[str, Field(json_schema_extra={"pattern": PRINTABLE}), AfterValidator(validate_line)]

@@ -75,19 +75,13 @@ def identify(offered_id: str | None, traceparent: str | None) -> str:
 
 
 class SecurityHeaders[Header]:
-    """Security headers for the path of a request, in the format of the framework."""
+    """Security headers in the format of the framework: `docs` for the documentation page, `common` for all others."""
 
     def __init__(self, settings: Settings, form: Callable[[str, str], Header]) -> None:
         common = SECURITY_HEADERS | (HSTS if settings.production else {})
-        pages = {} if settings.production else {DOCS: DOCS_HEADERS}
-        self._common = [form(*header) for header in common.items()]
-        self._pages = {prefix: [form(*header) for header in (common | page).items()] for prefix, page in pages.items()}
-        self._prefixes = tuple(self._pages)
-
-    def of(self, path: str) -> list[Header]:
-        if path.startswith(self._prefixes):
-            return next(headers for prefix, headers in self._pages.items() if path.startswith(prefix))
-        return self._common
+        docs = common if settings.production else common | DOCS_HEADERS
+        self.common = [form(*header) for header in common.items()]
+        self.docs = [form(*header) for header in docs.items()]
 
 
 class RequestCheck:

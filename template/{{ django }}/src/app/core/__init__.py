@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from app.core.concurrency import bounded_map, bounded_stream
     from app.core.config import ABOUT, API_PREFIX, ConfigError, Environment, Settings
     from app.core.database.repository import BaseRepository, Repository
+    from app.core.http.headers import require_match, tagged
     from app.core.http.limits.bodies import max_body_size
     from app.core.http.openapi.document import problem_responses
     from app.core.http.pagination import OffsetPaginator, Paginator
-    from app.core.http.headers import require_match, tagged
     from app.core.http.state import PublicRequest, Request
     from app.core.lazy import lazily
     from app.core.observability.calls import OutgoingCall

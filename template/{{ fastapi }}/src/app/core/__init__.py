@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from app.core.database.sessions import ReadOnly, ReadSession, Transaction, WriteSession
     from app.core.http.application import create_app
     from app.core.http.dependencies import CurrentState, OffsetPagination, Pagination
+    from app.core.http.headers import require_match, tagged
     from app.core.http.openapi.document import problem_responses
     from app.core.http.pagination import OffsetPaginator, Paginator
-    from app.core.http.headers import require_match, tagged
     from app.core.http.routing import reverse
     from app.core.http.state import state_of
     from app.core.observability.calls import OutgoingCall

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 import httpx2
 import pytest
 from fastapi import FastAPI, Request, Response
+from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import PlainTextResponse
 
 from app.core.config import Settings
@@ -46,6 +47,16 @@ async def test_user_middleware_adds_a_header(planted: FastAPI) -> None:
     response = await get(planted, "/health/live")
     assert response.headers["x-planted"] == "7"
     assert response.headers["x-frame-options"] == "DENY"
+
+
+async def test_head_has_headers_of_compressed_get(planted: FastAPI) -> None:
+    planted.add_middleware(GZipMiddleware, minimum_size=1)
+    transport = httpx2.ASGITransport(planted)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+        asked, read = await client.head("/health/live"), await client.get("/health/live")
+    assert (asked.status_code, asked.content) == (200, b"")
+    for name in ("content-encoding", "content-length", "x-planted"):
+        assert asked.headers[name] == read.headers[name]
 
 
 @pytest.mark.parametrize(("fails", "status"), [("defect", 500), ("problem", 403)])

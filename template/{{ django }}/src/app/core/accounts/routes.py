@@ -28,10 +28,10 @@ from app.core.accounts.schemas import (
 )
 from app.core.accounts.service import UserService, change_password
 from app.core.http.dependencies import first
+from app.core.http.headers import require_match, tagged
 from app.core.http.limits import exports
 from app.core.http.limits.rates import client_address
 from app.core.http.openapi.document import problem_responses
-from app.core.http.headers import require_match, tagged
 from app.core.http.state import Request
 from app.core.problems import Forbidden, NotFound, Unauthorized
 from app.core.schemas import Page

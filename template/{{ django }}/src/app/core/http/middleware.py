@@ -2,7 +2,7 @@
 
 import io
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from django.conf import settings as django_settings
@@ -27,9 +27,10 @@ from app.core.http.headers import (
     RequestCheck,
     SecurityHeaders,
     identify,
+    max_bytes,
 )
 from app.core.http.limits.addresses import Proxies, forwarded_scheme
-from app.core.http.limits.bodies import max_body_bytes
+from app.core.http.limits.bodies import LIMITS, own_limit
 from app.core.http.pages import is_page, page_headers
 from app.core.http.state import LATE, STATE, Request, State
 from app.core.observability.logs import RequestLog
@@ -55,7 +56,7 @@ class Application(WSGIHandler):
         environ[STATE] = self.state
         environ["SCRIPT_NAME"] = self.state.settings.root_path
         path = environ["PATH_INFO"]
-        security_headers = self.headers.of(path)
+        security_headers = self.headers.docs if path.startswith(DOCS) else self.headers.common
         if "HTTP_TRANSFER_ENCODING" in environ:
             limit = max_body_bytes(self.state.settings, environ)
             body = environ["wsgi.input"].read(limit + 1)
@@ -196,6 +197,12 @@ def then(content: Iterable[bytes], end: Callable[[], None]) -> Iterator[bytes]:
         raise
     finally:
         end()
+
+
+def max_body_bytes(settings: Settings, environ: Mapping[str, Any]) -> int:
+    """Return the limit for the body of a request with this WSGI environment: the route's own, or the default."""
+    own = own_limit(environ) if LIMITS else None
+    return max_bytes(settings, environ["PATH_INFO"], environ.get("CONTENT_TYPE", "")) if own is None else own
 
 
 def route_of(request: HttpRequest) -> str | None:

@@ -36,8 +36,8 @@ class _PagesOnly:
         super().__init__(get_response)  # type: ignore[call-arg]
         # Django wraps the next middleware in a function. If the next one is also for pages, a request of the API skips
         # both in one step.
-        following = getattr(get_response, "__wrapped__", None)
-        self.api_response = following.api_response if isinstance(following, _PagesOnly) else get_response
+        following: Any = getattr(get_response, "__wrapped__", None)
+        self.api_response: Any = following.api_response if isinstance(following, _PagesOnly) else get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if is_page(request):

@@ -30,10 +30,10 @@ from app.core.database.engine import Database
 from app.core.database.on_commit import on_commit
 from app.core.database.sessions import ReadOnly, Transaction, get_database
 from app.core.http.dependencies import CurrentState
+from app.core.http.headers import require_match, tagged
 from app.core.http.limits.exports import EXPORT_SECONDS, ExportTimeout, export_place
 from app.core.http.limits.rates import client_address
 from app.core.http.openapi.document import problem_responses
-from app.core.http.headers import require_match, tagged
 from app.core.http.routing import reverse
 from app.core.problems import Forbidden, NotFound, Unauthorized
 from app.core.schemas import Page

@@ -12,8 +12,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncResult, AsyncSession
 from sqlalchemy.orm import ORMExecuteState, Session
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, PoolProxiedConnection
+from sqlalchemy.pool.base import _ConnectionRecord
 from sqlalchemy.sql.visitors import iterate
 from sqlalchemy.util import await_only
+from sqlalchemy.util.queue import AsyncAdaptedQueue, Empty
 
 from app.core.database.sqlstate import is_temporary
 
@@ -88,50 +90,52 @@ class DatabaseUnavailableError(ConnectionError):
     """
 
 
-class Pool(AsyncAdaptedQueuePool):
-    """SQLAlchemy's pool, but requests get connections in turn, and errors are raised as DatabaseUnavailableError.
+class FairQueue(AsyncAdaptedQueue[ConnectionPoolEntry]):
+    """Gives connections to requests in turn.
 
     In SQLAlchemy's own queue, a new request can take the connection for which another request was woken, and which
     then waits again behind all others.
     """
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._turns = asyncio.Semaphore(self.size())
-        self._with_turn: set[asyncio.Task[Any] | None] = set()
+    def __init__(self, maxsize: int = 0, use_lifo: bool = False) -> None:
+        super().__init__(maxsize, use_lifo)
+        self._turns = asyncio.Lock()  # wakes those that wait in turn
+        self._waiting = 0
 
-    def _do_get(self) -> ConnectionPoolEntry:
-        task = asyncio.current_task()
-        if task in self._with_turn:  # SQLAlchemy's method calls itself
-            return super()._do_get()
-        await_only(self._wait_for_turn())
-        self._with_turn.add(task)
+    def get(self, block: bool = True, timeout: float | None = None) -> ConnectionPoolEntry:
+        if not self._waiting and not self.empty():
+            return self.get_nowait()
+        if not block:
+            raise Empty
         try:
-            return super()._do_get()
-        except BaseException:
-            self._turns.release()
-            raise
-        finally:
-            self._with_turn.discard(task)
-
-    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
-        super()._do_return_conn(record)
-        self._turns.release()
-
-    async def _wait_for_turn(self) -> None:
-        if not self._turns.locked():
-            await self._turns.acquire()
-            return
-        try:
-            async with asyncio.timeout(self.timeout()):
-                await self._turns.acquire()
+            return await_only(asyncio.wait_for(self._wait_in_turn(), timeout))
         except TimeoutError:
-            raise PoolTimeoutError("All connections of the pool are in use.") from None
+            raise Empty from None
+
+    async def _wait_in_turn(self) -> ConnectionPoolEntry:
+        self._waiting += 1
+        try:
+            async with self._turns:
+                return await self._queue.get()
+        finally:
+            self._waiting -= 1
+
+
+class Pool(AsyncAdaptedQueuePool):
+    """SQLAlchemy's pool, but requests get connections in turn, and errors are raised as DatabaseUnavailableError."""
+
+    _queue_class = FairQueue
+
+    def _create_connection(self) -> ConnectionPoolEntry:
+        # Connect at the check-out, so that after an error the next request in turn tries to connect.
+        return _ConnectionRecord(self, connect=False)
 
     def connect(self) -> PoolProxiedConnection:
         try:
             return super().connect()
-        except (OSError, PoolTimeoutError) as error:
+        except PoolTimeoutError as error:
+            raise DatabaseUnavailableError("All connections of the pool are in use.") from error
+        except OSError as error:
             raise DatabaseUnavailableError(str(error)) from error
         except asyncpg.PostgresError as error:
             if not is_temporary(error.sqlstate):

@@ -15,8 +15,8 @@ from starlette.websockets import WebSocketState
 
 from app.core.database.sessions import DatabaseUnavailableError
 from app.core.database.sqlstate import is_temporary
-from app.core.http.middleware import ProblemResponse, route_path
 from app.core.http.headers import is_json
+from app.core.http.middleware import ProblemResponse, route_path
 from app.core.http.routing import FORMS, media_type
 from app.core.problems import (
     ErrorBody,

@@ -22,6 +22,7 @@ from app.core.http.headers import (
     CORS_MAX_AGE_SECONDS,
     CORS_METHODS,
     CORS_REFUSAL,
+    DOCS,
     PROBES,
     RequestCheck,
     SecurityHeaders,
@@ -116,10 +117,10 @@ class RequestContext:
         if self.proxies and scope["client"] and self.proxies.trusts(scope["client"][0]):
             apply_forwarded(scope, headers, self.proxies)
         path: str = scope["path"]
-        if self.settings.root_path:
-            add_root_path(scope, self.settings.root_path)
+        add_root_path(scope, self.settings.root_path)
         identity = identify(headers.get("x-request-id"), headers.get("traceparent"))
-        own_headers = [*self.headers.of(path), (b"x-request-id", identity.encode())]
+        security = self.headers.docs if path.startswith(DOCS) else self.headers.common
+        own_headers = [*security, (b"x-request-id", identity.encode())]
         started = time.perf_counter()
         status = 0
 
@@ -184,7 +185,8 @@ class RequestContext:
 
 def add_root_path(scope: Scope, root: str) -> None:
     """Add the prefix that a proxy has removed, as the ASGI specification says: links then start with it."""
-    scope.update(root_path=root, path=root + scope["path"], raw_path=root.encode() + scope["raw_path"])
+    if root:
+        scope.update(root_path=root, path=root + scope["path"], raw_path=root.encode() + scope["raw_path"])
 
 
 def apply_forwarded(scope: Scope, headers: Headers, proxies: Proxies) -> None:

@@ -74,25 +74,42 @@ def expire_revocations(request: Request) -> None:
 
 
 class UserRequired(BearerToken):
-    """Sets `request.auth` to the user of the token.
+    """Sets `request.auth` to the user of the token, and `request.user` to the model of this user.
 
     The service's own tokens have the id of the user. A token of the identity provider has a subject instead: the first
     request creates the user, in a separate transaction. So the new user stays even if the request fails.
+
+    With a scope, raises Forbidden unless the token has it. Unless `user` is true, the token may then belong to a
+    machine instead of a user.
     """
 
+    def __init__(self, scope: str | None = None, *, user: bool = True) -> None:
+        self.scope = scope
+        self.user = user
+
     def __call__(self, request: Request) -> CurrentUser:
-        return _enter(request, self.verified(request))
+        token = self.verified(request)
+        if self.scope is not None:
+            token.require(self.scope)
+        user_id = token.user_id
+        if user_id is None:
+            if not self.user:
+                return Machine(token.scopes)
+            user_id = _enter(request, token)
+        # Loaded on first use, as by Django's own middleware.
+        request.user = SimpleLazyObject(partial(_read, user_id))  # type: ignore[assignment]
+        return CurrentUser(user_id, token.scopes, token.session_id)
 
 
-class UserOptional(BearerToken):
+class UserOptional(UserRequired):
     """Sets `request.auth` to the user of the token, or to None for a caller without an Authorization header."""
 
     is_optional = True
 
-    def __call__(self, request: Request) -> object:
+    def __call__(self, request: Request) -> Any:
         if "HTTP_AUTHORIZATION" not in request.META:
             return _WITHOUT_TOKEN
-        return _enter(request, self.verified(request))
+        return super().__call__(request)
 
     @staticmethod
     def around[F: Callable[..., Any]](view: F) -> F:
@@ -110,19 +127,6 @@ class UserOptional(BearerToken):
 _WITHOUT_TOKEN: Any = object()
 
 
-class ScopeRequired(BearerToken):
-    """Requires a scope. Unless `user` is true, the token may belong to a machine instead of a user."""
-
-    def __init__(self, scope: str, *, user: bool) -> None:
-        self.scope = scope
-        self.user = user
-
-    def __call__(self, request: Request) -> CurrentUser:
-        token = self.verified(request)
-        token.require(self.scope)
-        return Machine(token.scopes) if token.user_id is None and not self.user else _enter(request, token)
-
-
 class Machine(CurrentUser):
     """The caller with a token that does not name a user of the service. Access to `id` raises Forbidden."""
 
@@ -134,31 +138,24 @@ class Machine(CurrentUser):
         raise Forbidden("This request needs a user, but the token does not name a known user.")
 
 
-def _enter(request: Request, token: AccessToken) -> CurrentUser:
-    if token.user_id is not None:
-        return _identify(request, token.user_id, token.scopes, token.session_id)
+def _enter(request: Request, token: AccessToken) -> int:
+    """Return the id of the user, who is created at the first request."""
     data = ProvidedUser.of(request.state.settings.jwt_issuer or "", token.subject, token.claims)
     with transaction.atomic():
-        return _identify(request, UserService().enter(data).id, token.scopes)
-
-
-def _identify(request: Request, user_id: int, scopes: frozenset[str], session_id: int | None = None) -> CurrentUser:
-    """Return the user of the token. Set `request.user` to the model of this user, which is loaded on first use."""
-    request.user = SimpleLazyObject(partial(_read, user_id))  # type: ignore[assignment]  # like Django's own middleware
-    return CurrentUser(user_id, scopes, session_id)
+        return UserService().enter(data).id
 
 
 def _read(user_id: int) -> User | AnonymousUser:
     return UserRepository().get(user_id) or AnonymousUser()
 
 
-def require_scope(scope: str, *, user: bool = False) -> ScopeRequired:
+def require_scope(scope: str, *, user: bool = False) -> UserRequired:
     """Return an `auth` for a route that raises Forbidden unless the token of the request has `scope`.
 
     With `user`, the first request of a user of the identity provider creates the user. Without, a token that does not
     name a known user is a machine's: `request.auth.id` raises Forbidden.
     """
-    return ScopeRequired(scope, user=user)
+    return UserRequired(scope, user=user)
 
 
 def require_local_accounts(request: HttpRequest) -> None:

@@ -5,9 +5,6 @@ from typing import Any
 
 from django.urls import Resolver404, resolve
 
-from app.core.config import Settings
-from app.core.http.headers import max_bytes
-
 MARK = "max_body_size"
 """Attribute of a view with its own limit."""
 
@@ -32,14 +29,10 @@ def note_limit(view: Callable[..., Any], methods: Iterable[str], route: str) -> 
         LIMITS.update(dict.fromkeys(((method, route) for method in methods), limit))
 
 
-def max_body_bytes(settings: Settings, environ: Mapping[str, Any]) -> int:
-    """Return the limit for the body of a request with this WSGI environment: the route's own, or the default."""
-    path = environ["PATH_INFO"]
-    default = max_bytes(settings, path, environ.get("CONTENT_TYPE", ""))
-    if not LIMITS:
-        return default
+def own_limit(environ: Mapping[str, Any]) -> int | None:
+    """Return the limit of the route of a request with this WSGI environment, or None."""
     try:
-        route = resolve(path).route
+        route = resolve(environ["PATH_INFO"]).route
     except Resolver404:
-        return default
-    return LIMITS.get((environ["REQUEST_METHOD"], route), default)
+        return None
+    return LIMITS.get((environ["REQUEST_METHOD"], route))

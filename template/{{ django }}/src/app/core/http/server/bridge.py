@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import lru_cache
 from queue import SimpleQueue
 from types import MappingProxyType
 from typing import Any, cast
@@ -22,8 +23,7 @@ from django.http import HttpResponse
 
 from app.core.http import health
 from app.core.http.headers import LIVENESS, PROBES, SecurityHeaders, identify
-from app.core.http.limits.bodies import max_body_bytes
-from app.core.http.middleware import Application
+from app.core.http.middleware import Application, max_body_bytes
 from app.core.http.server.exchange import ClientGoneError, Exchange, Response
 from app.core.http.state import LATE
 from app.core.observability.logs import RequestLog
@@ -99,7 +99,7 @@ class Bridge:
             (b"content-type", b"application/json"),
             (b"x-request-id", identify(offered_id, None).encode()),
             (b"content-length", b"%d" % len(ALIVE)),
-            *self._security_headers.of(LIVENESS),
+            *self._security_headers.common,
         ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": ALIVE})
@@ -175,12 +175,20 @@ def environ_of(scope: Any) -> dict[str, Any]:
         "wsgi.url_scheme": scope["scheme"],
     }
     for raw_name, raw_value in scope["headers"]:
-        if b"_" not in raw_name:
-            name, value = raw_name.decode("latin-1").upper().replace("-", "_"), raw_value.decode("latin-1")
-            key = name if name in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{name}"
+        if key := _key_of(raw_name):
+            value = raw_value.decode("latin-1")
             separator = "; " if key == "HTTP_COOKIE" else ","
             environ[key] = f"{environ[key]}{separator}{value}" if key in environ else value
     return environ
+
+
+@lru_cache(256)
+def _key_of(name: bytes) -> str | None:
+    """Return the key of a header in the WSGI environment, or None for a name with an underscore."""
+    key = name.decode("latin-1").upper().replace("-", "_")
+    if b"_" in name:
+        return None
+    return key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"
 
 
 async def _lifespan(receive: Any, send: Any) -> None:
