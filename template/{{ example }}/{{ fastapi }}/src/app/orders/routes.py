@@ -17,7 +17,6 @@ from app.core import (
     Transaction,
     problem_responses,
     require_scope,
-    reverse,
 )
 from app.orders.models import Order
 from app.orders.repository import OrderRepository
@@ -39,7 +38,7 @@ async def place_order(
 ) -> OrderResponse:
     """Place an order. A repeated request with the same Idempotency-Key returns the first order."""
     order = await OrderService(session).place(user.id, data, idempotency_key)
-    response.headers["Location"] = reverse(request, "get_order", order_id=order.id)
+    response.headers["Location"] = request.url_for("get_order", order_id=order.id).path
     return OrderResponse.model_validate(order)
 
 

@@ -50,7 +50,7 @@ async def create_product(
 ) -> ProductResponse:
     """Create a product. Needs the scope `catalogue:write`."""
     product = await ProductRepository(session).create(data.model_dump())
-    response.headers["Location"] = reverse(request, "get_product", product_id=product.id)
+    response.headers["Location"] = request.url_for("get_product", product_id=product.id).path
     return tagged(response, ProductResponse.model_validate(product))
 
 
