@@ -145,6 +145,8 @@ async def test_event_stream_ends_when_its_client_leaves(start: Callable[..., Bri
     client.gone.set()
     assert await asyncio.wait_for(call, 5) == 200
     next_event.set()
+    await client.until(lambda: len(client.sent) == 3)  # the thread ends before the event loop
+    await asyncio.sleep(0.05)
 
 
 async def test_late_request_is_503(start: Callable[..., Bridge]) -> None:
