@@ -166,15 +166,15 @@ def test_render_leaves_no_template_syntax(rendered: Project) -> None:
     assert [path for path in rendered.path.rglob("*") if path.is_dir() and not any(path.iterdir())] == []
 
 
-def test_rooms_of_core_are_small(rendered: Project) -> None:
+def test_folders_of_core_are_small(rendered: Project) -> None:
     """About a dozen entries in a folder of core, and two dozen in core itself."""
     core = Path("src/app/core")
-    rooms: dict[Path, set[str]] = {}
+    found: dict[Path, set[str]] = {}
     for path in rendered.files():
         if path.is_relative_to(core) and path.name != "__init__.py":
             for folder in path.relative_to(core).parents:
-                rooms.setdefault(folder, set()).add(path.relative_to(core / folder).parts[0])
-    sizes = {folder: len(entries) for folder, entries in rooms.items()}
+                found.setdefault(folder, set()).add(path.relative_to(core / folder).parts[0])
+    sizes = {folder: len(entries) for folder, entries in found.items()}
     assert sizes.pop(Path()) <= 24
     assert {folder: size for folder, size in sizes.items() if size > 15} == {}
 
