@@ -60,6 +60,7 @@ READERS: dict[str, Callable[[str], object]] = {
     ".env.example": str,
     ".gitattributes": str,
     ".gitignore": str,
+    ".html": str,
     ".mako": str,
     ".python-versions": str,
     ".txt": str,

@@ -1,5 +1,7 @@
 """The Django application of accounts."""
 
+from importlib import import_module
+
 from django.apps import AppConfig
 
 from app.core.accounts.auth.roles import declared_roles
@@ -15,5 +17,6 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        import_module("app.core.accounts.auth.receivers")
         import_all("listeners")
         declared_roles()  # reports invalid roles at the start

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pydantic
 from asgiref.sync import sync_to_async
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
-from django.contrib.auth.models import Group, PermissionsMixin
+from django.contrib.auth.models import PermissionsMixin
 from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
@@ -22,13 +22,11 @@ from django.db.models import (
     Value,
 )
 from django.db.models.functions import Lower, Now
-from django.db.models.signals import m2m_changed, pre_delete
-from django.dispatch import receiver
 from django.utils import timezone
 from pydantic import TypeAdapter
 
-from app.core.accounts.auth.models import PASSWORD_RESET, DeletedUser, EmailToken, UserSession
-from app.core.accounts.events import deactivated, erased, registered
+from app.core.accounts.auth.models import PASSWORD_RESET, EmailToken, UserSession
+from app.core.accounts.events import deactivated, registered
 from app.core.accounts.schemas import EmailAddress
 from app.core.database import lookups  # noqa: F401 -- registers lookups that constraints of all models use
 from app.core.problems import Conflict
@@ -227,37 +225,6 @@ class User(AbstractBaseUser, PermissionsMixin):
         """Revoke the access tokens that were issued until now."""
         self.revoked_at = self.updated_at = timezone.now()
         User.objects.filter(pk=self.pk).update(revoked_at=self.revoked_at, updated_at=self.updated_at)
-
-
-@receiver(m2m_changed, sender=User.groups.through)
-def revoke_lost_roles(action: str, instance: Any, pk_set: set[int] | None, **_: Any) -> None:
-    """Revoke the access tokens of users who lose a role."""
-    if action == "post_remove" and isinstance(instance, User):
-        instance.revoke()
-    elif action == "post_remove":
-        for user in User.objects.filter(pk__in=pk_set or ()):
-            user.revoke()
-    elif action == "pre_clear":  # `post_clear` does not know any more who was in the group
-        for user in [instance] if isinstance(instance, User) else instance.user_set.all():
-            user.revoke()
-
-
-@receiver(pre_delete, sender=Group)
-def revoke_deleted_role(instance: Group, **_: Any) -> None:
-    """Revoke the access tokens of users who lose a role because it is deleted."""
-    for user in User.objects.filter(groups=instance):
-        user.revoke()
-
-
-@receiver(pre_delete, sender=User)
-def erase_before_deletion(instance: User, **_: Any) -> None:
-    """Send `erased`: slices also delete what no foreign key deletes. Access tokens of the user end.
-
-    LastAdmin for the only active admin.
-    """
-    instance.require_other_admin()
-    erased.send(User, user=instance)
-    DeletedUser.objects.get_or_create(pk=instance.pk)
 
 
 @cache

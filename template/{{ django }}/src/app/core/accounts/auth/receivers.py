@@ -1,0 +1,42 @@
+"""Receivers of Django's signals: access tokens end with a role or with the user."""
+
+from typing import Any
+
+from django.contrib.auth.models import Group
+from django.db.models.signals import m2m_changed, pre_delete
+from django.dispatch import receiver
+
+from app.core.accounts.auth.models import DeletedUser
+from app.core.accounts.events import erased
+from app.core.accounts.models import User
+
+
+@receiver(m2m_changed, sender=User.groups.through)
+def revoke_lost_roles(action: str, instance: Any, pk_set: set[int] | None, **_: Any) -> None:
+    """Revoke the access tokens of users who lose a role."""
+    if action == "post_remove" and isinstance(instance, User):
+        instance.revoke()
+    elif action == "post_remove":
+        for user in User.objects.filter(pk__in=pk_set or ()):
+            user.revoke()
+    elif action == "pre_clear":  # `post_clear` does not know any more who was in the group
+        for user in [instance] if isinstance(instance, User) else instance.user_set.all():
+            user.revoke()
+
+
+@receiver(pre_delete, sender=Group)
+def revoke_deleted_role(instance: Group, **_: Any) -> None:
+    """Revoke the access tokens of users who lose a role because it is deleted."""
+    for user in User.objects.filter(groups=instance):
+        user.revoke()
+
+
+@receiver(pre_delete, sender=User)
+def erase_before_deletion(instance: User, **_: Any) -> None:
+    """Send `erased`: slices also delete what no foreign key deletes. Access tokens of the user end.
+
+    LastAdmin for the only active admin.
+    """
+    instance.require_other_admin()
+    erased.send(User, user=instance)
+    DeletedUser.objects.get_or_create(pk=instance.pk)
