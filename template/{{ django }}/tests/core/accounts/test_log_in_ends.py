@@ -16,8 +16,7 @@ from app.core.accounts.auth.schemas import Origin
 from app.core.accounts.auth.service import AuthService
 from app.core.accounts.models import User
 from app.core.config import Settings
-from app.core.security.tokens import Revocations
-from app.core.security.tokens import ADMIN, LocalTokens
+from app.core.security.tokens import ADMIN, LocalTokens, Revocations
 from app.core.testing import PASSWORD, Accounts, UserFactory, assert_problem
 
 
