@@ -222,7 +222,7 @@ class Payment(BaseSchema):
 @pytest.mark.parametrize(
     ("method", "location", "message"),
     [
-        ({"kind": "card", "number": 0}, ("method", "number"), "must be positive"),
+        ({"kind": "card", "number": 0}, ("method", "number"), "Input should be greater than 0"),
         ({"kind": "card", "number": 1, "account": "x"}, ("method", "account"), "Extra inputs are not permitted"),
         ({"kind": "transfer"}, ("method", "account"), "Field required"),
         ({"kind": "cash"}, ("method", "kind"), "Input should be one of 'card', 'transfer'"),
