@@ -344,7 +344,17 @@ def test_openapi_matches_the_responses(live: Live, tmp_path: Path, request: pyte
 
 # The functions of a generated client. A renamed one breaks every client.
 CORE_FUNCTIONS = {
-    "auth": {"confirm_password_reset", "end_session", "end_sessions", "issue_token", "list_sessions", "request_password_reset", "resend_verification", "revoke_token", "verify_email"},
+    "auth": {
+        "confirm_password_reset",
+        "end_session",
+        "end_sessions",
+        "issue_token",
+        "list_sessions",
+        "request_password_reset",
+        "resend_verification",
+        "revoke_token",
+        "verify_email",
+    },
     "health": {"live", "ready"},
     "users": {
         "change_me",
