@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.core.accounts.auth import timing
+from app.core.accounts.email import timing
 from app.core.testing import PASSWORD, Accounts, MakeClient, Rows, SignIn, UserFactory, assert_problem, pointers
 
 URL = "/api/v1/auth/password-reset"

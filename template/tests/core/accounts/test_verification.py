@@ -6,7 +6,7 @@ from email.message import EmailMessage
 import httpx2
 import pytest
 
-from app.core.accounts.auth import timing
+from app.core.accounts.email import timing
 from app.core.testing import (
     PASSWORD,
     Listen,

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from app.core.accounts.access import require_registration
 from app.core.accounts.auth.identity import expire_revocations, require_local_accounts, require_scope
-from app.core.accounts.auth.verification import VerificationService
+from app.core.accounts.email.verification import VerificationService
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import (

@@ -7,9 +7,9 @@ from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
 from pydantic import Secret
 
-from app.core.accounts.auth.email_tokens import EmailTokenRepository
 from app.core.accounts.auth.repository import SessionRepository
 from app.core.accounts.auth.roles import scopes_of
+from app.core.accounts.email.tokens import EmailTokenRepository
 from app.core.accounts.events import deactivated, erased, exporting
 from app.core.accounts.exports import assemble
 from app.core.accounts.models import EMAIL_TAKEN, User

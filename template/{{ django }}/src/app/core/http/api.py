@@ -9,9 +9,10 @@ from ninja.constants import NOT_SET
 from ninja.operation import PathView
 
 from app.core.accounts import routes as account_routes
-from app.core.accounts.auth import recovery_routes, session_routes, verification_routes
 from app.core.accounts.auth import routes as auth_routes
+from app.core.accounts.auth import session_routes
 from app.core.accounts.auth.identity import BearerToken, UserOptional, logged_in
+from app.core.accounts.email import recovery_routes, verification_routes
 from app.core.config import ABOUT, API_PREFIX, Environment
 from app.core.database.transactions import read_only
 from app.core.http import health

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.core.accounts.access import require_registration
 from app.core.accounts.auth.identity import LoggedIn, require_local_accounts, require_scope
-from app.core.accounts.auth.verification import VerificationService
+from app.core.accounts.email.verification import VerificationService
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import (

@@ -7,9 +7,9 @@ from typing import Any
 from pydantic import Secret
 from sqlalchemy.exc import IntegrityError
 
-from app.core.accounts.auth.email_tokens import PASSWORD_RESET, EmailTokenRepository
 from app.core.accounts.auth.repository import SessionRepository
 from app.core.accounts.auth.roles import scopes_of
+from app.core.accounts.email.tokens import PASSWORD_RESET, EmailTokenRepository
 from app.core.accounts.events import deactivated, erased, exporting, registered
 from app.core.accounts.exports import assemble
 from app.core.accounts.models import User

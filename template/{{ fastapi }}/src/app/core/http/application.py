@@ -12,10 +12,11 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
 from app.core.accounts import routes
-from app.core.accounts.auth import recovery_routes, session_routes, verification_routes
 from app.core.accounts.auth import routes as auth_routes
+from app.core.accounts.auth import session_routes
 from app.core.accounts.auth.identity import authenticated
 from app.core.accounts.auth.roles import declared_roles
+from app.core.accounts.email import recovery_routes, verification_routes
 from app.core.config import ABOUT, API_PREFIX, Environment, Settings
 from app.core.database.base import load_models
 from app.core.http import errors, health

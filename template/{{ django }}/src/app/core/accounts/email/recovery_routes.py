@@ -6,8 +6,8 @@ from django.db import transaction
 from ninja import Router, Status
 
 from app.core.accounts.auth.identity import require_local_accounts
-from app.core.accounts.auth.recovery import reset_password, send_reset
-from app.core.accounts.auth.timing import SameTime
+from app.core.accounts.email.recovery import reset_password, send_reset
+from app.core.accounts.email.timing import SameTime
 from app.core.accounts.schemas import EmailRequest, InvalidToken, PasswordReset
 from app.core.database.transactions import give_back
 from app.core.http.dependencies import first

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from app.core.accounts.auth.email_tokens import EmailTokenRepository
 from app.core.accounts.auth.models import NEW_ADDRESS, REGISTRATION
+from app.core.accounts.email.tokens import EmailTokenRepository
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import UserCreate, UserUpdate

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from app.core.accounts.auth.email_tokens import NEW_ADDRESS, REGISTRATION, EmailTokenRepository
+from app.core.accounts.email.tokens import NEW_ADDRESS, REGISTRATION, EmailTokenRepository
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import UserCreate, UserUpdate

@@ -5,8 +5,8 @@ from datetime import timedelta
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
-from app.core.accounts.auth.email_tokens import EmailTokenRepository
 from app.core.accounts.auth.models import PASSWORD_RESET
+from app.core.accounts.email.tokens import EmailTokenRepository
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import PasswordReset
 from app.core.database.transactions import give_back

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from app.core.accounts.auth.identity import require_local_accounts
-from app.core.accounts.auth.recovery import reset_password, send_reset
-from app.core.accounts.auth.timing import SameTime
+from app.core.accounts.email.recovery import reset_password, send_reset
+from app.core.accounts.email.timing import SameTime
 from app.core.accounts.schemas import EmailRequest, InvalidToken, PasswordReset
 from app.core.http.dependencies import CurrentState
 from app.core.http.limits.rates import client_address

@@ -6,8 +6,8 @@ from django.db import transaction
 from ninja import Router, Status
 
 from app.core.accounts.auth.identity import require_local_accounts
-from app.core.accounts.auth.timing import SameTime
-from app.core.accounts.auth.verification import VerificationService
+from app.core.accounts.email.timing import SameTime
+from app.core.accounts.email.verification import VerificationService
 from app.core.accounts.schemas import EmailRequest, EmailVerification, InvalidToken
 from app.core.database.transactions import give_back
 from app.core.http.dependencies import first

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from app.core.accounts.auth.email_tokens import PASSWORD_RESET, EmailTokenRepository
+from app.core.accounts.email.tokens import PASSWORD_RESET, EmailTokenRepository
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import PasswordReset
 from app.core.accounts.service import UserService
