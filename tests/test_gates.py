@@ -73,7 +73,7 @@ FAULTS: dict[str, list[tuple[dict[str, str], str]]] = {
                 "src/app/planted/__init__.py": MODULE,
                 "src/app/planted/service.py": f"{MODULE}\nimport app.core.accounts.auth.service\n",
             },
-            r"app\.planted\.service -> app\.core\.accounts\.sessions",
+            r"app\.planted\.service -> app\.core\.accounts\.auth\.service",
         ),
         (
             {

@@ -420,6 +420,16 @@ async def test_log_in_is_optional_or_required(client: httpx2.AsyncClient) -> Non
     assert (await client.delete("/api/articles/1", headers=headers)).status_code == 204
 
 
+async def test_ended_session_gets_no_token(client: httpx2.AsyncClient, rows: Rows) -> None:
+    await register(client)
+    log_in = {"user": {"email": "ada@example.com", "password": "engine no. 1"}}
+    token = (await client.post("/api/users/login", json=log_in)).json()["user"]["token"]
+    headers = {"Authorization": f"Token {token}"}
+    assert (await client.get("/api/user", headers=headers)).status_code == 200
+    await rows("UPDATE user_sessions SET ended_at = now() RETURNING id")
+    assert_problem(await client.get("/api/user", headers=headers), 401)
+
+
 async def test_pages_have_limit_and_offset(client: httpx2.AsyncClient) -> None:
     found = await client.get("/api/articles", params={"limit": 2, "offset": 4})
     assert found.json() == {"articles": [4, 5], "articlesCount": 1000}

@@ -59,7 +59,7 @@ def test_tests_run_on_the_server_of_ci(
 ) -> None:
     service = installed(**answers)
     github = yaml.safe_load((render().path / ".github/workflows/ci.yml").read_text())["jobs"]["check"]["env"]
-    gitlab = yaml.safe_load((render(ci="gitlab").path / ".gitlab-ci.yml").read_text())["check"]["variables"]
+    gitlab = yaml.safe_load((render(ci="gitlab").path / ".gitlab-ci.yml").read_text())[".database"]["variables"]
     [variable] = {name for name, value in (*github.items(), *gitlab.items()) if value.startswith("postgresql:")}
     folder = workshop / f"another-{service.path.parent.name}"
     said = service.run_inside(

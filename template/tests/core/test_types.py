@@ -215,8 +215,13 @@ class Transfer(BaseSchema):
     account: ShortText
 
 
+class Cheque(BaseSchema):
+    kind: Literal["cheque"]
+    bank: Annotated[Card | Transfer, Field(discriminator="kind")]
+
+
 class Payment(BaseSchema):
-    method: Annotated[Card | Transfer, DiscriminatedBy("kind")]
+    method: Annotated[Card | Transfer | Cheque, DiscriminatedBy("kind")]
 
 
 @pytest.mark.parametrize(
@@ -225,7 +230,12 @@ class Payment(BaseSchema):
         ({"kind": "card", "number": 0}, ("method", "number"), "Input should be greater than 0"),
         ({"kind": "card", "number": 1, "account": "x"}, ("method", "account"), "Extra inputs are not permitted"),
         ({"kind": "transfer"}, ("method", "account"), "Field required"),
-        ({"kind": "cash"}, ("method", "kind"), "Input should be one of 'card', 'transfer'"),
+        ({"kind": "cash"}, ("method", "kind"), "Input should be one of 'card', 'transfer', 'cheque'"),
+        (
+            {"kind": "cheque", "bank": {}},
+            ("method", "bank"),
+            "Unable to extract tag using discriminator 'kind'",
+        ),
         ({}, ("method", "kind"), "Field required"),
         (None, ("method",), "Input should be a valid dictionary or object to extract fields from"),
     ],
@@ -241,4 +251,4 @@ def test_union_error_points_to_the_field(method: Any, location: tuple[str, ...],
 def test_union_is_documented_with_its_discriminator() -> None:
     method = Payment.model_json_schema()["properties"]["method"]
     assert method["discriminator"]["propertyName"] == "kind"
-    assert len(method["oneOf"]) == 2
+    assert len(method["oneOf"]) == 3

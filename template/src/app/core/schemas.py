@@ -65,9 +65,9 @@ class DiscriminatedBy:
     def _without_variant(self, error: ErrorDetails) -> InitErrorDetails:
         location, message = error["loc"][1:], error["msg"]
         match error:
-            case {"type": "union_tag_invalid", "ctx": {"expected_tags": tags}}:
+            case {"type": "union_tag_invalid", "loc": (), "ctx": {"expected_tags": tags}}:
                 location, message = (self.field,), f"Input should be one of {tags}"
-            case {"type": "union_tag_not_found"}:
+            case {"type": "union_tag_not_found", "loc": ()}:
                 location, message = (self.field,), "Field required"
         kind = PydanticCustomError(error["type"], "{message}", {"message": message})
         return InitErrorDetails(type=kind, loc=location, input=error["input"])

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Iterator
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from app.core import ABOUT
 from app.core.accounts.auth.roles import declared_roles
 from app.core.testing import (
     PASSWORD,
@@ -110,6 +112,24 @@ class TestOwnPassword:
         assert_problem(await async_client.post("/api/v1/auth/token", data={"grant_type": "refresh_token"} | body), 400)
         assert_problem(await log_in(async_client), 400)
         assert (await log_in(async_client, "another good one")).status_code == 200
+
+    async def test_own_session_stays(self, async_client: httpx2.AsyncClient, ada: Any) -> None:
+        mine, other = [(await log_in(async_client)).json() for _ in range(2)]
+        headers = {"Authorization": f"Bearer {mine['access_token']}"}
+        assert (await async_client.put(self.URL, json=self.NEW, headers=headers)).status_code == 204
+        for tokens, status in ((other, 400), (mine, 200)):
+            form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+            assert (await async_client.post("/api/v1/auth/token", data=form)).status_code == status
+
+    async def test_message_tells_of_the_change(
+        self, async_client: httpx2.AsyncClient, ada: Any, sign_in: SignIn, messages: list[EmailMessage]
+    ) -> None:
+        await async_client.put(self.URL, json=self.NEW | {"current": "wrong password"}, headers=sign_in(ada))
+        assert messages == []
+        await async_client.put(self.URL, json=self.NEW, headers=sign_in(ada))
+        [message] = messages
+        assert str(message["To"]) == f"Ada <{EMAIL}>"
+        assert message["Subject"] == f"Your password for {ABOUT.title} has changed"
 
     async def test_wrong_password_is_403(self, async_client: httpx2.AsyncClient, ada: Any, sign_in: SignIn) -> None:
         body = self.NEW | {"current": "wrong password"}

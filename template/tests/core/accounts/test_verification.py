@@ -149,6 +149,31 @@ class TestRegistration:
 
 
 class TestNewAddress:
+    @pytest.mark.parametrize("end", ["password", "sessions", "current address"])
+    async def test_request_ends_with_the_account_secured(
+        self, client: httpx2.AsyncClient, user_factory: UserFactory, sign_in: SignIn, sent: Sent, end: str
+    ) -> None:
+        """Somebody with a stolen access token asked for another address."""
+        headers = sign_in(await user_factory(name="Ada", email=EMAIL))
+        await client.patch(ME, json={"email": NEW}, headers=headers)
+        if end == "password":
+            body = {"current": PASSWORD, "new": "another good one"}
+            assert (await client.put(f"{ME}/password", json=body, headers=headers)).status_code == 204
+        elif end == "sessions":
+            assert (await client.delete("/api/v1/auth/sessions", headers=headers)).status_code == 204
+        else:
+            assert (await client.patch(ME, json={"email": EMAIL}, headers=headers)).status_code == 200
+        refused(await verify(client, sent()[0][1]))
+
+    async def test_former_address_gets_a_message_without_verification(
+        self, async_client: httpx2.AsyncClient, user_factory: UserFactory, sign_in: SignIn, sent: Sent
+    ) -> None:
+        headers = sign_in(await user_factory(name="Ada", email=EMAIL))
+        assert (await async_client.patch(ME, json={"name": "Countess"}, headers=headers)).status_code == 200
+        assert sent() == []
+        assert (await async_client.patch(ME, json={"email": NEW}, headers=headers)).status_code == 200
+        assert sent() == [(EMAIL, "")]
+
     async def test_address_counts_once_verified(
         self, client: httpx2.AsyncClient, user_factory: UserFactory, sign_in: SignIn, sent: Sent
     ) -> None:
@@ -262,9 +287,9 @@ class TestResend:
 
 async def test_messages_to_one_address_are_limited(make_client: MakeClient) -> None:
     async with make_client(verify_email=True, email_rate="2/hour") as client:
-        assert [(await register(client)).status_code for _ in "12"] == [202, 202]
-        assert_problem(await register(client), 429)
-        assert_problem(await resend(client), 429)
+        for ask in (register, resend):
+            assert [(await ask(client)).status_code for _ in "12"] == [202, 202]
+            assert_problem(await ask(client), 429)
 
 
 async def test_guesses_of_tokens_are_limited(make_client: MakeClient) -> None:

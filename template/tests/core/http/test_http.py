@@ -53,9 +53,7 @@ async def test_valid_request_id_is_returned(async_client: httpx2.AsyncClient) ->
     assert response.headers["x-request-id"] == "trace-0123456789"
 
 
-@pytest.mark.parametrize(
-    "offered", [None, "short", "with blanks in it", "x" * 129, 'quoted"injection"', "line%0abreak!"]
-)
+@pytest.mark.parametrize("offered", [None, "", "with blanks in it", "x" * 129, 'quoted"injection"', "line%0abreak!"])
 async def test_invalid_request_id_is_replaced(async_client: httpx2.AsyncClient, offered: str | None) -> None:
     headers = {"X-Request-ID": offered} if offered else {}
     first, second = [(await async_client.get("/health/live", headers=headers)).headers["x-request-id"] for _ in "12"]

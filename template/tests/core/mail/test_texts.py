@@ -1,9 +1,11 @@
 """Texts of core's messages, and those of the project."""
 
+from html import escape
 from pathlib import Path
 
 import pytest
 
+from app.core import ABOUT
 from app.core.mail import settings as mail_settings
 from app.core.mail import texts
 from app.core.mail.settings import Settings
@@ -40,9 +42,10 @@ def test_text_of_the_project_replaces_cores(own: Path) -> None:
 @pytest.mark.parametrize("name", sorted({path.stem for path in CORE_TEXTS.iterdir()}))
 def test_texts_of_core_name_only_known_values(name: str) -> None:
     message = write_message(name, name="Ada", link="https://link", minutes="30", email="ada@example.com")
-    assert "$" not in message.subject + message.text + (message.html or "")
     assert message.subject
     assert message.html
+    written = message.subject + message.text + message.html
+    assert "$" not in written.replace(ABOUT.title, "").replace(escape(ABOUT.title), "")
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_valid_request_id_is_kept(offered: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "offered", [None, "", "short", "x" * 129, "with blank", "line\nbreak12", "break\n", "ünïcödé1"]
+    "offered", [None, "", "x" * 129, "with blank", "line\nbreak12", "break\n", "ünïcödé1"]
 )
 def test_invalid_request_id_is_replaced(offered: str | None) -> None:
     made = request_id(offered)

@@ -15,7 +15,7 @@ from app.core.config import API_PREFIX, Settings
 from app.core.observability import telemetry
 from app.core.problems import BadRequest, ContentTooLarge, PreconditionFailed, ProblemError
 
-SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{8,128}")
+SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 ENTITY_TAG = re.compile(r'(W/)?("[!\x23-\x7e\x80-\xff]*")')
 """An entity tag, with the marker of a weak tag (RFC 9110, section 8.8.3). A tag may contain commas."""

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from pydantic import Secret
 
 from app.core.accounts.auth.identity import require_local_accounts
+from app.core.accounts.auth.repository import SessionRepository
 from app.core.accounts.auth.schemas import Origin, TokenResponse
 from app.core.accounts.auth.service import AuthService
 from app.core.accounts.models import User
@@ -56,10 +57,12 @@ def log_in(request: HttpRequest, *, email: str, password: Secret[str]) -> tuple[
 
 
 def issue_access_token(request: HttpRequest, user: CurrentUser) -> str:
-    """Return a new access token with the current rights of the user. Unauthorized unless the user is active."""
+    """Return a new access token with the current rights. Unauthorized unless user and session are active."""
     tokens = cast("LocalTokens", _state(request).tokens)
     found = UserRepository().get(user.id)
     if found is None or not found.is_active:
+        raise Unauthorized
+    if user.session_id is not None and not SessionRepository().active.filter(id=user.session_id).exists():
         raise Unauthorized
     return tokens.issue(str(user.id), logged_in(found).scopes, user.session_id)
 

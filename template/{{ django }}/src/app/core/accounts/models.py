@@ -25,10 +25,12 @@ from django.db.models.functions import Lower, Now
 from django.utils import timezone
 from pydantic import TypeAdapter
 
-from app.core.accounts.auth.models import PASSWORD_RESET, EmailToken, UserSession
+from app.core.accounts.auth.models import EmailToken, UserSession
 from app.core.accounts.events import deactivated, registered
 from app.core.accounts.schemas import EmailAddress
 from app.core.database import lookups  # noqa: F401 -- registers lookups that constraints of all models use
+from app.core.mail import send
+from app.core.mail.texts import write_message
 from app.core.problems import Conflict
 from app.core.types import ShortText
 
@@ -109,6 +111,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     revoked_at = DateTimeField(null=True, editable=False)
     updated_at = DateTimeField(auto_now=True, db_default=Now(), editable=False)
 
+    kept_session: int | None = None
+    """Id of the session that a new password does not end."""
+
     objects: ClassVar[UserManager] = UserManager()
 
     USERNAME_FIELD = EMAIL_FIELD = "email"
@@ -164,7 +169,8 @@ class User(AbstractBaseUser, PermissionsMixin):
         """
         self.email = self.email or None
         is_new = self._state.adding
-        is_password_new = self._password is not None or not self.has_usable_password()  # type: ignore[attr-defined]
+        is_password_set = self._password is not None  # type: ignore[attr-defined]
+        is_password_new = is_password_set or not self.has_usable_password()
         fields = options.get("update_fields")
         if fields is not None and set(fields) != {"last_login"}:  # a log-in does not change the account
             options["update_fields"] = {*fields, "updated_at"}
@@ -178,6 +184,8 @@ class User(AbstractBaseUser, PermissionsMixin):
                 registered.send(User, user=self)
             elif is_password_new or "is_active" in lost:
                 self.end_sessions()
+                if is_password_set and self.has_usable_password():
+                    self.report_new_password()
             elif lost:
                 self.revoke()
             if "is_active" in lost:
@@ -195,31 +203,40 @@ class User(AbstractBaseUser, PermissionsMixin):
 
         One transaction at a time may remove an admin: two admins who remove each other would leave none.
         """
-        admins = User.objects.filter(is_superuser=True, is_active=True)
-        if admins.filter(pk=self.pk).exists():
+        if User.objects.filter(pk=self.pk, is_superuser=True, is_active=True).exists():
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_xact_lock(hashtext('core_accounts.admins'))")
-            if not admins.exclude(pk=self.pk).exists():
-                raise LastAdmin
+            self._require_other_admin()
+
+    def _require_other_admin(self) -> None:
+        admins = User.objects.filter(is_superuser=True, is_active=True)
+        if admins.filter(pk=self.pk).exists() and not admins.exclude(pk=self.pk).exists():
+            raise LastAdmin
 
     def clean(self) -> None:
         """Refuse in a form what would remove the last active admin."""
         super().clean()
         if self.pk and not (self.is_active and self.is_superuser):
             try:
-                with transaction.atomic():
-                    self.require_other_admin()
+                self._require_other_admin()
             except LastAdmin as error:
                 raise ValidationError(error.detail) from None
 
     def end_sessions(self) -> None:
-        """End all sessions, access tokens and reset tokens in messages.
+        """End all sessions except `kept_session`, access tokens, and tokens in messages.
 
         Django ends its own sessions after a change of password or `is_active`.
         """
-        EmailToken.objects.filter(user=self, purpose=PASSWORD_RESET).delete()
-        UserSession.objects.filter(user=self, ended_at=None).update(ended_at=Now())
+        EmailToken.objects.filter(user=self).delete()
+        active = UserSession.objects.filter(user=self, ended_at=None)
+        (active if self.kept_session is None else active.exclude(pk=self.kept_session)).update(ended_at=Now())
         self.revoke()  # last: a concurrent refresh may issue an access token until its session has ended
+
+    def report_new_password(self) -> None:
+        """Send a message about a new password to the user."""
+        if self.email:
+            message = write_message("password_changed", name=self.name or self.email)
+            send(self.email, message.subject, message.text, html=message.html, name=self.name)
 
     def revoke(self) -> None:
         """Revoke the access tokens that were issued until now."""

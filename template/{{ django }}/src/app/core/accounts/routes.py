@@ -56,7 +56,7 @@ def register(request: Request, data: UserCreate, response: HttpResponse) -> Stat
     """Register a user. With VERIFY_EMAIL, always 202: a message to the address says the rest."""
     verifies = request.state.settings.verify_email
     if verifies:
-        request.state.rate_limits.hit_email(client_address(request), data.email)
+        request.state.rate_limits.hit_email("registration", client_address(request), data.email)
     hashed = make_password(data.password.get_secret_value())  # slow: hash before the transaction holds a connection
     with transaction.atomic():
         if verifies:
@@ -92,8 +92,9 @@ def change_me(request: Request, data: UserUpdate, response: HttpResponse) -> Use
     if user is None or not user.is_active:
         raise Unauthorized
     require_match(request, UserResponse.model_validate(user))
-    if "email" in data.model_fields_set and data.email != user.email:
-        request.state.rate_limits.hit_email(str(user.id), data.email)
+    if "email" in data.model_fields_set:
+        if data.email != user.email:
+            request.state.rate_limits.hit_email("change", str(user.id), data.email)
         if request.state.settings.verify_email and request.state.settings.jwt_issuer is None:
             VerificationService().request_change(user, data.email)
             data = data.without_email()
@@ -107,9 +108,9 @@ def change_me(request: Request, data: UserUpdate, response: HttpResponse) -> Use
 @first(require_local_accounts)
 @transaction.non_atomic_requests
 def change_my_password(request: Request, data: PasswordChange) -> Status[None]:
-    """Change your password. All your sessions end: log in again."""
+    """Change your password. Your other sessions and all access tokens end: refresh your tokens."""
     request.state.rate_limits.hit(request.state.settings.login_rate, "password", str(request.auth.id))
-    if not change_password(request.auth.id, data):
+    if not change_password(request.auth, data):
         raise Forbidden("The current password is wrong.")
     request.state.revocations.expire()
     return Status(HTTPStatus.NO_CONTENT, None)

@@ -24,6 +24,8 @@ from app.core.accounts.schemas import (
     UserUpdate,
 )
 from app.core.database.transactions import give_back
+from app.core.mail import send
+from app.core.mail.texts import write_message
 from app.core.problems import Conflict
 from app.core.security.passwords import verify_password
 from app.core.security.users import CurrentUser
@@ -72,7 +74,11 @@ class UserService:
         return self.users.create(fields | {"email": None})
 
     def change(self, user: User, data: UserUpdate) -> None:
-        """Change name and address. EmailTaken when the address is in use (ignoring case)."""
+        """Change name and address. EmailTaken when the address is in use (ignoring case).
+
+        The former address gets a message about a new one.
+        """
+        former = user.email
         try:
             with transaction.atomic():
                 changes = data.model_dump(exclude_unset=True)
@@ -83,6 +89,9 @@ class UserService:
             if "uq_users_email_lower" in str(error):
                 raise EmailTaken from None
             raise
+        if former and user.email and user.email != former:
+            message = write_message("email_changed", name=user.name or former, email=user.email)
+            send(former, message.subject, message.text, html=message.html, name=user.name)
 
     def change_rights(self, user: User, data: UserRightsUpdate) -> None:
         """Change state, rights and roles. LastAdmin if no active admin would be left. The row must be locked."""
@@ -177,19 +186,20 @@ def authenticate(email: str, password: Secret[str]) -> User | None:
     return user if user.check_password(password.get_secret_value()) and user.is_active else None
 
 
-def change_password(user_id: int, data: PasswordChange) -> bool:
-    """Set a new password, and end all sessions. Return False if the current password is wrong.
+def change_password(caller: CurrentUser, data: PasswordChange) -> bool:
+    """Set a new password, and end all other sessions. Return False if the current password is wrong.
 
     Hashing holds no database connection, as in `authenticate`.
     """
-    user = UserRepository().get(user_id)
+    user = UserRepository().get(caller.id)
     give_back()
     if user is None or not user.is_active or not user.check_password(data.current.get_secret_value()):
         return False
     known = user.password
     user.set_password(data.new.get_secret_value())
+    user.kept_session = caller.session_id
     with transaction.atomic():
-        locked = UserRepository().get_for_update(user_id)
+        locked = UserRepository().get_for_update(caller.id)
         if locked is None or locked.password != known:  # changed by another request
             return False
         UserRepository().update(user, {"password": user.password})

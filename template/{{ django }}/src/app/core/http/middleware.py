@@ -39,6 +39,9 @@ from app.core.problems import Forbidden, MethodNotAllowed, Unavailable
 
 type View = Callable[[HttpRequest], HttpResponseBase]
 
+WITHOUT_CONTENT = {204, 304}
+"""Statuses whose responses have no content, and no Content-Length (RFC 9110, section 8.6)."""
+
 
 class Application(WSGIHandler):
     """Django's WSGI handler. Adds the application state and the security headers.
@@ -123,7 +126,8 @@ class RequestContext:
             content = cast("Iterator[bytes]", response.streaming_content)
             response.streaming_content = then(() if is_head else content, end)
         else:
-            headers["Content-Length"] = str(len(response.content))  # type: ignore[attr-defined]
+            if response.status_code not in WITHOUT_CONTENT:
+                headers["Content-Length"] = str(len(response.content))  # type: ignore[attr-defined]
             if is_head:
                 response.content = b""  # type: ignore[attr-defined]
             end()

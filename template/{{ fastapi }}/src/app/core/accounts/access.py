@@ -6,6 +6,7 @@ from fastapi import Request
 from pydantic import Secret
 
 from app.core.accounts.auth.identity import require_local_accounts
+from app.core.accounts.auth.repository import SessionRepository
 from app.core.accounts.auth.schemas import Origin, TokenResponse
 from app.core.accounts.auth.service import AuthService
 from app.core.accounts.models import User
@@ -59,11 +60,13 @@ async def log_in(
 
 
 async def issue_access_token(request: Request, session: ReadSession, user: CurrentUser) -> str:
-    """Return a new access token with the current rights of the user. Unauthorized unless the user is active."""
+    """Return a new access token with the current rights. Unauthorized unless user and session are active."""
     state = state_of(request.app)
     await require_local_accounts(state)
     found = await UserRepository(session).get_with_roles(user.id, fresh=True)
     if found is None or not found.is_active:
+        raise Unauthorized
+    if user.session_id is not None and not await SessionRepository(session).is_active(user.session_id):
         raise Unauthorized
     return cast("LocalTokens", state.tokens).issue(str(user.id), logged_in(found).scopes, user.session_id)
 

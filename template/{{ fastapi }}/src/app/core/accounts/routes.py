@@ -58,7 +58,7 @@ async def register(
 ) -> UserResponse | Response:
     """Register a user. With VERIFY_EMAIL, always 202: a message to the address says the rest."""
     if state.settings.verify_email:
-        await state.rate_limits.hit_email(client_address(request), data.email)
+        await state.rate_limits.hit_email("registration", client_address(request), data.email)
         await VerificationService(session).register(data)
         return Response(status_code=HTTPStatus.ACCEPTED)
     user = await UserService(session).create(data)
@@ -92,8 +92,9 @@ async def change_me(
     if found is None or not found.is_active:
         raise Unauthorized
     require_match(request, UserResponse.model_validate(found))
-    if "email" in data.model_fields_set and data.email != found.email:
-        await state.rate_limits.hit_email(str(user.id), data.email)
+    if "email" in data.model_fields_set:
+        if data.email != found.email:
+            await state.rate_limits.hit_email("change", str(found.id), data.email)
         if state.settings.verify_email and state.settings.jwt_issuer is None:
             await VerificationService(session).request_change(found, data.email)
             data = data.without_email()
@@ -108,9 +109,9 @@ async def change_me(
     dependencies=[Depends(require_local_accounts)],
 )
 async def change_my_password(data: PasswordChange, user: LoggedIn, state: CurrentState) -> None:
-    """Change your password. All your sessions end: log in again."""
+    """Change your password. Your other sessions and all access tokens end: refresh your tokens."""
     await state.rate_limits.hit(state.settings.login_rate, "password", str(user.id))
-    if not await change_password(state.database, user.id, data):
+    if not await change_password(state.database, user, data):
         raise Forbidden("The current password is wrong.")
     state.revocations.expire()
 

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.core.accounts.auth.repository import SessionRepository
 from app.core.accounts.auth.roles import scopes_of
-from app.core.accounts.email.tokens import PASSWORD_RESET, EmailTokenRepository
+from app.core.accounts.email.tokens import EmailTokenRepository
 from app.core.accounts.events import deactivated, erased, exporting, registered
 from app.core.accounts.exports import assemble
 from app.core.accounts.models import User
@@ -25,6 +25,8 @@ from app.core.accounts.schemas import (
 )
 from app.core.database.engine import Database
 from app.core.database.sessions import WriteSession
+from app.core.mail import send
+from app.core.mail.texts import write_message
 from app.core.problems import Conflict
 from app.core.security.passwords import hash_password, in_turn, verify_password
 from app.core.security.users import CurrentUser
@@ -86,7 +88,11 @@ class UserService:
         return await add_user(self.session, **fields | {"email": None})
 
     async def change(self, user: User, data: UserUpdate) -> None:
-        """Change name and address. EmailTaken when the address is in use (ignoring case). The row must be locked."""
+        """Change name and address. EmailTaken when the address is in use (ignoring case). The row must be locked.
+
+        The former address gets a message about a new one.
+        """
+        former = user.email
         try:
             async with self.session.begin_nested():
                 await self.users.update(user, data.model_dump(exclude_unset=True))
@@ -94,6 +100,9 @@ class UserService:
             if "uq_users_email_lower" in str(error.orig):
                 raise EmailTaken from None
             raise
+        if former and user.email and user.email != former:
+            message = write_message("email_changed", name=user.name or former, email=user.email)
+            await send(self.session, former, message.subject, message.text, html=message.html, name=user.name)
 
     async def change_rights(self, user: User, data: UserRightsUpdate) -> None:
         """Change state, rights and roles. LastAdmin if no active admin would be left. The row must be locked."""
@@ -132,15 +141,18 @@ class UserService:
             if not await self.users.has_other_admin(user.id):
                 raise LastAdmin
 
-    async def set_password(self, user: User, hashed: str) -> None:
-        """Set a password hash made by `hash_password`, and end all sessions."""
+    async def set_password(self, user: User, hashed: str, *, kept_session: int | None = None) -> None:
+        """Set a password hash made by `hash_password`, end all other sessions, and send a message about it."""
         await self.users.update(user, {"password": hashed})
-        await self.end_sessions(user)
+        await self.end_sessions(user, kept_session=kept_session)
+        if user.email:
+            message = write_message("password_changed", name=user.name or user.email)
+            await send(self.session, user.email, message.subject, message.text, html=message.html, name=user.name)
 
-    async def end_sessions(self, user: User) -> None:
-        """End all sessions, and revoke all access tokens. Reset tokens in messages end, too."""
-        await EmailTokenRepository(self.session).delete_of_user(user.id, PASSWORD_RESET)
-        await self.sessions.end(user_id=user.id)
+    async def end_sessions(self, user: User, *, kept_session: int | None = None) -> None:
+        """End all other sessions, and revoke all access tokens. Tokens in messages end, too."""
+        await EmailTokenRepository(self.session).delete_of_user(user.id)
+        await self.sessions.end(user_id=user.id, kept=kept_session)
         await self.revoke(user)  # last: a concurrent refresh may issue an access token until its session has ended
 
     async def revoke(self, user: User) -> None:
@@ -191,23 +203,23 @@ async def authenticate(database: Database, email: str, password: Secret[str]) ->
     return user if await in_turn(verify_password, password.get_secret_value(), hashed) else None
 
 
-async def change_password(database: Database, user_id: int, data: PasswordChange) -> bool:
-    """Set a new password, and end all sessions. Return False if the current password is wrong.
+async def change_password(database: Database, caller: CurrentUser, data: PasswordChange) -> bool:
+    """Set a new password, and end all other sessions. Return False if the current password is wrong.
 
     Hashing holds no database connection, as in `authenticate`.
     """
     async with database.read_sessions() as session:
-        user = await UserRepository(session).get(user_id)
+        user = await UserRepository(session).get(caller.id)
     known = user.password if user and user.is_active else None
     if not await in_turn(verify_password, data.current.get_secret_value(), known):
         return False
     hashed = await in_turn(hash_password, data.new.get_secret_value())
     async with database.sessions.begin() as session:
         service = UserService(session)
-        locked = await service.users.lock(user_id)
+        locked = await service.users.lock(caller.id)
         if locked is None or locked.password != known:  # changed by another request
             return False
-        await service.set_password(locked, hashed)
+        await service.set_password(locked, hashed, kept_session=caller.session_id)
     return True
 
 

@@ -49,8 +49,8 @@ def oauth_form[F: Callable[..., Any]](view: F) -> F:
 
 
 @public.post("/auth/token", response=TokenResponse, openapi_extra=ERRORS)
-@oauth_form
 @first(require_local_accounts)
+@oauth_form
 @transaction.non_atomic_requests
 def issue_token(request: Request, form: Annotated[TokenForm, Form(...)]) -> TokenResponse:
     """Log in or refresh tokens. A refresh token is valid once; its reuse ends the session."""
@@ -70,8 +70,8 @@ def issue_token(request: Request, form: Annotated[TokenForm, Form(...)]) -> Toke
 
 
 @public.post("/auth/revoke", response={HTTPStatus.OK: None}, openapi_extra=ERRORS)
-@oauth_form
 @first(require_local_accounts)
+@oauth_form
 @transaction.atomic
 def revoke_token(request: Request, form: Annotated[RevocationForm, Form(...)]) -> Status[None]:
     """Log out. Ends the session of a refresh token or access token; an unknown token is ignored."""

@@ -33,15 +33,17 @@ def reset_password(data: PasswordReset) -> bool:
 
     Hashing holds no database connection, as in `authenticate`.
     """
-    if EmailTokenRepository().find(PASSWORD_RESET, data.token) is None:
+    found = EmailTokenRepository().find(PASSWORD_RESET, data.token)
+    if found is None or found.user_id is None:
         return False
     give_back()
     hashed = make_password(data.password.get_secret_value())
     with transaction.atomic():
+        user = UserRepository().get_for_update(found.user_id)  # first, as other requests do: a deadlock otherwise
         used = EmailTokenRepository().use(PASSWORD_RESET, data.token)
-        user = UserRepository().get_for_update(used.user_id) if used and used.user_id else None
         if used is None or user is None or not user.is_active or user.email != used.email:
             return False
         UserRepository().update(user, {"password": hashed})
         user.end_sessions()
+        user.report_new_password()
     return True

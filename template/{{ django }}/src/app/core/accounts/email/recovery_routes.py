@@ -25,7 +25,7 @@ ERRORS = problem_responses(404, 429)
 @transaction.non_atomic_requests
 def request_password_reset(request: Request, data: EmailRequest) -> Status[None]:
     """Ask for a password reset. Sends a token, valid for 30 minutes, if the address belongs to a user."""
-    request.state.rate_limits.hit_email(client_address(request), data.email)
+    request.state.rate_limits.hit_email("reset", client_address(request), data.email)
     with SameTime():
         with transaction.atomic():
             send_reset(data.email)

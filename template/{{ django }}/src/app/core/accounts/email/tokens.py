@@ -42,7 +42,7 @@ class EmailTokenRepository(BaseRepository[EmailToken]):
     def renew(self, stored: EmailToken, lifetime: timedelta) -> str:
         """Replace a token by a new one, and return the new token."""
         token = new_token()
-        self.update(stored, {"digest": digest(token), "expires_at": Now() + lifetime})
+        self.rows.filter(pk=stored.pk).update(digest=digest(token), expires_at=Now() + lifetime)
         return token
 
     def delete_of_user(self, user_id: int, purpose: str | None = None) -> None:

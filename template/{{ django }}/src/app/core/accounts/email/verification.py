@@ -27,8 +27,10 @@ class VerificationService:
         self._send(data.email, token)
 
     def request_change(self, user: User, email: str) -> None:
-        """Send a message to the new address of a user. An earlier request ends."""
+        """Send a message to the new address of a user. An earlier request ends, also with the current address."""
         self.tokens.delete_of_user(user.id, NEW_ADDRESS)
+        if email == user.email:
+            return
         token = self.tokens.issue(NEW_ADDRESS, email, LIFETIME, user_id=user.id)
         self._send(email, token, allowed=user.id)
 
@@ -48,21 +50,16 @@ class VerificationService:
             if used := self.tokens.use(REGISTRATION, token):
                 UserService().add(name=used.name, email=used.email, password=used.password)
                 return True
+            # Lock the user first, as other requests do: a deadlock otherwise.
+            found = self.tokens.find(NEW_ADDRESS, token)
+            user = self.users.get_for_update(found.user_id) if found and found.user_id else None
             used = self.tokens.use(NEW_ADDRESS, token)
-            user = self.users.get_for_update(used.user_id) if used and used.user_id else None
             if used is None or user is None or not user.is_active:
                 return False
-            self._change(user, used.email)
+            UserService().change(user, UserUpdate(email=used.email))
         except EmailTaken:
             return False
         return True
-
-    def _change(self, user: User, email: str) -> None:
-        former = user.email
-        UserService().change(user, UserUpdate(email=email))
-        if former:
-            message = write_message("email_changed", name=user.name or former, email=email)
-            send(former, message.subject, message.text, html=message.html, name=user.name)
 
     def _send(self, email: str, token: str, *, allowed: int | None = None) -> None:
         # Without the name: a stranger may have chosen it as the text of an unwanted message.

@@ -36,7 +36,7 @@ def verify_email(request: Request, data: EmailVerification) -> Status[None]:
 @transaction.non_atomic_requests
 def resend_verification(request: Request, data: EmailRequest) -> Status[None]:
     """Send the message again. Sends a token if a registration or a change waits for this address."""
-    request.state.rate_limits.hit_email(client_address(request), data.email)
+    request.state.rate_limits.hit_email("resend", client_address(request), data.email)
     with SameTime():
         with transaction.atomic():
             VerificationService().resend(data.email)

@@ -61,10 +61,10 @@ class RateLimits:
         self.hit(self._settings.login_address_rate, "log-ins", address)
         self.hit(self._settings.login_rate, "log-in", address, account.lower())
 
-    def hit_email(self, address: str, email: str) -> None:
+    def hit_email(self, purpose: str, client: str, email: str) -> None:
         """Count one message. TooManyRequests when a client asks too often, or all clients for one e-mail address."""
-        self.hit(self._settings.email_address_rate, "e-mails", address)
-        self.hit(self._settings.email_rate, "e-mail", email.lower())
+        self.hit(self._settings.email_address_rate, f"{purpose} e-mails", client)
+        self.hit(self._settings.email_rate, f"{purpose} e-mail", email.lower())
 
     def check(self) -> None:
         """Check the connection to Redis if REDIS_URL is set. ConnectionError when Redis does not answer."""

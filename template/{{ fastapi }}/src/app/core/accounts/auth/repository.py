@@ -37,6 +37,11 @@ class SessionRepository[Session: ReadSession](BaseRepository[UserSession, Sessio
         tokens = select(RefreshToken.session_id).where(RefreshToken.digest == digest)
         return await self.session.scalar(select(UserSession).where(UserSession.id.in_(tokens), *_active()))
 
+    async def is_active(self, session_id: int) -> bool:
+        """Return whether the session has not ended."""
+        found = select(UserSession.id).where(UserSession.id == session_id, *_active())
+        return await self.session.scalar(found) is not None
+
     async def ended_since(self, age: timedelta) -> Iterable[int]:
         """Return the ids of the sessions that ended within `age`."""
         found = select(UserSession.id).where(UserSession.ended_at > func.now() - age)
@@ -47,11 +52,15 @@ class SessionRepository[Session: ReadSession](BaseRepository[UserSession, Sessio
         used = update(UserSession).where(UserSession.id == session_id, *_active()).values(last_used_at=func.now())
         return await self.session.scalar(used.returning(UserSession.id)) is not None
 
-    async def end(self: "SessionRepository[WriteSession]", *, user_id: int, session_id: int | None = None) -> int:
-        """End one session of a user, or all. Return the number of ended sessions."""
+    async def end(
+        self: "SessionRepository[WriteSession]", *, user_id: int, session_id: int | None = None, kept: int | None = None
+    ) -> int:
+        """End one session of a user, or all but `kept`. Return the number of ended sessions."""
         ended = update(UserSession).where(UserSession.user_id == user_id, *_active()).values(ended_at=func.now())
         if session_id is not None:
             ended = ended.where(UserSession.id == session_id)
+        if kept is not None:
+            ended = ended.where(UserSession.id != kept)
         return len((await self.session.scalars(ended.returning(UserSession.id))).all())
 
     async def delete_of_user(self: "SessionRepository[WriteSession]", user_id: int) -> None:

@@ -33,13 +33,14 @@ async def reset_password(database: Database, data: PasswordReset) -> bool:
     Hashing holds no database connection, as in `authenticate`.
     """
     async with database.read_sessions() as session:
-        if await EmailTokenRepository(session).find(PASSWORD_RESET, data.token) is None:
-            return False
+        found = await EmailTokenRepository(session).find(PASSWORD_RESET, data.token)
+    if found is None or found.user_id is None:
+        return False
     hashed = await in_turn(hash_password, data.password.get_secret_value())
     async with database.sessions.begin() as session:
         service = UserService(session)
+        user = await service.users.lock(found.user_id)  # first, as other requests do: a deadlock otherwise
         used = await EmailTokenRepository(session).use(PASSWORD_RESET, data.token)
-        user = await service.users.lock(used.user_id) if used and used.user_id else None
         if used is None or user is None or not user.is_active or user.email != used.email:
             return False
         await service.set_password(user, hashed)

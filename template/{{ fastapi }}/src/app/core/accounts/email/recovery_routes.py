@@ -24,7 +24,7 @@ public = APIRouter(
 @public.post("", status_code=HTTPStatus.ACCEPTED, response_class=Response)
 async def request_password_reset(data: EmailRequest, state: CurrentState, request: Request) -> None:
     """Ask for a password reset. Sends a token, valid for 30 minutes, if the address belongs to a user."""
-    await state.rate_limits.hit_email(client_address(request), data.email)
+    await state.rate_limits.hit_email("reset", client_address(request), data.email)
     async with SameTime(), state.database.sessions.begin() as session:
         await send_reset(session, data.email)
 

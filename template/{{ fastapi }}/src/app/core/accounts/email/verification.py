@@ -30,8 +30,10 @@ class VerificationService:
         await self._send(data.email, token)
 
     async def request_change(self, user: User, email: str) -> None:
-        """Send a message to the new address of a user. An earlier request ends."""
+        """Send a message to the new address of a user. An earlier request ends, also with the current address."""
         await self.tokens.delete_of_user(user.id, NEW_ADDRESS)
+        if email == user.email:
+            return
         token = await self.tokens.issue(NEW_ADDRESS, email, LIFETIME, user_id=user.id)
         await self._send(email, token, allowed=user.id)
 
@@ -51,21 +53,16 @@ class VerificationService:
             if used := await self.tokens.use(REGISTRATION, token):
                 await add_user(self.session, name=used.name, email=used.email, password=used.password)
                 return True
+            # Lock the user first, as other requests do: a deadlock otherwise.
+            found = await self.tokens.find(NEW_ADDRESS, token)
+            user = await self.users.lock(found.user_id) if found and found.user_id else None
             used = await self.tokens.use(NEW_ADDRESS, token)
-            user = await self.users.lock(used.user_id) if used and used.user_id else None
             if used is None or user is None or not user.is_active:
                 return False
-            await self._change(user, used.email)
+            await UserService(self.session).change(user, UserUpdate(email=used.email))
         except EmailTaken:
             return False
         return True
-
-    async def _change(self, user: User, email: str) -> None:
-        former = user.email
-        await UserService(self.session).change(user, UserUpdate(email=email))
-        if former:
-            message = write_message("email_changed", name=user.name or former, email=email)
-            await send(self.session, former, message.subject, message.text, html=message.html, name=user.name)
 
     async def _send(self, email: str, token: str, *, allowed: int | None = None) -> None:
         # Without the name: a stranger may have chosen it as the text of an unwanted message.

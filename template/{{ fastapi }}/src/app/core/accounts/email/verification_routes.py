@@ -33,6 +33,6 @@ async def verify_email(data: EmailVerification, session: Transaction, state: Cur
 @public.post("/resend", status_code=HTTPStatus.ACCEPTED, response_class=Response)
 async def resend_verification(data: EmailRequest, state: CurrentState, request: Request) -> None:
     """Send the message again. Sends a token if a registration or a change waits for this address."""
-    await state.rate_limits.hit_email(client_address(request), data.email)
+    await state.rate_limits.hit_email("resend", client_address(request), data.email)
     async with SameTime(), state.database.sessions.begin() as session:
         await VerificationService(session).resend(data.email)
