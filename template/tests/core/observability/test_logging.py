@@ -44,9 +44,7 @@ def test_valid_request_id_is_kept(offered: str) -> None:
     assert request_id(offered) == offered
 
 
-@pytest.mark.parametrize(
-    "offered", [None, "", "x" * 129, "with blank", "line\nbreak12", "break\n", "ünïcödé1"]
-)
+@pytest.mark.parametrize("offered", [None, "", "x" * 129, "with blank", "line\nbreak12", "break\n", "ünïcödé1"])
 def test_invalid_request_id_is_replaced(offered: str | None) -> None:
     made = request_id(offered)
     assert made != request_id(offered)
