@@ -99,9 +99,9 @@ def lock_users(template: Path) -> None:
     fastapi, django = (template / f"{{{{ {framework} }}}}/src/app/core" for framework in ("fastapi", "django"))
     [models] = fastapi.glob("accounts*/models*.py")
     plant(models, "    is_active:", "    locked: Mapped[bool] = mapped_column(server_default=false())\n    is_active:")
-    [first] = fastapi.glob("accounts*/migrations/*.py")
-    revision = re.findall(r'^revision = "(\w+)"', first.read_text(), re.MULTILINE)[0]
-    first.with_name("0002_planted.py").write_text(
+    *_, last = sorted(fastapi.glob("accounts*/migrations/*.py"))
+    revision = re.findall(r'^revision = "(\w+)"', last.read_text(), re.MULTILINE)[0]
+    last.with_name("0099_planted.py").write_text(
         f'''"""Lock users.
 
 Revision ID: planted
@@ -127,14 +127,14 @@ def downgrade() -> None:
     )
     [models] = django.glob("accounts*/models*.py")
     plant(models, "    is_active =", "    locked = BooleanField(default=False, db_default=False)\n    is_active =")
-    [first] = django.glob("accounts*/migrations/0001*.py")
-    first.with_name("0002_planted.py").write_text(
+    *_, last = sorted(django.glob("accounts*/migrations/0*.py"))
+    last.with_name("0099_planted.py").write_text(
         f"""from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("core_accounts", "{first.stem}"),
+        ("core_accounts", "{last.stem}"),
     ]
 
     operations = [

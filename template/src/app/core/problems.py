@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, Field, JsonValue
-from pydantic_core import to_jsonable_python
+from pydantic_core import to_json, to_jsonable_python
 
 MAX_ERRORS = 20
 """Errors in one response. The rest is counted: a small body may have thousands of errors."""
@@ -228,7 +228,11 @@ def document(error: ProblemError, instance: str, kind: type[ErrorBody]) -> bytes
 
 
 def _rendered(problem: Problem, kind: type[ErrorBody]) -> bytes:
-    return kind.of(problem).model_dump_json(by_alias=True).encode()
+    body = kind.of(problem)
+    if problem.error is None:
+        return body.model_dump_json(by_alias=True).encode()
+    # OAuth clients need this member in every format (RFC 6749, section 5.2).
+    return to_json(body.model_dump(mode="json", by_alias=True) | {"error": problem.error})
 
 
 def _phrase(status: int) -> str:

@@ -153,7 +153,7 @@ class TestNewAddress:
     async def test_request_ends_with_the_account_secured(
         self, client: httpx2.AsyncClient, user_factory: UserFactory, sign_in: SignIn, sent: Sent, end: str
     ) -> None:
-        """Somebody with a stolen access token asked for another address."""
+        """A request for another address, made with a stolen access token."""
         headers = sign_in(await user_factory(name="Ada", email=EMAIL))
         await client.patch(ME, json={"email": NEW}, headers=headers)
         if end == "password":
