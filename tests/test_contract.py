@@ -118,7 +118,8 @@ def empty(project: Project) -> None:
 def live(installed: Callable[..., Project], request: pytest.FixtureRequest) -> Iterator[Live]:
     """Each profile, served with the command of its README, with an admin and without rate limits."""
     project = installed(**request.param)
-    unlimited = dict.fromkeys(("REGISTRATION_RATE", "LOGIN_RATE", "LOGIN_ADDRESS_RATE"), "100000/minute")
+    rates = ("REGISTRATION", "LOGIN", "LOGIN_ADDRESS", "REFRESH", "EMAIL", "EMAIL_ADDRESS")
+    unlimited = dict.fromkeys((f"{name}_RATE" for name in rates), "100000/minute")
     empty(project)
     live = serve(project, "dev", **unlimited)
     made = subprocess.run(
