@@ -34,8 +34,8 @@ def check_of_ci(service: Project) -> tuple[list[str], dict[str, str]]:
         job = yaml.safe_load(github.read_text())["jobs"]["check"]
         steps, variables = [step["run"] for step in job["steps"] if "run" in step], job["env"]
     elif gitlab.exists():
-        job = yaml.safe_load(gitlab.read_text())["check"]
-        steps, variables = job["script"], job["variables"]
+        pipeline = yaml.safe_load(gitlab.read_text())
+        steps, variables = pipeline["check"]["script"], pipeline[".database"]["variables"]
     else:
         return ["poe check", "prek run --all-files"], {}
     return steps, {name: value for name, value in variables.items() if name != "TEST_DATABASE_URL"}
