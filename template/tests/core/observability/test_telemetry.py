@@ -35,7 +35,7 @@ if find_spec("app.main"):
 else:
     from app.core.http.application import create_application as create
 create()
-late = ("opentelemetry.sdk", "opentelemetry.exporter", "app.core.observability.otel", "app.core.observability.traces")
+late = ("opentelemetry.sdk", "opentelemetry.exporter", "app.core.observability.otel")
 print({*late, "app.core.observability.traces"} & set(sys.modules))
 """
 
