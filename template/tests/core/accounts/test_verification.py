@@ -163,6 +163,7 @@ class TestNewAddress:
             assert (await client.delete("/api/v1/auth/sessions", headers=headers)).status_code == 204
         else:
             assert (await client.patch(ME, json={"email": EMAIL}, headers=headers)).status_code == 200
+            assert [to for to, _ in sent()] == [NEW], "no message to the current address"
         refused(await verify(client, sent()[0][1]))
 
     async def test_former_address_gets_a_message_without_verification(

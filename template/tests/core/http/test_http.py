@@ -234,3 +234,9 @@ async def test_links_start_with_root_path(make_client: MakeClient) -> None:
     assert document["servers"] == [{"url": "/api"}]
     assert "/api/v1/users" in document["paths"]
     assert "/api/openapi.json" in docs.text
+
+
+async def test_no_content_has_no_length(async_client: httpx2.AsyncClient, admin: Headers) -> None:
+    """RFC 9110, section 8.6."""
+    ended = await async_client.delete("/api/v1/auth/sessions", headers=admin)
+    assert (ended.status_code, "content-length" in ended.headers) == (204, False)
