@@ -1,17 +1,18 @@
 """Fixtures of the job queue, on a database with real commits."""
 
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from functools import partial
 from logging import INFO
 from typing import Any, LiteralString
 
 import psycopg
 import pytest
 import structlog
+from procrastinate import periodic
 from psycopg.rows import dict_row
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from app.core.jobs import queue
 from app.core.jobs.settings import Settings
 from app.core.jobs.worker import work
 from tests.core.jobs.engine import enqueue, on_registration
@@ -54,7 +55,7 @@ def waiting(sql: Sql) -> Callable[[], list[str]]:
 @pytest.fixture
 def do_all_jobs(sql: Sql, monkeypatch: pytest.MonkeyPatch) -> Iterator[DoAllJobs]:
     """Run workers until no job is due; return the log lines of jobs. No periodic job begins at its time."""
-    monkeypatch.setattr(queue, "periodic_defaults", {"max_delay": 0})
+    monkeypatch.setattr(periodic, "PeriodicDeferrer", partial(periodic.PeriodicDeferrer, max_delay=0))
     before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(INFO))
 
