@@ -54,5 +54,7 @@ def _install(folder: Path) -> None:
         raise InstallError(f"uv does not install the wheel for {older} ({done.stderr.strip()})")
     try:
         new.replace(folder)
-    except OSError:  # another process has installed it meanwhile
-        shutil.rmtree(new)
+    except OSError as error:
+        shutil.rmtree(new, ignore_errors=True)
+        if not folder.exists():  # otherwise another process has installed it meanwhile
+            raise InstallError(f"{folder} cannot be written ({error.strerror})") from None
