@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 
 
 class Copy:
-    """A copy of the code, whose commands run as processes on its database."""
+    """A copy of the code, with its own database. Each command runs as a process."""
 
     def __init__(
         self, path: Path, database_url: str, write_models: Callable[..., str], commands: subprocess.Popen[str]

@@ -33,9 +33,9 @@ def write_message(name: str, /, **values: str) -> Message:
 
 
 def write_token_message(name: str, path: str, token: str, /, **values: str) -> Message:
-    """Return the message `name`, whose `$link` leads to the page `path` of FRONTEND_URL, with the token as fragment.
+    """Return the message `name`. Its `$link` is the page `path` of FRONTEND_URL with the token as fragment.
 
-    A fragment is not sent to servers, so that no log contains the token. Without FRONTEND_URL, `$link` is the token.
+    Browsers send no fragment to servers, so that no log contains the token. Without FRONTEND_URL, `$link` is the token.
     The link never depends on headers of the request, against forged links.
     """
     base = get_settings().frontend_url

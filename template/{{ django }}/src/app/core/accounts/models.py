@@ -236,7 +236,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         """Send a message about a new password to the user."""
         if self.email:
             message = write_message("password_changed", name=self.name or self.email)
-            send(self.email, message.subject, message.text, html=message.html, name=self.name)
+            send(self.email, **message._asdict(), name=self.name)
 
     def revoke(self) -> None:
         """Revoke the access tokens that were issued until now."""

@@ -91,7 +91,7 @@ class UserService:
             raise
         if former and user.email and user.email != former:
             message = write_message("email_changed", name=user.name or former, email=user.email)
-            send(former, message.subject, message.text, html=message.html, name=user.name)
+            send(former, **message._asdict(), name=user.name)
 
     def change_rights(self, user: User, data: UserRightsUpdate) -> None:
         """Change state, rights and roles. LastAdmin if no active admin would be left. The row must be locked."""

@@ -40,7 +40,7 @@ from app.core.problems import Forbidden, MethodNotAllowed, Unavailable
 type View = Callable[[HttpRequest], HttpResponseBase]
 
 WITHOUT_CONTENT = {204, 304}
-"""Statuses whose responses have no content, and no Content-Length (RFC 9110, section 8.6)."""
+"""Statuses of responses without content and without Content-Length (RFC 9110, section 8.6)."""
 
 
 class Application(WSGIHandler):

@@ -102,7 +102,7 @@ class UserService:
             raise
         if former and user.email and user.email != former:
             message = write_message("email_changed", name=user.name or former, email=user.email)
-            await send(self.session, former, message.subject, message.text, html=message.html, name=user.name)
+            await send(self.session, former, **message._asdict(), name=user.name)
 
     async def change_rights(self, user: User, data: UserRightsUpdate) -> None:
         """Change state, rights and roles. LastAdmin if no active admin would be left. The row must be locked."""
@@ -147,7 +147,7 @@ class UserService:
         await self.end_sessions(user, kept_session=kept_session)
         if user.email:
             message = write_message("password_changed", name=user.name or user.email)
-            await send(self.session, user.email, message.subject, message.text, html=message.html, name=user.name)
+            await send(self.session, user.email, **message._asdict(), name=user.name)
 
     async def end_sessions(self, user: User, *, kept_session: int | None = None) -> None:
         """End all other sessions, and revoke all access tokens. Tokens in messages end, too."""
@@ -178,7 +178,7 @@ class UserService:
         return assemble(account, await exporting.send(self.session, user))
 
     async def erase(self, user: User) -> None:
-        """Delete the personal data of a user whose row is locked. The row stays, for foreign keys, but is inactive.
+        """Delete the personal data of a user. Lock the row first. The row stays, inactive, for foreign keys.
 
         LastAdmin for the only active admin.
         """

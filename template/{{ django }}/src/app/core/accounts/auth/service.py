@@ -28,7 +28,7 @@ class AuthService:
         self.lifetime = timedelta(days=refresh_days)
 
     def log_in(self, user: User, origin: Origin) -> TokenResponse | None:
-        """Return tokens for a user whose password was verified. None if the account has changed since then."""
+        """Return tokens for a user with a verified password. None if the account changed after the verification."""
         if not self.users.record_log_in(user):
             return None
         self.sessions.delete_expired(user.id)

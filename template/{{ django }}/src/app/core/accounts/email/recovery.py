@@ -25,7 +25,7 @@ def send_reset(email: str) -> None:
     minutes = str(int(LIFETIME.total_seconds() // 60))
     name = user.name or user.email
     message = write_token_message("password_reset", "password-reset", token, name=name, minutes=minutes)
-    send(user.email, message.subject, message.text, html=message.html, name=user.name)
+    send(user.email, **message._asdict(), name=user.name)
 
 
 def reset_password(data: PasswordReset) -> bool:

@@ -68,4 +68,4 @@ class VerificationService:
             message = write_token_message("verify_email", "verify-email", token, email=email)
         else:
             message = write_message("already_registered", email=email)
-        send(email, message.subject, message.text, html=message.html)
+        send(email, **message._asdict())

@@ -1,4 +1,4 @@
-"""Ids of deleted users, whose access tokens must end."""
+"""Table of deleted users: their access tokens end."""
 
 import django.db.models.functions.datetime
 from django.db import migrations, models

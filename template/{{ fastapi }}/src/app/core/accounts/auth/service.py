@@ -29,7 +29,7 @@ class AuthService:
         self.lifetime = timedelta(days=refresh_days)
 
     async def log_in(self, user: User, origin: Origin) -> TokenResponse | None:
-        """Return tokens for a user whose password was verified. None if the account has changed since then."""
+        """Return tokens for a user with a verified password. None if the account changed after the verification."""
         if not await self.users.note_log_in(user):
             return None
         await self.sessions.delete_expired(user.id)

@@ -24,7 +24,7 @@ async def send_reset(session: WriteSession, email: str) -> None:
     minutes = str(int(LIFETIME.total_seconds() // 60))
     name = user.name or user.email
     message = write_token_message("password_reset", "password-reset", token, name=name, minutes=minutes)
-    await send(session, user.email, message.subject, message.text, html=message.html, name=user.name)
+    await send(session, user.email, **message._asdict(), name=user.name)
 
 
 async def reset_password(database: Database, data: PasswordReset) -> bool:

@@ -71,4 +71,4 @@ class VerificationService:
             message = write_token_message("verify_email", "verify-email", token, email=email)
         else:
             message = write_message("already_registered", email=email)
-        await send(self.session, email, message.subject, message.text, html=message.html)
+        await send(self.session, email, **message._asdict())

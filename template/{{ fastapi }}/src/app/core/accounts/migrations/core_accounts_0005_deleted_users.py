@@ -1,4 +1,4 @@
-"""Ids of deleted users, whose access tokens must end.
+"""Table of deleted users: their access tokens end.
 
 Revision ID: core_accounts_0005_deleted_users
 Revises: core_accounts_0004_verification
