@@ -59,7 +59,7 @@ class ProductRepository(BaseRepository[Product]):
         """Return whether another table refers to the product. Django's `delete()` would load all rows that do."""
         relations = Product._meta.get_fields(include_hidden=True)  # noqa: SLF001 -- documented, despite its name
         return any(
-            relation.related_model._default_manager.filter(**{relation.field.name: product}).exists()  # noqa: SLF001
+            relation.field.model._default_manager.filter(**{relation.field.name: product}).exists()  # noqa: SLF001
             for relation in relations
             if isinstance(relation, ManyToOneRel)
         )
