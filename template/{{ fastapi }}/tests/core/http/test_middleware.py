@@ -1,12 +1,14 @@
 """Middleware and exception handlers of the user run inside those of core."""
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import httpx2
 import pytest
 from fastapi import FastAPI, Request, Response
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import PlainTextResponse
+from fastapi.staticfiles import StaticFiles
 
 from app.core.config import Settings
 from app.core.observability import telemetry
@@ -58,6 +60,26 @@ async def test_head_has_headers_of_compressed_get(settings: Settings) -> None:
     assert (asked.status_code, asked.content) == (200, b"")
     for name in ("content-encoding", "content-length"):
         assert asked.headers[name] == read.headers[name]
+
+
+@pytest.mark.parametrize("mounts", [["/"], ["/static", "/"]])
+async def test_head_answers_like_get_beside_mounts(settings: Settings, tmp_path: Path, mounts: list[str]) -> None:
+    """A mount at `/` matches every path and every method."""
+    (tmp_path / "page.txt").write_text("page")
+    inner = FastAPI(openapi_url=None)
+    inner.add_api_route("/made", lambda: "made")
+    inner.mount("/files", StaticFiles(directory=tmp_path))
+    app = create_app(settings)
+    app.mount("/inner", inner)
+    for path in mounts:
+        app.mount(path, StaticFiles(directory=tmp_path))
+    paths = {"/health/live": 200, "/page.txt": 200, "/inner/made": 200, "/inner/files/page.txt": 200, "/nothing": 404}
+    transport = httpx2.ASGITransport(app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+        for path, status in paths.items():
+            asked, read = await client.head(path), await client.get(path)
+            assert (path, asked.status_code, read.status_code, asked.content) == (path, status, status, b"")
+            assert asked.headers["content-length"] == read.headers["content-length"]
 
 
 @pytest.mark.parametrize(("fails", "status"), [("defect", 500), ("problem", 403)])

@@ -9,7 +9,7 @@ from fastapi import Depends, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel
-from starlette.routing import BaseRoute, Match
+from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.database.sessions import FAILED
@@ -74,7 +74,7 @@ class AnswerHead:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "HEAD" or _has_route(scope):
+        if scope["type"] != "http" or scope["method"] != "HEAD" or _answers_head(scope["app"].router.routes, scope):
             await self.app(scope, receive, send)
             return
 
@@ -97,8 +97,18 @@ class AnswerHead:
             scope.update({**asked, "method": "HEAD"})  # the route, for the log
 
 
-def _has_route(scope: Scope) -> bool:
-    return any(route.matches(dict(scope))[0] is Match.FULL for route in scope["app"].router.routes)
+def _answers_head(routes: Sequence[BaseRoute], scope: Scope) -> bool:
+    """Return whether the first route of this path answers HEAD itself.
+
+    A mount matches every method. A mounted router is searched; another mounted application answers HEAD itself.
+    """
+    for route in routes:
+        match, found = route.matches(dict(scope))
+        if match is Match.FULL:
+            return not (isinstance(route, Mount) and route.routes) or _answers_head(route.routes, {**scope, **found})
+        if route.matches({**scope, "method": "GET"})[0] is Match.FULL:
+            return False
+    return False
 
 
 def refusing_query(route: Dependant) -> str:
