@@ -85,13 +85,34 @@ async def test_unknown_address_answers_like_wrong_password(
     assert (problem["error"], problem["detail"]) == ("invalid_grant", "The e-mail address or the password is wrong.")
 
 
-async def test_json_log_in_is_415(async_client: httpx2.AsyncClient) -> None:
-    assert_problem(
-        await async_client.post(
-            "/api/v1/auth/token", json={"grant_type": "password", "username": "a", "password": "b"}
-        ),
-        415,
-    )
+LOG_IN = "grant_type=password&username=a&password=b"
+MULTIPART = "".join(
+    f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+    for name, value in (("grant_type", "password"), ("username", "a"), ("password", "b"), ("token", "x"))
+)
+
+
+@pytest.mark.parametrize("path", ["token", "revoke"])
+@pytest.mark.parametrize(
+    ("body", "media_type"),
+    [
+        ('{"grant_type": "password", "username": "a", "password": "b", "token": "x"}', "application/json"),
+        (f"{MULTIPART}--x--\r\n", "multipart/form-data; boundary=x"),
+        ("--y", "multipart/form-data; boundary=x"),
+        ("--y", "multipart/form-data"),
+        (f"{LOG_IN}&token=x", "text/plain"),
+        (f"{LOG_IN}&token=x", ""),
+        ("", ""),
+        (LOG_IN + "".join(f"&p{number}=1" for number in range(1001)), "application/x-www-form-urlencoded"),
+    ],
+    ids=["json", "multipart", "broken multipart", "no boundary", "text", "no type", "no body", "1001 parameters"],
+)
+async def test_body_that_is_not_a_form_is_400(
+    async_client: httpx2.AsyncClient, path: str, body: str, media_type: str
+) -> None:
+    headers = {"Content-Type": media_type} if media_type else {}
+    response = await async_client.post(f"/api/v1/auth/{path}", content=body, headers=headers)
+    assert assert_problem(response, 400)["error"] == response.json()["error"] == "invalid_request"
 
 
 @pytest.mark.parametrize(

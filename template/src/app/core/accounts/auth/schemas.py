@@ -14,6 +14,9 @@ from app.core.types import Line
 
 GRANT_TYPES = ("password", "refresh_token")
 
+FORM = "application/x-www-form-urlencoded"
+"""The only media type of the endpoints (RFC 6749, section 3.2)."""
+
 MAX_TOKEN_LENGTH = 4096
 """Longest token in a form. An access token is longer than a refresh token."""
 
@@ -22,7 +25,7 @@ class InvalidRequest(BadRequest):
     """A malformed request: a parameter is missing, repeated or invalid."""
 
     error = "invalid_request"
-    detail = "A parameter is missing, repeated or invalid."
+    detail = f"The body must be a form ({FORM}), and no parameter may be missing, repeated or invalid."
 
     @classmethod
     def of(cls, invalid: Unprocessable) -> Self:

@@ -5,6 +5,7 @@ from functools import wraps
 from http import HTTPStatus
 from typing import Annotated, Any
 
+from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.db import transaction
 from ninja import Router, Status
 from ninja.decorators import decorate_view
@@ -12,6 +13,7 @@ from ninja.decorators import decorate_view
 from app.core.accounts import access
 from app.core.accounts.auth.identity import expire_revocations, require_local_accounts
 from app.core.accounts.auth.schemas import (
+    FORM,
     InvalidGrant,
     InvalidRequest,
     RevocationForm,
@@ -31,12 +33,18 @@ ERRORS = problem_responses(400, 404, 429)
 
 
 def oauth_form[F: Callable[..., Any]](view: F) -> F:
-    """Answer an invalid form with 400 `invalid_request` (RFC 6749, section 5.2)."""
+    """Answer an invalid form, and a body that is not a form, with 400 `invalid_request` (RFC 6749, section 5.2)."""
 
     def decorator(run: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(run)
         def handle_form(request: Request, **path: Any) -> Any:
-            check_form((name, value) for name, values in request.POST.lists() for value in values)
+            if request.content_type != FORM:
+                raise InvalidRequest
+            try:
+                form = request.POST
+            except (BadRequest, SuspiciousOperation):  # another encoding than UTF-8, too many parameters
+                raise InvalidRequest from None
+            check_form((name, value) for name, values in form.lists() for value in values)
             try:
                 return run(request, **path)
             except Unprocessable as error:

@@ -1,16 +1,19 @@
 """Routes of `/auth`."""
 
 from collections.abc import Callable, Coroutine
+from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
 from app.core.accounts import access
 from app.core.accounts.auth.identity import require_local_accounts
 from app.core.accounts.auth.schemas import (
+    FORM,
     InvalidGrant,
     InvalidRequest,
     RevocationForm,
@@ -24,12 +27,12 @@ from app.core.http.dependencies import CurrentState
 from app.core.http.limits.rates import client_address
 from app.core.http.middleware import ProblemResponse
 from app.core.http.openapi.document import problem_responses
-from app.core.http.routing import FORMS, media_type
+from app.core.http.routing import media_type
 from app.core.problems import Unauthorized, Unprocessable
 
 
 class OAuthRoute(APIRoute):
-    """Answers an invalid form with 400 `invalid_request` (RFC 6749, section 5.2)."""
+    """Answers an invalid form, and a body that is not a form, with 400 `invalid_request` (RFC 6749, section 5.2)."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -38,15 +41,19 @@ class OAuthRoute(APIRoute):
             try:
                 return await handle(request)
             except RequestValidationError as error:
-                if media_type(request) not in FORMS:
-                    raise
                 raise InvalidRequest.of(Unprocessable.from_pydantic(error.errors())) from None
+            except HTTPException as error:  # of Starlette's parser, for example for too many parameters
+                if error.status_code != HTTPStatus.BAD_REQUEST:
+                    raise
+                raise InvalidRequest from None
 
         return handle_form
 
 
 async def check_parameters(request: Request) -> None:
-    """Raise InvalidRequest for a repeated parameter, and UnsupportedGrantType for an unknown grant type."""
+    """Raise InvalidRequest unless the body is a form that `check_form` accepts."""
+    if media_type(request) != FORM:
+        raise InvalidRequest
     check_form((await request.form()).multi_items())
 
 
