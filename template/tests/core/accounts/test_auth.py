@@ -212,6 +212,22 @@ async def test_access_token_cannot_refresh(async_client: httpx2.AsyncClient, use
     assert_problem(await async_client.get("/api/v1/users/me", headers=bearer(tokens["refresh_token"])), 401)
 
 
+async def test_access_token_ends_with_its_session(
+    make_client: MakeClient, user_factory: UserFactory, rows: Rows
+) -> None:
+    await user_factory(email="ada@example.com")
+    async with make_client(access_token_minutes=1440, refresh_token_days=1) as client:
+        tokens = await tokens_of(client, "ada@example.com")
+        for _ in range(2):
+            claims = jwt.decode(tokens["access_token"], options={"verify_signature": False})
+            [session] = await rows("SELECT expires_at FROM user_sessions")
+            assert claims["exp"] <= session["expires_at"].timestamp()
+            assert tokens["expires_in"] == pytest.approx(claims["exp"] - claims["iat"], abs=1)
+            await rows("UPDATE user_sessions SET expires_at = now() + interval '1 minute' RETURNING id")
+            tokens = (await refresh(client, tokens["refresh_token"])).json()
+        assert tokens["expires_in"] <= 60
+
+
 async def test_expired_session_cannot_refresh(
     async_client: httpx2.AsyncClient, user_factory: UserFactory, rows: Rows
 ) -> None:

@@ -1,4 +1,4 @@
-"""Access tokens of the service or of an identity provider, their revocations, and random tokens."""
+"""Access tokens of the service or of an identity provider, and random tokens."""
 
 import hashlib
 import secrets
@@ -67,8 +67,23 @@ class LocalTokens:
         # Clients send the same token many times: cache the check of the signature. The expiry is checked each time.
         self._checked = lru_cache(maxsize=1024)(self._check)
 
-    def issue(self, subject: str, scopes: Iterable[str], session_id: int | None = None) -> str:
-        """Return an access token for `subject`. A token with a session ends with the session."""
+    def lifetime_until(self, ends: datetime | None) -> timedelta:
+        """Return the lifetime of an access token that is issued now, for a session that expires at `ends`."""
+        return self.lifetime if ends is None else min(self.lifetime, ends - datetime.now(UTC))
+
+    def issue(
+        self,
+        subject: str,
+        scopes: Iterable[str],
+        session_id: int | None = None,
+        *,
+        ends: datetime | None = None,
+        revision: float | None = None,
+    ) -> str:
+        """Return an access token for `subject`. A token with a session ends with the session, at `ends` at the latest.
+
+        `revision` is the time of the last revocation when the scopes were read: a later one revokes the token.
+        """
         now = datetime.now(UTC)
         claims = {
             "iss": self.NAME,
@@ -76,10 +91,12 @@ class LocalTokens:
             "scope": " ".join(sorted(scopes)),
             "aud": self.NAME,
             "iat": now.timestamp(),  # with fractions: a log-in right after a revocation gives a valid token
-            "exp": now + self.lifetime,
+            "exp": now + self.lifetime_until(ends),
         }
         if session_id is not None:
             claims["sid"] = session_id
+        if revision is not None:
+            claims["rev"] = revision
         return jwt.encode(claims, self._key, self.ALGORITHM, headers={"typ": ACCESS_TOKEN})
 
     def may_wait(self, _token: str, /) -> bool:
@@ -125,46 +142,6 @@ class IssuerTokens:
         if not isinstance(key_id, str):
             raise Unauthorized
         return key_id
-
-
-class Revocations:
-    """The last revocation of access tokens by user, and the ended sessions.
-
-    Deactivation, a new password and a lost role revoke all tokens of a user. A log-out ends those of its session.
-
-    The process reads the revocations from the database at most once in SECONDS, for any number of requests. So each
-    process refuses a revoked token within SECONDS. The process that revoked the token reads at the next request.
-    """
-
-    SECONDS = 1.0
-
-    def __init__(self) -> None:
-        self._times: dict[str, float] = {}
-        self._ended: frozenset[int] = frozenset()
-        self._read_at = float("-inf")
-
-    def begin(self) -> bool:
-        """Return whether the caller must read the revocations and call `update`. Other callers do not wait for it."""
-        now = time.monotonic()
-        if now - self._read_at < self.SECONDS:
-            return False
-        self._read_at = now
-        return True
-
-    def update(self, revoked: Iterable[tuple[int, datetime]], ended: Iterable[int] = ()) -> None:
-        """Replace all known revocations: ids of users with the time of the last revocation, and ids of sessions."""
-        self._times = {str(user_id): at.timestamp() for user_id, at in revoked}
-        self._ended = frozenset(ended)
-
-    def expire(self) -> None:
-        """Read the revocations before the next request."""
-        self._read_at = float("-inf")
-
-    def check(self, token: AccessToken) -> None:
-        """Raise Unauthorized for a token of an ended session, or from before the last revocation of its user."""
-        revoked = self._times.get(token.subject)
-        if (revoked is not None and token.claims["iat"] < revoked) or token.session_id in self._ended:
-            raise Unauthorized
 
 
 def token_verifier(settings: Settings) -> TokenVerifier:

@@ -1,22 +1,28 @@
 """The end of sessions: expiry, deleted users, changed accounts and token reuse."""
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import httpx2
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connection, transaction
+from django.contrib.auth.models import Group
+from django.db import IntegrityError, connection, connections, transaction
 from django.db.models import F
+from django.db.models.signals import pre_delete
 
 from app.core.accounts.auth.models import RefreshToken, UserSession
 from app.core.accounts.auth.schemas import Origin
 from app.core.accounts.auth.service import AuthService
 from app.core.accounts.models import User
+from app.core.accounts.repository import UserRepository
 from app.core.config import Settings
-from app.core.security.tokens import ADMIN, LocalTokens, Revocations
+from app.core.http.middleware import Application
+from app.core.security.revocations import Revocations
+from app.core.security.tokens import ADMIN, LocalTokens
 from app.core.testing import PASSWORD, Accounts, UserFactory, assert_problem
 
 
@@ -90,6 +96,88 @@ def test_token_reuse_revokes_concurrent_refresh(committing_client: httpx2.Client
         assert third
         assert_problem(again.result(), 400)
         assert_problem(refresh(third.refresh_token), 400)
+
+
+def wait_for_lock(cursor: Any) -> int:
+    """Return the number of statements that wait for a lock, once there is one."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        cursor.execute("SELECT count(*) FROM pg_locks, pg_sleep(0.1) WHERE NOT granted")
+        if waiting := cursor.fetchone()[0]:
+            return int(waiting)
+    raise TimeoutError
+
+
+def log_in(client: httpx2.Client) -> dict[str, Any]:
+    client.post("/api/v1/users", json={"name": "Ada", "email": "ada@example.com", "password": PASSWORD})
+    form = {"grant_type": "password", "username": "ada@example.com", "password": PASSWORD}
+    tokens: dict[str, Any] = client.post("/api/v1/auth/token", data=form).json()
+    return tokens
+
+
+def list_sessions(client: httpx2.Client, access_token: str) -> int:
+    headers = {"Authorization": f"Bearer {access_token}"}
+    return client.get("/api/v1/auth/sessions", headers=headers).status_code
+
+
+@pytest.mark.slow
+def test_all_concurrent_requests_wait_for_revocations(committing_client: httpx2.Client, app: Application) -> None:
+    token = log_in(committing_client)["access_token"]
+    assert list_sessions(committing_client, token) == 200
+    with ThreadPoolExecutor(5) as threads:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+            cursor.execute("UPDATE users SET revoked_at = clock_timestamp()")
+            app.state.revocations.expire()
+            asked = [threads.submit(list_sessions, committing_client, token) for _ in range(5)]
+            assert wait_for_lock(cursor) == 1, "one request reads, and the others wait for it"
+        assert [answer.result() for answer in asked] == [401] * 5
+
+
+@pytest.mark.slow
+def test_deleted_group_revokes_a_token_of_a_concurrent_refresh(
+    committing_client: httpx2.Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Revocations, "SECONDS", 0)
+    first = log_in(committing_client)
+    group = Group.objects.create(name="editor")
+    User.objects.get().groups.add(group)
+    with ThreadPoolExecutor(1) as thread:
+        with transaction.atomic(), connection.cursor() as cursor:
+            UserRepository().get_for_update(User.objects.get().pk)
+            deleting = thread.submit(Group.objects.filter(name="editor").delete)
+            wait_for_lock(cursor)
+            second = AuthService(LocalTokens(settings), 30).refresh(first["refresh_token"])
+        deleting.result()
+    assert second
+    assert list_sessions(committing_client, second.access_token) == 401
+
+
+@pytest.mark.slow
+def test_nobody_joins_a_group_during_its_deletion(committing_client: httpx2.Client) -> None:
+    log_in(committing_client)
+    group = Group.objects.create(name="editor")
+    joined: list[Future[None]] = []
+
+    def join() -> None:
+        try:
+            User.objects.get().groups.add(group)
+        finally:
+            connections.close_all()
+
+    def begin(**_: Any) -> None:
+        joined.append(thread.submit(join))
+        with suppress(TimeoutError):
+            joined[0].result(1)
+
+    with ThreadPoolExecutor(1) as thread:
+        pre_delete.connect(begin, sender=Group)
+        try:
+            group.delete()
+        finally:
+            pre_delete.disconnect(begin, sender=Group)
+        with pytest.raises(IntegrityError):
+            joined[0].result()
 
 
 @pytest.mark.slow

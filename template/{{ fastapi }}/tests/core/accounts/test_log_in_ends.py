@@ -18,7 +18,8 @@ from app.core.accounts.service import UserService
 from app.core.config import Settings
 from app.core.database.sessions import WriteSession
 from app.core.http.state import State, state_of
-from app.core.security.tokens import ADMIN, LocalTokens, Revocations
+from app.core.security.revocations import Revocations
+from app.core.security.tokens import ADMIN, LocalTokens
 from app.core.testing import PASSWORD, Rows, UserFactory, assert_problem
 
 
@@ -114,6 +115,28 @@ async def test_ending_sessions_revokes_concurrent_refresh(
         async with state.database.sessions.begin() as session:
             assert not await session.scalar(select(UserSession.id).where(UserSession.ended_at.is_(None)))
         assert_problem(await refresh(third.refresh_token), 400)
+
+
+@pytest.mark.slow
+async def test_all_concurrent_requests_wait_for_revocations(committing_app: FastAPI) -> None:
+    state = state_of(committing_app)
+    transport = httpx2.ASGITransport(committing_app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client, asyncio.timeout(30):
+        await client.post("/api/v1/users", json={"name": "Ada", "email": "ada@example.com", "password": PASSWORD})
+        form = {"grant_type": "password", "username": "ada@example.com", "password": PASSWORD}
+        tokens = (await client.post("/api/v1/auth/token", data=form)).json()
+        headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+        assert (await client.get("/api/v1/auth/sessions", headers=headers)).status_code == 200
+        async with state.database.sessions.begin() as session:
+            await session.execute(text("LOCK TABLE users IN ACCESS EXCLUSIVE MODE"))
+            await session.execute(update(User).values(revoked_at=text("clock_timestamp()")))
+            state.revocations.expire()
+            asked = [asyncio.create_task(client.get("/api/v1/auth/sessions", headers=headers)) for _ in range(5)]
+            waiting = text("SELECT count(*) FROM pg_locks, pg_sleep(0.1) WHERE NOT granted")
+            while not (blocked := await session.scalar(waiting)):
+                pass
+            assert blocked == 1, "one request reads, and the others wait for it"
+        assert [(await answer).status_code for answer in asked] == [401] * 5
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from pydantic import Secret
 from app.core.accounts.auth.identity import require_local_accounts
 from app.core.accounts.auth.repository import SessionRepository
 from app.core.accounts.auth.schemas import Origin, TokenResponse
-from app.core.accounts.auth.service import AuthService
+from app.core.accounts.auth.service import AuthService, access_token
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import PasswordOnly, UserCreate, UserUpdate, checked
@@ -62,9 +62,10 @@ def issue_access_token(request: HttpRequest, user: CurrentUser) -> str:
     found = UserRepository().get(user.id)
     if found is None or not found.is_active:
         raise Unauthorized
-    if user.session_id is not None and not SessionRepository().active.filter(id=user.session_id).exists():
+    active = SessionRepository().active.filter(id=user.session_id).first() if user.session_id is not None else None
+    if user.session_id is not None and active is None:
         raise Unauthorized
-    return tokens.issue(str(user.id), logged_in(found).scopes, user.session_id)
+    return access_token(tokens, found, logged_in(found).scopes, active)
 
 
 def change_account(user: User, *, email: str | None = None, password: Secret[str] | None = None) -> None:

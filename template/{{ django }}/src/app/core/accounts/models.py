@@ -11,18 +11,8 @@ from django.contrib.auth.models import PermissionsMixin
 from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
-from django.db.models import (
-    BooleanField,
-    CheckConstraint,
-    DateTimeField,
-    Index,
-    Q,
-    TextField,
-    UniqueConstraint,
-    Value,
-)
+from django.db.models import BooleanField, CheckConstraint, DateTimeField, Index, Q, TextField, UniqueConstraint, Value
 from django.db.models.functions import Lower, Now
-from django.utils import timezone
 from pydantic import TypeAdapter
 
 from app.core.accounts.auth.models import EmailToken, UserSession
@@ -32,6 +22,7 @@ from app.core.database import lookups  # noqa: F401 -- registers lookups that co
 from app.core.mail import send
 from app.core.mail.texts import write_message
 from app.core.problems import Conflict
+from app.core.security.revocations import later_than
 from app.core.types import ShortText
 
 EMAIL_TAKEN = "This e-mail address is already registered."
@@ -143,8 +134,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     def get_full_name(self) -> str:
         return self.name
 
-    def get_short_name(self) -> str:
-        return self.name
+    get_short_name = get_full_name
 
     def clean_fields(self, exclude: Collection[str] | None = None) -> None:
         """Apply the validation rules of the API to forms and commands."""
@@ -228,8 +218,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         Django ends its own sessions after a change of password or `is_active`.
         """
         EmailToken.objects.filter(user=self).delete()
-        active = UserSession.objects.filter(user=self, ended_at=None)
-        (active if self.kept_session is None else active.exclude(pk=self.kept_session)).update(ended_at=Now())
+        UserSession.objects.filter(user=self, ended_at=None).exclude(pk=self.kept_session or 0).update(ended_at=Now())
         self.revoke()  # last: a concurrent refresh may issue an access token until its session has ended
 
     def report_new_password(self) -> None:
@@ -240,8 +229,12 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def revoke(self) -> None:
         """Revoke the access tokens that were issued until now."""
-        self.revoked_at = self.updated_at = timezone.now()
-        User.objects.filter(pk=self.pk).update(revoked_at=self.revoked_at, updated_at=self.updated_at)
+        own = User.objects.filter(pk=self.pk)
+        with transaction.atomic(savepoint=False):
+            # Lock first: a concurrent refresh, which also locks the row, may still issue a token with the lost rights.
+            last = own.select_for_update(no_key=True).values_list("revoked_at", flat=True).first()
+            self.revoked_at = self.updated_at = later_than(last)
+            own.update(revoked_at=self.revoked_at, updated_at=self.updated_at)
 
 
 @cache

@@ -8,7 +8,8 @@ from django.http import HttpRequest
 
 from app.core.config import Settings
 from app.core.http.limits.rates import RateLimits
-from app.core.security.tokens import Revocations, TokenVerifier, token_verifier
+from app.core.security.revocations import Revocations
+from app.core.security.tokens import TokenVerifier, token_verifier
 from app.core.security.users import CurrentUser
 
 STATE = "app.state"

@@ -8,7 +8,7 @@ from pydantic import Secret
 from app.core.accounts.auth.identity import require_local_accounts
 from app.core.accounts.auth.repository import SessionRepository
 from app.core.accounts.auth.schemas import Origin, TokenResponse
-from app.core.accounts.auth.service import AuthService
+from app.core.accounts.auth.service import AuthService, access_token
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import PasswordOnly, UserCreate, UserUpdate, checked
@@ -66,9 +66,10 @@ async def issue_access_token(request: Request, session: ReadSession, user: Curre
     found = await UserRepository(session).get_with_roles(user.id, fresh=True)
     if found is None or not found.is_active:
         raise Unauthorized
-    if user.session_id is not None and not await SessionRepository(session).is_active(user.session_id):
+    active = await SessionRepository(session).get_active(user.session_id) if user.session_id is not None else None
+    if user.session_id is not None and active is None:
         raise Unauthorized
-    return cast("LocalTokens", state.tokens).issue(str(user.id), logged_in(found).scopes, user.session_id)
+    return access_token(cast("LocalTokens", state.tokens), found, logged_in(found).scopes, active)
 
 
 async def change_account(

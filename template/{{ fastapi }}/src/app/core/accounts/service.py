@@ -29,6 +29,7 @@ from app.core.mail import send
 from app.core.mail.texts import write_message
 from app.core.problems import Conflict
 from app.core.security.passwords import hash_password, in_turn, verify_password
+from app.core.security.revocations import later_than
 from app.core.security.users import CurrentUser
 
 
@@ -156,8 +157,8 @@ class UserService:
         await self.revoke(user)  # last: a concurrent refresh may issue an access token until its session has ended
 
     async def revoke(self, user: User) -> None:
-        """Revoke the access tokens that were issued until now."""
-        await self.users.update(user, {"revoked_at": datetime.now(UTC)})
+        """Revoke the access tokens that were issued until now. The row must be locked."""
+        await self.users.update(user, {"revoked_at": later_than(user.revoked_at)})
 
     async def deactivate(self, user: User) -> None:
         """Forbid the user to log in, and end all sessions. LastAdmin for the only active admin. Lock the row first."""

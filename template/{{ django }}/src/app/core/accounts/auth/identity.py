@@ -20,6 +20,7 @@ from app.core.accounts.service import UserService
 from app.core.config import API_PREFIX
 from app.core.http.state import PublicRequest, Request, State
 from app.core.problems import Forbidden, NotFound, Unauthorized
+from app.core.security.revocations import MARGIN
 from app.core.security.tokens import AccessToken
 from app.core.security.users import CurrentUser
 
@@ -42,10 +43,8 @@ class BearerToken:
         bind_contextvars(user=token.subject)
         issuer = request.state.settings.jwt_issuer
         if issuer is None:
-            revocations = request.state.revocations
-            if revocations.begin():
-                read_revocations(request.state)
-            revocations.check(token)
+            read_revocations(request.state)
+            request.state.revocations.check(token)
             return token._replace(user_id=int(token.subject))
         user = UserRepository().get_by_subject(issuer, token.subject)
         if user and not user.is_active:
@@ -54,14 +53,21 @@ class BearerToken:
 
 
 def read_revocations(state: State) -> None:
-    """Read the latest revocations from the database."""
-    try:
-        age = timedelta(minutes=state.settings.access_token_minutes)
-        ended = SessionRepository().ended_since(age)
-        state.revocations.update(UserRepository().revoked_since(age), ended)
-    except BaseException:
-        state.revocations.expire()
-        raise
+    """Read the latest revocations from the database, or wait for the request that reads them, unless they are fresh."""
+    while begun := state.revocations.begin():
+        reading, is_own = begun
+        if is_own:
+            try:
+                age = timedelta(minutes=state.settings.access_token_minutes) + MARGIN
+                ended = list(SessionRepository().ended_since(age))
+                revoked = UserRepository().revoked_since(age)
+            except BaseException as error:
+                reading.fail(error)
+                raise
+            state.revocations.update(reading, revoked, ended)
+            return
+        if reading.result():
+            return
 
 
 def expire_revocations(request: Request) -> None:

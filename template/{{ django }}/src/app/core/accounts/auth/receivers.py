@@ -17,17 +17,25 @@ def revoke_lost_roles(action: str, instance: Any, pk_set: set[int] | None, **_: 
     if action == "post_remove" and isinstance(instance, User):
         instance.revoke()
     elif action == "post_remove":
-        for user in User.objects.filter(pk__in=pk_set or ()):
+        for user in User.objects.filter(pk__in=pk_set or ()).order_by("pk"):
             user.revoke()
     elif action == "pre_clear":  # `post_clear` does not know any more who was in the group
-        for user in [instance] if isinstance(instance, User) else instance.user_set.all():
-            user.revoke()
+        if isinstance(instance, User):
+            instance.revoke()
+        else:
+            _revoke_members(instance)
 
 
 @receiver(pre_delete, sender=Group)
 def revoke_deleted_role(instance: Group, **_: Any) -> None:
     """Revoke the access tokens of users who lose a role because it is deleted."""
-    for user in User.objects.filter(groups=instance):
+    _revoke_members(instance)
+
+
+def _revoke_members(group: Group) -> None:
+    """Revoke the access tokens of all members. Locks the group first, so that no user becomes a member meanwhile."""
+    Group.objects.select_for_update().filter(pk=group.pk).first()
+    for user in User.objects.filter(groups=group).order_by("pk"):
         user.revoke()
 
 

@@ -1,18 +1,20 @@
 """The authentication service: issuing and refreshing tokens, ending sessions."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import structlog
 from structlog.contextvars import bind_contextvars
 
+from app.core.accounts.auth.models import UserSession
 from app.core.accounts.auth.repository import RefreshTokenRepository, SessionRepository
 from app.core.accounts.auth.schemas import Origin, TokenResponse
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.service import logged_in
 from app.core.problems import Unauthorized
+from app.core.security.revocations import revision_of
 from app.core.security.tokens import LocalTokens, digest, new_token
-from app.core.security.users import CurrentUser
 
 log = structlog.get_logger()
 
@@ -34,7 +36,7 @@ class AuthService:
         self.sessions.delete_expired(user.id)
         ends = datetime.now(UTC) + self.lifetime
         session = self.sessions.create({"user_id": user.id, "expires_at": ends, **origin._asdict()})
-        return self._issue(logged_in(user), session.id)
+        return self._issue(user, session)
 
     def refresh(self, token: str) -> TokenResponse | None:
         """Return new tokens for a refresh token, or None. Reuse of a used token ends its session.
@@ -56,7 +58,7 @@ class AuthService:
         if not self.sessions.note_use(session.id):  # ended by a concurrent request
             return None
         self.refresh_tokens.delete_oldest_used(session.id)
-        return self._issue(logged_in(user), session.id)
+        return self._issue(user, session)
 
     def revoke(self, token: str) -> None:
         """End the session of a refresh token or access token. Does nothing for an unknown token (RFC 7009, 2.2)."""
@@ -70,13 +72,20 @@ class AuthService:
         if verified.session_id is not None:
             self.sessions.end(user_id=int(verified.subject), session_id=verified.session_id)
 
-    def _issue(self, user: CurrentUser, session_id: int) -> TokenResponse:
+    def _issue(self, user: User, session: UserSession) -> TokenResponse:
         bind_contextvars(user=str(user.id))
         refresh_token = new_token()
-        self.refresh_tokens.create({"session_id": session_id, "digest": digest(refresh_token)})
+        self.refresh_tokens.create({"session_id": session.id, "digest": digest(refresh_token)})
+        scopes = logged_in(user).scopes
         return TokenResponse(
-            access_token=self.tokens.issue(str(user.id), user.scopes, session_id),
-            expires_in=int(self.tokens.lifetime.total_seconds()),
+            access_token=access_token(self.tokens, user, scopes, session),
+            expires_in=int(self.tokens.lifetime_until(session.expires_at).total_seconds()),
             refresh_token=refresh_token,
-            scope=" ".join(sorted(user.scopes)),
+            scope=" ".join(sorted(scopes)),
         )
+
+
+def access_token(tokens: LocalTokens, user: User, scopes: Iterable[str], session: UserSession | None) -> str:
+    """Return an access token of `user`, who was read before `scopes`."""
+    place = (session.pk, session.expires_at) if session else (None, None)
+    return tokens.issue(str(user.id), scopes, place[0], ends=place[1], revision=revision_of(user.revoked_at))

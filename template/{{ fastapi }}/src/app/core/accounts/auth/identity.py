@@ -22,6 +22,7 @@ from app.core.http.dependencies import CurrentState
 from app.core.http.openapi.document import OPTIONAL
 from app.core.http.state import State
 from app.core.problems import NotFound, Unauthorized
+from app.core.security.revocations import MARGIN
 from app.core.security.tokens import AccessToken
 from app.core.security.users import CurrentUser
 
@@ -47,8 +48,7 @@ class BearerToken(SecurityBase):
             verified = verifier.verify(token)
         bind_contextvars(user=verified.subject)
         if (issuer := state.settings.jwt_issuer) is None:
-            if state.revocations.begin():
-                await read_revocations(state)
+            await read_revocations(state)
             state.revocations.check(verified)
         else:
             async with state.database.read_sessions() as session:
@@ -60,15 +60,22 @@ class BearerToken(SecurityBase):
 
 
 async def read_revocations(state: State) -> None:
-    """Read the latest revocations from the database."""
-    try:
-        async with state.database.read_sessions() as session:
-            age = timedelta(minutes=state.settings.access_token_minutes)
-            ended = await SessionRepository(session).ended_since(age)
-            state.revocations.update(await UserRepository(session).revoked_since(age), ended)
-    except BaseException:
-        state.revocations.expire()
-        raise
+    """Read the latest revocations from the database, or wait for the request that reads them, unless they are fresh."""
+    while begun := state.revocations.begin():
+        reading, is_own = begun
+        if is_own:
+            try:
+                async with state.database.read_sessions() as session:
+                    age = timedelta(minutes=state.settings.access_token_minutes) + MARGIN
+                    ended = await SessionRepository(session).ended_since(age)
+                    revoked = await UserRepository(session).revoked_since(age)
+            except BaseException as error:
+                reading.fail(error)
+                raise
+            state.revocations.update(reading, revoked, ended)
+            return
+        if await asyncio.wrap_future(reading):
+            return
 
 
 class OptionalToken(BearerToken):

@@ -37,10 +37,9 @@ class SessionRepository[Session: ReadSession](BaseRepository[UserSession, Sessio
         tokens = select(RefreshToken.session_id).where(RefreshToken.digest == digest)
         return await self.session.scalar(select(UserSession).where(UserSession.id.in_(tokens), *_active()))
 
-    async def is_active(self, session_id: int) -> bool:
-        """Return whether the session has not ended."""
-        found = select(UserSession.id).where(UserSession.id == session_id, *_active())
-        return await self.session.scalar(found) is not None
+    async def get_active(self, session_id: int) -> UserSession | None:
+        """Return the session, or None if it has ended."""
+        return await self.session.scalar(select(UserSession).where(UserSession.id == session_id, *_active()))
 
     async def ended_since(self, age: timedelta) -> Iterable[int]:
         """Return the ids of the sessions that ended within `age`."""
