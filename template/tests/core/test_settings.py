@@ -97,6 +97,10 @@ class TestProduction:
 
 
 class TestIdentityProvider:
+    def test_issuer_verifies_addresses_itself(self, load: Load) -> None:
+        with pytest.raises(ConfigError, match=r"^VERIFY_EMAIL must be off with JWT_ISSUER: .*$"):
+            load(**AN_ISSUER | {"VERIFY_EMAIL": "true"})
+
     @pytest.mark.parametrize("environment", ["development", "test", "production"])
     def test_issuer_needs_an_audience(self, load: Load, environment: str) -> None:
         with pytest.raises(ConfigError, match=r"^JWT_AUDIENCE is required with JWT_ISSUER: .*$"):

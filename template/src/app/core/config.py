@@ -215,6 +215,8 @@ class Settings(Environment):
         # Without an audience, a token that the issuer made for another service would be accepted.
         if self.jwt_issuer and not self.jwt_audience:
             raise ValueError("JWT_AUDIENCE is required with JWT_ISSUER: the audience that tokens for this service name")
+        if self.jwt_issuer and self.verify_email:
+            raise ValueError("VERIFY_EMAIL must be off with JWT_ISSUER: the identity provider verifies addresses")
         schemes = ("https://",) if self.production else ("https://", "http://")
         if self.jwt_issuer and not self.jwt_issuer.startswith(schemes):
             raise ValueError(f"JWT_ISSUER must start with {' or '.join(schemes)}")

@@ -3,6 +3,8 @@
 import datetime
 import logging
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator, MutableMapping
 from email.message import EmailMessage
 from pathlib import Path
@@ -200,6 +202,7 @@ def test_production_refuses_a_server_without_tls(serve_mail: Serve) -> None:
         ({"ENVIRONMENT": "production", "MAIL_FROM": "me@example.com"}, "SMTP_URL is required in production"),
         ({"ENVIRONMENT": "production", "SMTP_URL": "smtps://mail"}, "MAIL_FROM is required in production"),
         ({"SMTP_URL": "mail.example.com"}, "SMTP_URL is not usable: must look like smtp://"),
+        ({"VERIFY_EMAIL": "true", "SMTP_URL": "off"}, "VERIFY_EMAIL needs e-mail: set SMTP_URL to a server instead of"),
         ({"MAIL_FROM": "invalid"}, "MAIL_FROM is not usable: must be an address"),
     ],
 )
@@ -212,6 +215,17 @@ def test_unusable_setting_is_one_sentence(
         Settings.load()
     assert str(refused.value).startswith(sentence)
     assert len(str(refused.value).splitlines()) == 1
+
+
+def test_service_does_not_start_without_e_mail_for_verification(
+    monkeypatch: pytest.MonkeyPatch, committed_database: str
+) -> None:
+    for name, value in {"VERIFY_EMAIL": "true", "SMTP_URL": "off", "PORT": "0"}.items():
+        monkeypatch.setenv(name, value)
+    command = [sys.executable, "-m", "app", "serve"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.strip().startswith("VERIFY_EMAIL needs e-mail: ")
 
 
 def test_production_starts_with_mail_off(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,12 @@ def validate_sender(sender: str) -> str:
     return sender
 
 
+class Verification(Environment):
+    """The setting of core that needs e-mail."""
+
+    verify_email: bool = False
+
+
 class Settings(Environment):
     """Settings of e-mail."""
 
@@ -55,6 +61,12 @@ class Settings(Environment):
         """URL of the SMTP server, or None if e-mail is off."""
         url = self.smtp_url.get_secret_value() if self.smtp_url else OFF
         return None if url == OFF else url
+
+    @model_validator(mode="after")
+    def _sends_for_verification(self) -> Self:
+        if self.smtp_url and self.smtp_server is None and Verification.load().verify_email:
+            raise ValueError("VERIFY_EMAIL needs e-mail: set SMTP_URL to a server instead of off, or VERIFY_EMAIL off")
+        return self
 
     @model_validator(mode="after")
     def _complete_in_production(self) -> Self:
