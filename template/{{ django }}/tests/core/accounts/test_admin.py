@@ -52,6 +52,15 @@ async def test_log_in_rate_limit(make_client: MakeClient, user_factory: UserFact
         assert_problem(await log_in(client, "root@example.com"), 429)
 
 
+async def test_rate_limit_counts_the_account(make_client: MakeClient, user_factory: UserFactory) -> None:
+    """An internationalized domain has several spellings."""
+    await user_factory(email="root@bücher.example", is_superuser=True, is_staff=True)
+    async with make_client(login_rate="2/minute") as client:
+        for name in ("ROOT@bücher.example", "root@xn--bcher-kva.example"):
+            assert (await log_in(client, name, "wrong password")).status_code == 200
+        assert_problem(await log_in(client, "root@bücher.example"), 429)
+
+
 async def test_admin_is_off_with_identity_provider(make_client: MakeClient, user_factory: UserFactory) -> None:
     await user_factory(email="root@example.com", is_superuser=True, is_staff=True)
     async with make_client(jwt_issuer="http://127.0.0.1:9", jwt_audience="service") as client:

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from pydantic import Secret
 
 from app.core.accounts.models import User
+from app.core.accounts.schemas import as_registered
 from app.core.accounts.service import authenticate
 from app.core.http.limits.rates import client_address
 from app.core.http.state import State
@@ -26,7 +27,7 @@ class PasswordBackend(ModelBackend):
         if settings.jwt_issuer is not None or not username or not password:
             return None
         if state and request:
-            state.rate_limits.hit_log_in(client_address(request), username)
+            state.rate_limits.hit_log_in(client_address(request), as_registered(username))
         return authenticate(username, Secret(password))
 
     async def aauthenticate(
