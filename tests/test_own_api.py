@@ -122,7 +122,7 @@ async def change_user(
 ) -> UserResponse:
     """Change your user."""
     account = await account_of(session, user)
-    await change_account(session, account, email=data.user.email, password=data.user.password)
+    await change_account(request, session, account, email=data.user.email, password=data.user.password)
     return response_of(account, await issue_access_token(request, session, user))
 
 
@@ -244,7 +244,7 @@ def get_current_user(request: Request) -> UserResponse:
 def change_user(request: Request, data: UserChangesRequest) -> UserResponse:
     """Change your user."""
     account = account_of(request.auth)
-    change_account(account, email=data.user.email, password=data.user.password)
+    change_account(request, account, email=data.user.email, password=data.user.password)
     return response_of(account, issue_access_token(request, request.auth))
 
 

@@ -1,5 +1,6 @@
 """HTTP tests of VERIFY_EMAIL and of `/api/v1/auth/verify-email`."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from email.message import EmailMessage
 
@@ -7,8 +8,10 @@ import httpx2
 import pytest
 
 from app.core.accounts.email import timing
+from app.core.security.tokens import digest
 from app.core.testing import (
     PASSWORD,
+    Execute,
     Listen,
     MakeClient,
     Rows,
@@ -128,6 +131,23 @@ class TestRegistration:
         assert await log_in(client) == 400
         assert await log_in(client, password="another good one") == 200
 
+    @pytest.mark.parametrize("confirmed", [0, 1])
+    async def test_other_registrations_of_the_address_end(
+        self, client: httpx2.AsyncClient, sent: Sent, rows: Rows, confirmed: int
+    ) -> None:
+        """The account has the password of the confirmed registration. The others are void, also for a free address."""
+        passwords = [PASSWORD, "another good one"]
+        for email, password in zip((EMAIL, EMAIL.upper()), passwords, strict=True):
+            await register(client, email=email, password=password)
+        tokens = [token for _, token in sent()]
+        assert (await verify(client, tokens.pop(confirmed))).status_code == 204
+        assert [await log_in(client, password=password) for password in passwords] == [
+            200 if number == confirmed else 400 for number in (0, 1)
+        ]
+        assert await rows("SELECT * FROM email_tokens") == []
+        await rows(f"UPDATE users SET email = '{NEW}' RETURNING id")
+        refused(await verify(client, *tokens))
+
     async def test_token_expires_after_a_day(self, client: httpx2.AsyncClient, sent: Sent, rows: Rows) -> None:
         await register(client)
         [row] = await rows("SELECT expires_at - now() AS left FROM email_tokens")
@@ -142,6 +162,19 @@ class TestRegistration:
     async def test_closed_registration_is_403(self, make_client: MakeClient) -> None:
         async with make_client(verify_email=True, registration="closed") as client:
             assert_problem(await register(client), 403)
+
+    async def test_pending_registration_waits_while_closed(
+        self, client: httpx2.AsyncClient, make_client: MakeClient, sent: Sent
+    ) -> None:
+        await register(client)
+        [(_, token)] = sent()
+        async with make_client(verify_email=True, registration="closed") as closed:
+            assert_problem(await verify(closed, token), 403)
+            refused(await verify(closed, "x"))
+            assert (await resend(closed)).status_code == 202
+        assert len(sent()) == 1
+        assert await log_in(client) == 400
+        assert (await verify(client, token)).status_code == 204
 
     async def test_setting_is_off_by_default(self, async_client: httpx2.AsyncClient, sent: Sent) -> None:
         assert (await register(async_client)).status_code == 201
@@ -219,6 +252,26 @@ class TestNewAddress:
         assert (await verify(client, sent()[-1][1])).status_code == 204
         assert (await client.get(ME, headers=headers)).json()["email"] == "ADA@example.com"
 
+    async def test_registrations_of_the_address_end(
+        self, client: httpx2.AsyncClient, user_factory: UserFactory, sign_in: SignIn, sent: Sent, rows: Rows
+    ) -> None:
+        await register(client, email=NEW)
+        headers = sign_in(await user_factory(email=EMAIL))
+        await client.patch(ME, json={"email": NEW}, headers=headers)
+        [(_, registration), (_, change)] = sent()
+        assert (await verify(client, change)).status_code == 204
+        assert await rows("SELECT * FROM email_tokens") == []
+        refused(await verify(client, registration))
+
+    async def test_address_changes_while_registration_is_closed(
+        self, make_client: MakeClient, user_factory: UserFactory, sign_in: SignIn, sent: Sent
+    ) -> None:
+        headers = sign_in(await user_factory(email=EMAIL))
+        async with make_client(verify_email=True, registration="closed") as client:
+            await client.patch(ME, json={"email": NEW}, headers=headers)
+            await resend(client, NEW)
+            assert (await verify(client, sent()[-1][1])).status_code == 204
+
     async def test_reset_token_verifies_nothing(
         self, client: httpx2.AsyncClient, user_factory: UserFactory, messages: list[EmailMessage]
     ) -> None:
@@ -286,6 +339,53 @@ class TestResend:
         assert waited == [5, 5]
 
 
+class TestExpiredTokens:
+    EXPIRED = (
+        "INSERT INTO email_tokens (purpose, digest, email, expires_at)"
+        " SELECT 'registration', lpad(number::text, 64, '0'), 'ada@example.com', now() - interval '1 minute'"
+        " FROM generate_series(1, 3) AS number RETURNING id"
+    )
+
+    @pytest.mark.parametrize("event", ["log-in", "message"])
+    async def test_each_event_deletes_some(
+        self,
+        client: httpx2.AsyncClient,
+        user_factory: UserFactory,
+        rows: Rows,
+        monkeypatch: pytest.MonkeyPatch,
+        event: str,
+    ) -> None:
+        monkeypatch.setattr("app.core.accounts.email.tokens.MAX_DELETED", 2)
+        await user_factory(email=NEW)
+        await rows(self.EXPIRED)
+        left = []
+        for _ in range(2):
+            await (log_in(client, NEW) if event == "log-in" else register(client, email="grace@example.com"))
+            [row] = await rows("SELECT count(*) AS found FROM email_tokens WHERE expires_at < now()")
+            left.append(row["found"])
+        assert left == [1, 0]
+
+
+@pytest.mark.slow
+async def test_concurrent_confirmations_create_one_account(
+    committing_async_client: httpx2.AsyncClient, sql: Execute
+) -> None:
+    for attempt in range(10):
+        tokens = [f"token {attempt} {number}" for number in range(4)]
+        for token in tokens:
+            await asyncio.to_thread(
+                sql,
+                "INSERT INTO email_tokens (purpose, digest, email, expires_at, name, password) VALUES ('registration',"
+                f" '{digest(token)}', 'ada{attempt}@example.com', now() + interval '1 hour', 'Ada', '{token}')",
+            )
+        answers = await asyncio.gather(*(verify(committing_async_client, token) for token in tokens))
+        assert sorted(answer.status_code for answer in answers) == [204, 422, 422, 422]
+        [confirmed] = [token for token, answer in zip(tokens, answers, strict=True) if answer.status_code == 204]
+        password = f"SELECT password FROM users WHERE email = 'ada{attempt}@example.com'"
+        assert await asyncio.to_thread(sql, password) == [confirmed]
+        assert await asyncio.to_thread(sql, "SELECT id FROM email_tokens") == []
+
+
 async def test_messages_to_one_address_are_limited(make_client: MakeClient) -> None:
     async with make_client(verify_email=True, email_rate="2/hour") as client:
         for ask in (register, resend):
@@ -299,7 +399,7 @@ async def test_guesses_of_tokens_are_limited(make_client: MakeClient) -> None:
 
 
 async def test_identity_provider_has_no_verification(make_client: MakeClient) -> None:
-    async with make_client(jwt_issuer="http://127.0.0.1:9", jwt_audience="service", verify_email=True) as client:
+    async with make_client(jwt_issuer="http://127.0.0.1:9", jwt_audience="service") as client:
         assert_problem(await verify(client, "x"), 404)
         assert_problem(await resend(client), 404)
         assert_problem(await register(client), 404)

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from app.core.accounts.auth.roles import Role, declared_roles
-from app.core.problems import FieldError, Unprocessable
+from app.core.problems import FieldError, Forbidden, Unprocessable
 from app.core.schemas import UNCHANGED, BaseSchema, ListQuery, sort_by
 from app.core.security.passwords import NewPassword, Password
 from app.core.types import ShortText
@@ -32,6 +32,10 @@ class InvalidToken(Unprocessable):
 
     def __init__(self) -> None:
         super().__init__(FieldError(pointer="/body/token", message="is not valid, or has expired"))
+
+
+class RegistrationClosed(Forbidden):
+    detail = "Registration is closed. Ask the operators of this service for an account."
 
 
 class UserCreate(BaseSchema):

@@ -7,7 +7,7 @@ from django.contrib.auth.models import Group, Permission
 from django.db import transaction
 
 from app.core.accounts.models import LastAdmin, User
-from app.core.testing import PASSWORD, Listen, UserFactory, assert_problem
+from app.core.testing import PASSWORD, Listen, MakeClient, UserFactory, assert_problem
 from tests.core.accounts.browser import log_in, submit
 
 USERS = "/admin/core_accounts/user"
@@ -55,6 +55,18 @@ async def tokens(client: httpx2.AsyncClient, email: str, password: str = PASSWOR
 async def refresh(client: httpx2.AsyncClient, found: dict[str, str]) -> int:
     body = {"refresh_token": found["refresh_token"]}
     return (await client.post("/api/v1/auth/token", data={"grant_type": "refresh_token"} | body)).status_code
+
+
+@pytest.mark.parametrize(("verifies", "changed"), [(True, "ada@example.com"), (False, "new@example.com")])
+async def test_staff_cannot_change_addresses_with_verification(
+    make_client: MakeClient, ada: Any, helper: Any, *, verifies: bool, changed: str
+) -> None:
+    async with make_client(verify_email=verifies) as client:
+        await log_in(client, helper.email)
+        page = f"{USERS}/{ada.id}/change/"
+        assert (await submit(client, page, email="new@example.com", name="Ada", is_active="on")).status_code == 302
+    await ada.arefresh_from_db()
+    assert ada.email == changed
 
 
 class TestSuperuser:

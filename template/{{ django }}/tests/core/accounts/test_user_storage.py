@@ -1,6 +1,8 @@
 """The repository of users, and the columns of stored users."""
 
 from contextlib import closing
+from email.message import EmailMessage
+from typing import Any
 
 import httpx2
 import pytest
@@ -9,18 +11,21 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.management.commands.changepassword import Command
 from django.contrib.auth.models import Group, Permission
 from django.core.management import call_command
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
+from django.test import RequestFactory
 from pydantic import Secret
 
-from app.core.accounts.access import change_account
+from app.core.accounts.access import change_account, log_in
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import ProvidedUser
 from app.core.accounts.service import UserService
+from app.core.config import Settings
 from app.core.database.repository import BaseRepository, Repository
-from app.core.problems import Unprocessable
+from app.core.http.state import Request, State
+from app.core.problems import TooManyRequests, Unprocessable
 from app.core.testing import PASSWORD, Accounts, Listen, UserFactory, assert_problem
 
 
@@ -141,8 +146,48 @@ async def test_filter_of_a_repository_applies_to_get(user_factory: UserFactory) 
     assert await get(eve.id) is None
 
 
-async def test_change_of_account_keeps_the_rules(user_factory: UserFactory) -> None:
+def request_with(settings: Settings, **changes: Any) -> Request:
+    """Return a request to an application with these settings."""
+    request: Request = RequestFactory().get("/")  # type: ignore[assignment]
+    request.state = State.of(settings.model_copy(update=changes))
+    return request
+
+
+change = sync_to_async(transaction.atomic(change_account))
+
+
+async def test_change_of_account_keeps_the_rules(settings: Settings, user_factory: UserFactory) -> None:
     user = await user_factory()
-    for change in ({"password": Secret("a")}, {"email": "nope"}):
+    for changes in ({"password": Secret("a")}, {"email": "nope"}):
         with pytest.raises(Unprocessable):
-            await sync_to_async(change_account)(user, **change)
+            await change(request_with(settings), user, **changes)
+
+
+async def test_change_of_account_verifies_the_address(
+    settings: Settings, user_factory: UserFactory, messages: list[EmailMessage]
+) -> None:
+    user = await user_factory(email="ada@example.com")
+    messages.clear()  # of listeners
+    request = request_with(settings, verify_email=True, email_address_rate="1/hour")
+    await change(request, user, email="lovelace@example.com")
+    await user.arefresh_from_db()
+    assert user.email == "ada@example.com"
+    assert [str(message["To"]) for message in messages] == ["lovelace@example.com"]
+    with pytest.raises(TooManyRequests):
+        await change(request, user, email="countess@example.com")
+
+
+async def test_change_of_account_changes_the_address(settings: Settings, user_factory: UserFactory) -> None:
+    user = await user_factory(email="ada@example.com")
+    await change(request_with(settings), user, email="Lovelace@EXAMPLE.com")
+    await user.arefresh_from_db()
+    assert user.email == "Lovelace@example.com"
+
+
+async def test_log_in_of_a_slice_counts_one_account(settings: Settings, user_factory: UserFactory) -> None:
+    await user_factory(email="ada@bücher.example")
+    request = request_with(settings, login_rate="2/minute")
+    for email in ("ADA@bücher.example", " ada@xn--bcher-kva.example "):
+        await sync_to_async(log_in)(request, email=email, password=Secret(PASSWORD))
+    with pytest.raises(TooManyRequests):
+        await sync_to_async(log_in)(request, email="ada@\uff42ücher.example", password=Secret(PASSWORD))

@@ -1,22 +1,27 @@
 """The repository of users, and the columns of stored users."""
 
 from contextlib import aclosing
+from email.message import EmailMessage
+from typing import Any
 
 import httpx2
 import pytest
+from fastapi import FastAPI, Request
 from pydantic import Secret
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.accounts.access import change_account
+from app.core.accounts.access import change_account, log_in
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import ProvidedUser
 from app.core.accounts.service import UserService
 from app.core.database.repository import Repository
 from app.core.database.sessions import WriteSession
-from app.core.problems import Unprocessable
+from app.core.http.limits.rates import RateLimits
+from app.core.http.state import state_of
+from app.core.problems import TooManyRequests, Unprocessable
 from app.core.testing import PASSWORD, Listen, UserFactory, assert_problem
 
 
@@ -84,8 +89,51 @@ async def test_error_of_listener_does_not_drop_the_address(db_session: WriteSess
     assert addresses == ["ada@example.com"], "no second attempt without the address"
 
 
-async def test_change_of_account_keeps_the_rules(db_session: WriteSession, user_factory: UserFactory) -> None:
+def request_of(app: FastAPI, **changes: Any) -> Request:
+    """Return a request to the application with these settings."""
+    settings = state_of(app).settings.model_copy(update=changes)
+    state_of(app).settings, state_of(app).rate_limits = settings, RateLimits(settings)
+    return Request({"type": "http", "app": app, "headers": [], "client": ("127.0.0.1", 1)})
+
+
+async def test_change_of_account_keeps_the_rules(
+    app: FastAPI, db_session: WriteSession, user_factory: UserFactory
+) -> None:
     user = await user_factory()
     for change in ({"password": Secret("a")}, {"email": "nope"}):
         with pytest.raises(Unprocessable):
-            await change_account(db_session, user, **change)
+            await change_account(request_of(app), db_session, user, **change)
+
+
+async def test_change_of_account_verifies_the_address(
+    app: FastAPI, db_session: WriteSession, user_factory: UserFactory, messages: list[EmailMessage]
+) -> None:
+    user = await user_factory(email="ada@example.com")
+    messages.clear()  # of listeners
+    request = request_of(app, verify_email=True, email_address_rate="1/hour")
+    await change_account(request, db_session, user, email="lovelace@example.com")
+    await db_session.refresh(user)
+    assert user.email == "ada@example.com"
+    assert [str(message["To"]) for message in messages] == ["lovelace@example.com"]
+    with pytest.raises(TooManyRequests):
+        await change_account(request, db_session, user, email="countess@example.com")
+
+
+async def test_change_of_account_changes_the_address(
+    app: FastAPI, db_session: WriteSession, user_factory: UserFactory
+) -> None:
+    user = await user_factory(email="ada@example.com")
+    await change_account(request_of(app), db_session, user, email="Lovelace@EXAMPLE.com")
+    await db_session.refresh(user)
+    assert user.email == "Lovelace@example.com"
+
+
+async def test_log_in_of_a_slice_counts_one_account(
+    app: FastAPI, db_session: WriteSession, user_factory: UserFactory
+) -> None:
+    await user_factory(email="ada@bücher.example")
+    request = request_of(app, login_rate="2/minute")
+    for email in ("ADA@bücher.example", " ada@xn--bcher-kva.example "):
+        await log_in(request, db_session, email=email, password=Secret(PASSWORD))
+    with pytest.raises(TooManyRequests):
+        await log_in(request, db_session, email="ada@\uff42ücher.example", password=Secret(PASSWORD))

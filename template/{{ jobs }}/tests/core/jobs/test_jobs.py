@@ -332,9 +332,15 @@ class TestPeriodicJobs:
             " SELECT id, '', days::text, now() + make_interval(days => days - 5)"
             " FROM users, unnest(ARRAY[1, 9]) AS days"
         )
+        sql(
+            "INSERT INTO email_tokens (purpose, digest, email, expires_at)"
+            " SELECT '', lpad(number::text, 64, '0'), number::text, now() + make_interval(secs => number - 1)"
+            " FROM (SELECT 3600 AS number UNION SELECT generate_series(-250, 0)) AS numbers"
+        )
         await enqueue((queue.tasks[TOKENS], {"timestamp": 0}))
         await do_all_jobs()
         assert sql("SELECT user_agent AS day FROM user_sessions") == [{"day": "9"}]
+        assert sql("SELECT email FROM email_tokens") == [{"email": "3600"}]
 
     def test_periodic_jobs_of_core_are_scheduled(self) -> None:
         periodic = queue.periodic_registry.periodic_tasks.values()

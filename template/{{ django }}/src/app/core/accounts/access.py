@@ -11,9 +11,18 @@ from app.core.accounts.auth.identity import require_local_accounts
 from app.core.accounts.auth.repository import SessionRepository
 from app.core.accounts.auth.schemas import Origin, TokenResponse
 from app.core.accounts.auth.service import AuthService, access_token
+from app.core.accounts.email.verification import VerificationService
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
-from app.core.accounts.schemas import PasswordOnly, UserCreate, UserUpdate, checked
+from app.core.accounts.schemas import (
+    EmailRequest,
+    PasswordOnly,
+    RegistrationClosed,
+    UserCreate,
+    UserUpdate,
+    as_registered,
+    checked,
+)
 from app.core.accounts.service import UserService, authenticate, logged_in
 from app.core.http.limits.rates import client_address
 from app.core.http.state import State
@@ -26,7 +35,7 @@ def require_registration(request: HttpRequest) -> None:
     """Raise Forbidden when REGISTRATION is closed, and TooManyRequests above REGISTRATION_RATE."""
     state = _state(request)
     if state.settings.registration == "closed":
-        raise Forbidden("Registration is closed. Ask the operators of this service for an account.")
+        raise RegistrationClosed
     state.rate_limits.hit(state.settings.registration_rate, "registration", client_address(request))
 
 
@@ -46,6 +55,7 @@ def log_in(request: HttpRequest, *, email: str, password: Secret[str]) -> tuple[
     while the password is hashed.
     """
     state = _state(request)
+    email = as_registered(email)
     state.rate_limits.hit_log_in(client_address(request), email)
     user = authenticate(email, password)
     origin = Origin.of(client_address(request), request.headers.get("User-Agent", ""))
@@ -68,14 +78,29 @@ def issue_access_token(request: HttpRequest, user: CurrentUser) -> str:
     return access_token(tokens, found, logged_in(found).scopes, active)
 
 
-def change_account(user: User, *, email: str | None = None, password: Secret[str] | None = None) -> None:
-    """Change the address or the password. Conflict when the address is in use. A new password ends all sessions."""
-    service = UserService()
-    if email is not None and email != user.email:
-        service.change(user, checked(UserUpdate, email=email))
+def change_account(
+    request: HttpRequest, user: User, *, email: str | None = None, password: Secret[str] | None = None
+) -> None:
+    """Change the address, like `PATCH /users/me`, or the password. A new password ends all sessions."""
+    if email is not None:
+        change_email(request, user, checked(EmailRequest, email=email).email)
     if password is not None:
         checked(PasswordOnly, password=password)
-        service.set_password(user, password)
+        UserService().set_password(user, password)
+
+
+def change_email(request: HttpRequest, user: User, email: str) -> None:
+    """Change the address. With VERIFY_EMAIL, send a message to it: it counts once it is verified.
+
+    Conflict when the address is in use, TooManyRequests above EMAIL_RATE or EMAIL_ADDRESS_RATE. The row must be locked.
+    """
+    state: State = request.state  # type: ignore[attr-defined]  # set by core's middleware
+    if email != user.email:
+        state.rate_limits.hit_email("change", str(user.id), email)
+    if state.settings.verify_email:
+        VerificationService().request_change(user, email)
+    else:
+        UserService().change(user, UserUpdate(email=email))
 
 
 def auth_service(request: HttpRequest) -> AuthService:

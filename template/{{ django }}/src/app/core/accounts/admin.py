@@ -11,6 +11,7 @@ from django.db.models import TextField
 from django.http import HttpRequest
 
 from app.core.accounts.models import User
+from app.core.http.state import State
 
 RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
@@ -33,7 +34,10 @@ class GroupAdmin(DjangoGroupAdmin):
 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin):
-    """Users. Only superusers can change permissions and accounts of staff, against privilege escalation."""
+    """Users. Only superusers can change permissions and accounts of staff, against privilege escalation.
+
+    With VERIFY_EMAIL, only superusers can change addresses.
+    """
 
     fieldsets = (
         (None, {"fields": ("email", "password")}),
@@ -51,7 +55,11 @@ class UserAdmin(DjangoUserAdmin):
     formfield_overrides: ClassVar[Any] = {TextField: {"widget": AdminTextInputWidget}}
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
-        return self.readonly_fields if request.user.is_superuser else (*self.readonly_fields, *RIGHTS)
+        if request.user.is_superuser:
+            return self.readonly_fields
+        state: State = request.state  # type: ignore[attr-defined]  # set by core's middleware
+        is_verified = obj is not None and state.settings.verify_email
+        return (*self.readonly_fields, *RIGHTS, *(("email",) if is_verified else ()))
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return super().has_change_permission(request, obj) and _may_touch(request, obj)

@@ -12,7 +12,7 @@ from django.urls import reverse
 from ninja import Query, Router, Status
 from pydantic import TypeAdapter
 
-from app.core.accounts.access import require_registration
+from app.core.accounts.access import change_email, require_registration
 from app.core.accounts.auth.identity import expire_revocations, require_local_accounts, require_scope
 from app.core.accounts.email.verification import VerificationService
 from app.core.accounts.models import User
@@ -93,11 +93,8 @@ def change_me(request: Request, data: UserUpdate, response: HttpResponse) -> Use
         raise Unauthorized
     require_match(request, UserResponse.model_validate(user))
     if "email" in data.model_fields_set:
-        if data.email != user.email:
-            request.state.rate_limits.hit_email("change", str(user.id), data.email)
-        if request.state.settings.verify_email and request.state.settings.jwt_issuer is None:
-            VerificationService().request_change(user, data.email)
-            data = data.without_email()
+        change_email(request, user, data.email)
+        data = data.without_email()
     service.change(user, data)
     return tagged(response, UserResponse.model_validate(user))
 

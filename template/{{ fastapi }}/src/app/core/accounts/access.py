@@ -9,9 +9,18 @@ from app.core.accounts.auth.identity import require_local_accounts
 from app.core.accounts.auth.repository import SessionRepository
 from app.core.accounts.auth.schemas import Origin, TokenResponse
 from app.core.accounts.auth.service import AuthService, access_token
+from app.core.accounts.email.verification import VerificationService
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
-from app.core.accounts.schemas import PasswordOnly, UserCreate, UserUpdate, checked
+from app.core.accounts.schemas import (
+    EmailRequest,
+    PasswordOnly,
+    RegistrationClosed,
+    UserCreate,
+    UserUpdate,
+    as_registered,
+    checked,
+)
 from app.core.accounts.service import UserService, authenticate, logged_in
 from app.core.database.sessions import ReadSession, WriteSession
 from app.core.http.limits.rates import client_address
@@ -27,7 +36,7 @@ async def require_registration(request: Request) -> None:
     state = state_of(request.app)
     await require_local_accounts(state)
     if state.settings.registration == "closed":
-        raise Forbidden("Registration is closed. Ask the operators of this service for an account.")
+        raise RegistrationClosed
     await state.rate_limits.hit(state.settings.registration_rate, "registration", client_address(request))
 
 
@@ -51,6 +60,7 @@ async def log_in(
     """
     state = state_of(request.app)
     await require_local_accounts(state)
+    email = as_registered(email)
     await state.rate_limits.hit_log_in(client_address(request), email)
     user = await authenticate(state.database, email, password)
     origin = Origin.of(client_address(request), request.headers.get("user-agent", ""))
@@ -73,15 +83,33 @@ async def issue_access_token(request: Request, session: ReadSession, user: Curre
 
 
 async def change_account(
-    session: WriteSession, user: User, *, email: str | None = None, password: Secret[str] | None = None
+    request: Request,
+    session: WriteSession,
+    user: User,
+    *,
+    email: str | None = None,
+    password: Secret[str] | None = None,
 ) -> None:
-    """Change the address or the password. Conflict when the address is in use. A new password ends all sessions."""
-    service = UserService(session)
-    if email is not None and email != user.email:
-        await service.change(user, checked(UserUpdate, email=email))
+    """Change the address, like `PATCH /users/me`, or the password. A new password ends all sessions."""
+    if email is not None:
+        await change_email(request, session, user, checked(EmailRequest, email=email).email)
     if password is not None:
         checked(PasswordOnly, password=password)
-        await service.set_password(user, await in_turn(hash_password, password.get_secret_value()))
+        await UserService(session).set_password(user, await in_turn(hash_password, password.get_secret_value()))
+
+
+async def change_email(request: Request, session: WriteSession, user: User, email: str) -> None:
+    """Change the address. With VERIFY_EMAIL, send a message to it: it counts once it is verified.
+
+    Conflict when the address is in use, TooManyRequests above EMAIL_RATE or EMAIL_ADDRESS_RATE. The row must be locked.
+    """
+    state = state_of(request.app)
+    if email != user.email:
+        await state.rate_limits.hit_email("change", str(user.id), email)
+    if state.settings.verify_email:
+        await VerificationService(session).request_change(user, email)
+    else:
+        await UserService(session).change(user, UserUpdate(email=email))
 
 
 def auth_service(session: WriteSession, state: State) -> AuthService:

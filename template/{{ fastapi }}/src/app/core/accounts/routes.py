@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import TypeAdapter
 from starlette.types import Receive, Scope, Send
 
-from app.core.accounts.access import require_registration
+from app.core.accounts.access import change_email, require_registration
 from app.core.accounts.auth.identity import LoggedIn, require_local_accounts, require_scope
 from app.core.accounts.email.verification import VerificationService
 from app.core.accounts.models import User
@@ -84,7 +84,7 @@ async def get_me(session: ReadOnly, user: LoggedIn, response: Response) -> UserR
 
 @router.patch("/me", responses=problem_responses(409, 412, 429))
 async def change_me(
-    data: UserUpdate, session: Transaction, state: CurrentState, user: LoggedIn, request: Request, response: Response
+    data: UserUpdate, session: Transaction, user: LoggedIn, request: Request, response: Response
 ) -> UserResponse:
     """Change your name or address. With VERIFY_EMAIL, a new address counts once it is verified."""
     service = UserService(session)
@@ -93,11 +93,8 @@ async def change_me(
         raise Unauthorized
     require_match(request, UserResponse.model_validate(found))
     if "email" in data.model_fields_set:
-        if data.email != found.email:
-            await state.rate_limits.hit_email("change", str(found.id), data.email)
-        if state.settings.verify_email and state.settings.jwt_issuer is None:
-            await VerificationService(session).request_change(found, data.email)
-            data = data.without_email()
+        await change_email(request, session, found, data.email)
+        data = data.without_email()
     await service.change(found, data)
     return tagged(response, UserResponse.model_validate(found))
 

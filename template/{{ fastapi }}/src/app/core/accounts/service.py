@@ -157,7 +157,8 @@ class UserService:
         await self.revoke(user)  # last: a concurrent refresh may issue an access token until its session has ended
 
     async def revoke(self, user: User) -> None:
-        """Revoke the access tokens that were issued until now. The row must be locked."""
+        """Revoke the access tokens that were issued until now."""
+        await self.users.lock(user.id)  # a concurrent refresh, which also locks the row, may still issue a token
         await self.users.update(user, {"revoked_at": later_than(user.revoked_at)})
 
     async def deactivate(self, user: User) -> None:

@@ -9,6 +9,7 @@ from structlog.contextvars import bind_contextvars
 from app.core.accounts.auth.models import UserSession
 from app.core.accounts.auth.repository import RefreshTokenRepository, SessionRepository
 from app.core.accounts.auth.schemas import Origin, TokenResponse
+from app.core.accounts.email.tokens import EmailTokenRepository
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.service import logged_in
@@ -26,6 +27,7 @@ class AuthService:
         self.users = UserRepository()
         self.sessions = SessionRepository()
         self.refresh_tokens = RefreshTokenRepository()
+        self.email_tokens = EmailTokenRepository()
         self.tokens = tokens
         self.lifetime = timedelta(days=refresh_days)
 
@@ -34,6 +36,7 @@ class AuthService:
         if not self.users.record_log_in(user):
             return None
         self.sessions.delete_expired(user.id)
+        self.email_tokens.delete_expired()
         ends = datetime.now(UTC) + self.lifetime
         session = self.sessions.create({"user_id": user.id, "expires_at": ends, **origin._asdict()})
         return self._issue(user, session)

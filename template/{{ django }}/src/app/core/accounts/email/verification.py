@@ -6,7 +6,7 @@ from app.core.accounts.auth.models import NEW_ADDRESS, REGISTRATION
 from app.core.accounts.email.tokens import EmailTokenRepository
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
-from app.core.accounts.schemas import UserCreate, UserUpdate
+from app.core.accounts.schemas import RegistrationClosed, UserCreate, UserUpdate
 from app.core.accounts.service import EmailTaken, UserService
 from app.core.mail import send
 from app.core.mail.texts import write_message, write_token_message
@@ -15,9 +15,10 @@ LIFETIME = timedelta(days=1)
 
 
 class VerificationService:
-    """Sends and accepts tokens, within the transaction of the request."""
+    """Sends and accepts tokens, within the transaction of the request. When `closed`, registrations wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, closed: bool = False) -> None:
+        self.closed = closed
         self.users = UserRepository()
         self.tokens = EmailTokenRepository()
 
@@ -40,23 +41,33 @@ class VerificationService:
         With several, another person may have registered the address, with a password that the owner does not know.
         """
         match self.tokens.pending(email):
-            case [stored]:
+            case [stored] if stored.user_id or not self.closed:
                 token = self.tokens.renew(stored, LIFETIME)
                 self._send(stored.email, token, allowed=stored.user_id)
 
     def verify(self, token: str) -> bool:
-        """Create the user, or change the address. Return False for an invalid token, or an address that is taken."""
+        """Create the user, or change the address. Return False for an invalid token, or an address that is taken.
+
+        The other registrations of the address end: their passwords may be another person's. RegistrationClosed for a
+        registration when `closed`.
+        """
         try:
-            if used := self.tokens.use(REGISTRATION, token):
-                UserService().add(name=used.name, email=used.email, password=used.password)
-                return True
-            # Lock the user first, as other requests do: a deadlock otherwise.
-            found = self.tokens.find(NEW_ADDRESS, token)
-            user = self.users.get_for_update(found.user_id) if found and found.user_id else None
-            used = self.tokens.use(NEW_ADDRESS, token)
-            if used is None or user is None or not user.is_active:
+            found = self.tokens.find(REGISTRATION, token) or self.tokens.find(NEW_ADDRESS, token)
+            if found is None:
                 return False
-            UserService().change(user, UserUpdate(email=used.email))
+            if found.user_id is None and self.closed:
+                raise RegistrationClosed
+            # Lock the user first, as other requests do: a deadlock otherwise.
+            user = self.users.get_for_update(found.user_id) if found.user_id else None
+            self.tokens.lock_registrations(found.email)
+            used = self.tokens.use(found.purpose, token)
+            if used is None or (used.user_id and (user is None or not user.is_active)):
+                return False
+            if user:
+                UserService().change(user, UserUpdate(email=used.email))
+            else:
+                UserService().add(name=used.name, email=used.email, password=used.password)
+            self.tokens.delete_registrations(used.email)
         except EmailTaken:
             return False
         return True

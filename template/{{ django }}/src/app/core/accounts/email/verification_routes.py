@@ -20,13 +20,15 @@ public = Router(tags=["auth"])
 ERRORS = problem_responses(404, 429)
 
 
-@public.post("/auth/verify-email", response={HTTPStatus.NO_CONTENT: None}, openapi_extra=ERRORS)
+@public.post(
+    "/auth/verify-email", response={HTTPStatus.NO_CONTENT: None}, openapi_extra=problem_responses(403, 404, 429)
+)
 @first(require_local_accounts)
 @transaction.atomic
 def verify_email(request: Request, data: EmailVerification) -> Status[None]:
     """Verify an e-mail address. Takes the token of the message; completes a registration or a change."""
     request.state.rate_limits.hit(request.state.settings.login_address_rate, "log-ins", client_address(request))
-    if not VerificationService().verify(data.token):
+    if not VerificationService(closed=_is_closed(request)).verify(data.token):
         raise InvalidToken
     return Status(HTTPStatus.NO_CONTENT, None)
 
@@ -39,6 +41,10 @@ def resend_verification(request: Request, data: EmailRequest) -> Status[None]:
     request.state.rate_limits.hit_email("resend", client_address(request), data.email)
     with SameTime():
         with transaction.atomic():
-            VerificationService().resend(data.email)
+            VerificationService(closed=_is_closed(request)).resend(data.email)
         give_back()
     return Status(HTTPStatus.ACCEPTED, None)
+
+
+def _is_closed(request: Request) -> bool:
+    return request.state.settings.registration == "closed"

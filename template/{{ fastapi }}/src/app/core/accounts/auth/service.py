@@ -9,6 +9,7 @@ from structlog.contextvars import bind_contextvars
 from app.core.accounts.auth.models import UserSession
 from app.core.accounts.auth.repository import RefreshTokenRepository, SessionRepository
 from app.core.accounts.auth.schemas import Origin, TokenResponse
+from app.core.accounts.email.tokens import EmailTokenRepository
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.service import logged_in
@@ -27,6 +28,7 @@ class AuthService:
         self.users = UserRepository(session)
         self.sessions = SessionRepository(session)
         self.refresh_tokens = RefreshTokenRepository(session)
+        self.email_tokens = EmailTokenRepository(session)
         self.tokens = tokens
         self.lifetime = timedelta(days=refresh_days)
 
@@ -35,6 +37,7 @@ class AuthService:
         if not await self.users.note_log_in(user):
             return None
         await self.sessions.delete_expired(user.id)
+        await self.email_tokens.delete_expired()
         ends = datetime.now(UTC) + self.lifetime
         session = await self.sessions.create({"user_id": user.id, "expires_at": ends, **origin._asdict()})
         return await self._issue(user, session)

@@ -14,6 +14,9 @@ PASSWORD_RESET = "password reset"  # noqa: S105 -- a purpose, not a password
 REGISTRATION = "registration"
 NEW_ADDRESS = "new address"
 
+MAX_DELETED = 100
+"""Expired tokens that one request deletes: every log-in, and every request that sends a token."""
+
 
 class EmailTokenRepository[Session: ReadSession](BaseRepository[EmailToken, Session]):
     model = EmailToken
@@ -22,7 +25,7 @@ class EmailTokenRepository[Session: ReadSession](BaseRepository[EmailToken, Sess
         self: "EmailTokenRepository[WriteSession]", purpose: str, email: str, lifetime: timedelta, **fields: Any
     ) -> str:
         """Store the hash of a new token for this address, and return the token. Deletes expired tokens."""
-        await self.session.execute(delete(EmailToken).where(EmailToken.expires_at < func.now()))
+        await self.delete_expired()
         token = new_token()
         stored = {"purpose": purpose, "email": email, "digest": digest(token), "expires_at": func.now() + lifetime}
         await self.create(stored | fields)
@@ -36,6 +39,15 @@ class EmailTokenRepository[Session: ReadSession](BaseRepository[EmailToken, Sess
         """Delete a valid token, and return what was stored of it. Only one of two concurrent requests succeeds."""
         used = delete(EmailToken).where(*_valid(purpose, token)).returning(EmailToken)
         return await self.session.scalar(used)
+
+    async def lock_registrations(self: "EmailTokenRepository[WriteSession]", email: str) -> None:
+        """Lock the registrations of this address, always in the same order, against deadlocks."""
+        locked = select(EmailToken.id).where(*_registrations(email)).order_by(EmailToken.id).with_for_update()
+        await self.session.execute(locked)
+
+    async def delete_registrations(self: "EmailTokenRepository[WriteSession]", email: str) -> None:
+        """Delete the registrations of this address, with their passwords."""
+        await self.session.execute(delete(EmailToken).where(*_registrations(email)))
 
     async def pending(self, email: str) -> list[EmailToken]:
         """Return the valid tokens that verify this address, ignoring case."""
@@ -52,6 +64,13 @@ class EmailTokenRepository[Session: ReadSession](BaseRepository[EmailToken, Sess
         await self.session.execute(update(EmailToken).where(EmailToken.id == stored.id).values(values))
         return token
 
+    async def delete_expired(self: "EmailTokenRepository[WriteSession]") -> int:
+        """Delete at most MAX_DELETED expired tokens of all addresses. Return their number."""
+        expired = select(EmailToken.id).where(EmailToken.expires_at < func.now()).order_by(EmailToken.expires_at)
+        chosen = expired.limit(MAX_DELETED).with_for_update(skip_locked=True)
+        deleted = delete(EmailToken).where(EmailToken.id.in_(chosen.scalar_subquery())).returning(EmailToken.id)
+        return len((await self.session.scalars(deleted)).all())
+
     async def delete_of_user(
         self: "EmailTokenRepository[WriteSession]", user_id: int, purpose: str | None = None
     ) -> None:
@@ -60,6 +79,10 @@ class EmailTokenRepository[Session: ReadSession](BaseRepository[EmailToken, Sess
         if purpose is not None:
             unwanted = unwanted.where(EmailToken.purpose == purpose)
         await self.session.execute(unwanted)
+
+
+def _registrations(email: str) -> tuple[Any, ...]:
+    return func.lower(EmailToken.email) == func.lower(email), EmailToken.purpose == REGISTRATION
 
 
 def _valid(purpose: str, token: str) -> tuple[Any, ...]:

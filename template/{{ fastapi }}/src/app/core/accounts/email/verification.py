@@ -5,7 +5,7 @@ from datetime import timedelta
 from app.core.accounts.email.tokens import NEW_ADDRESS, REGISTRATION, EmailTokenRepository
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
-from app.core.accounts.schemas import UserCreate, UserUpdate
+from app.core.accounts.schemas import RegistrationClosed, UserCreate, UserUpdate
 from app.core.accounts.service import EmailTaken, UserService, add_user
 from app.core.database.sessions import WriteSession
 from app.core.mail import send
@@ -16,10 +16,11 @@ LIFETIME = timedelta(days=1)
 
 
 class VerificationService:
-    """Sends and accepts tokens, within the transaction of `session`."""
+    """Sends and accepts tokens, within the transaction of `session`. When `closed`, registrations wait."""
 
-    def __init__(self, session: WriteSession) -> None:
+    def __init__(self, session: WriteSession, *, closed: bool = False) -> None:
         self.session = session
+        self.closed = closed
         self.users = UserRepository(session)
         self.tokens = EmailTokenRepository(session)
 
@@ -43,23 +44,33 @@ class VerificationService:
         With several, another person may have registered the address, with a password that the owner does not know.
         """
         match await self.tokens.pending(email):
-            case [stored]:
+            case [stored] if stored.user_id or not self.closed:
                 token = await self.tokens.renew(stored, LIFETIME)
                 await self._send(stored.email, token, allowed=stored.user_id)
 
     async def verify(self, token: str) -> bool:
-        """Create the user, or change the address. Return False for an invalid token, or an address that is taken."""
+        """Create the user, or change the address. Return False for an invalid token, or an address that is taken.
+
+        The other registrations of the address end: their passwords may be another person's. RegistrationClosed for a
+        registration when `closed`.
+        """
         try:
-            if used := await self.tokens.use(REGISTRATION, token):
-                await add_user(self.session, name=used.name, email=used.email, password=used.password)
-                return True
-            # Lock the user first, as other requests do: a deadlock otherwise.
-            found = await self.tokens.find(NEW_ADDRESS, token)
-            user = await self.users.lock(found.user_id) if found and found.user_id else None
-            used = await self.tokens.use(NEW_ADDRESS, token)
-            if used is None or user is None or not user.is_active:
+            found = await self.tokens.find(REGISTRATION, token) or await self.tokens.find(NEW_ADDRESS, token)
+            if found is None:
                 return False
-            await UserService(self.session).change(user, UserUpdate(email=used.email))
+            if found.user_id is None and self.closed:
+                raise RegistrationClosed
+            # Lock the user first, as other requests do: a deadlock otherwise.
+            user = await self.users.lock(found.user_id) if found.user_id else None
+            await self.tokens.lock_registrations(found.email)
+            used = await self.tokens.use(found.purpose, token)
+            if used is None or (used.user_id and (user is None or not user.is_active)):
+                return False
+            if user:
+                await UserService(self.session).change(user, UserUpdate(email=used.email))
+            else:
+                await add_user(self.session, name=used.name, email=used.email, password=used.password)
+            await self.tokens.delete_registrations(used.email)
         except EmailTaken:
             return False
         return True

@@ -13,6 +13,7 @@ from app.core.database.sessions import Transaction
 from app.core.http.dependencies import CurrentState
 from app.core.http.limits.rates import client_address
 from app.core.http.openapi.document import problem_responses
+from app.core.http.state import State
 
 public = APIRouter(
     prefix="/auth/verify-email",
@@ -22,11 +23,11 @@ public = APIRouter(
 )
 
 
-@public.post("", status_code=HTTPStatus.NO_CONTENT)
+@public.post("", status_code=HTTPStatus.NO_CONTENT, responses=problem_responses(403))
 async def verify_email(data: EmailVerification, session: Transaction, state: CurrentState, request: Request) -> None:
     """Verify an e-mail address. Takes the token of the message; completes a registration or a change."""
     await state.rate_limits.hit(state.settings.login_address_rate, "log-ins", client_address(request))
-    if not await VerificationService(session).verify(data.token):
+    if not await VerificationService(session, closed=_is_closed(state)).verify(data.token):
         raise InvalidToken
 
 
@@ -35,4 +36,8 @@ async def resend_verification(data: EmailRequest, state: CurrentState, request: 
     """Send the message again. Sends a token if a registration or a change waits for this address."""
     await state.rate_limits.hit_email("resend", client_address(request), data.email)
     async with SameTime(), state.database.sessions.begin() as session:
-        await VerificationService(session).resend(data.email)
+        await VerificationService(session, closed=_is_closed(state)).resend(data.email)
+
+
+def _is_closed(state: State) -> bool:
+    return state.settings.registration == "closed"

@@ -4,6 +4,7 @@ import structlog
 from django.contrib.sessions.backends.db import SessionStore
 
 from app.core.accounts.auth.repository import SessionRepository
+from app.core.accounts.email.tokens import EmailTokenRepository
 from app.core.jobs import BACKOFF, queue
 
 EXPIRED_TOKENS = "accounts.delete_expired_tokens"
@@ -15,9 +16,11 @@ log = structlog.get_logger()
 @queue.periodic(cron="17 3 * * *")
 @queue.task(name=EXPIRED_TOKENS, queueing_lock=EXPIRED_TOKENS, retry=BACKOFF)
 def delete_expired_tokens(timestamp: int) -> None:
-    """Delete expired sessions. A log-in deletes only those of its user, who may never return."""
+    """Delete expired sessions and tokens in messages. A log-in deletes only sessions of its user, and a few tokens."""
     deleted = SessionRepository().delete_expired()
     log.info("sessions deleted", count=deleted)
+    while EmailTokenRepository().delete_expired():
+        pass
 
 
 @queue.periodic(cron="17 3 * * *")
