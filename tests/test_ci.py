@@ -501,7 +501,7 @@ def test_renovate_finds_all_template_versions(render: Callable[..., Project]) ->
             if name.endswith("_VERSION"):
                 exact.add(("Dockerfile", canonicalize_name(name.removesuffix("_VERSION")), value))
         [(name, value)] = re.findall(
-            r"^FROM (\w+):(\S+) AS base$", (service.path / "Dockerfile").read_text(), re.MULTILINE
+            r"^FROM (\w+):([^\s@]+)\S* AS base$", (service.path / "Dockerfile").read_text(), re.MULTILINE
         )
         based.add(("Dockerfile", name, value))
         composed = load(service.path / "compose.yaml")["services"].values()

