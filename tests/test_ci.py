@@ -473,7 +473,7 @@ def test_ci_checks_services_on_newer_pythons() -> None:
 
 def test_renovate_finds_all_template_versions(render: Callable[..., Project]) -> None:
     """In all files; otherwise copies of a version would differ after an update."""
-    floors, programs, images = json.loads((REPOSITORY / "renovate.json").read_text())["customManagers"]
+    floors, programs, _, images = json.loads((REPOSITORY / "renovate.json").read_text())["customManagers"]
 
     def found(manager: dict[str, list[str]]) -> set[tuple[str, str, str]]:
         patterns = [re.compile(pattern.strip("/")) for pattern in manager["managerFilePatterns"]]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ PINS = re.compile(
 )
 FROM = re.compile(rf"^FROM ({IMAGE})(?: AS \w+)?$", re.MULTILINE)
 USES = re.compile(r"uses: ([\w./-]+@\S+)")
+TOOL = re.compile(r'"((?:@[\w-]+/[\w-]+@|[a-z][\w-]*[=~]=)v?\d[\w.]*)"')
 
 
 def pins(repository: Project, paths: set[Path]) -> set[str]:
@@ -100,6 +102,20 @@ def test_bots_update_floors_only_for_security(render: Callable[..., Project]) ->
         updates = yaml.safe_load((service.path / ".github/dependabot.yml").read_text())["updates"]
         (found,) = [update for update in updates if update["package-ecosystem"] == ecosystem]
         assert found["versioning-strategy"] == "lockfile-only"
+
+
+def test_bots_update_each_tool_of_this_project() -> None:
+    """Dependabot updates pyproject.toml, and Renovate updates versions in tests."""
+    updates = yaml.safe_load((REPOSITORY / ".github/dependabot.yml").read_text())["updates"]
+    assert [update["directory"] for update in updates if update["package-ecosystem"] == "uv"] == ["/"]
+    tools = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["dependency-groups"]["dev"]
+    assert [tool for tool in tools if not re.fullmatch(r"[\w-]+==[\w.]+", tool)] == []
+    renovate = json.loads((REPOSITORY / "renovate.json").read_text())
+    managers = [one for one in renovate["customManagers"] if "/^tests/.+\\.py$/" in one["managerFilePatterns"]]
+    read = re.compile("|".join(re.sub(r"\(\?<\w+>", "(?:", one) for it in managers for one in it["matchStrings"]))
+    pinned = [pin for path in (REPOSITORY / "tests").glob("*.py") for pin in TOOL.findall(path.read_text())]
+    assert len(pinned) > 10
+    assert [pin for pin in pinned if not read.search(f'"{pin}"')] == []
 
 
 def test_dependabot_updates_actions_of_this_project() -> None:
