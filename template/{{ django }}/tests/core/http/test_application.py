@@ -138,7 +138,8 @@ def test_serve_runs_the_bridge(database_url: str, monkeypatch: pytest.MonkeyPatc
     served: list[Any] = []
     monkeypatch.setattr("gc.freeze", lambda: served.append("frozen"))
     monkeypatch.setattr("uvicorn.Server.run", lambda self, **_: served.append(self))
-    command_line.main(["serve"])
+    with override_settings(CORE_SETTINGS=django_settings.CORE_SETTINGS.model_copy(update={"port": 0})):
+        command_line.main(["serve"])
     [frozen, running] = served
     assert frozen == "frozen"
     running.handle_exit(signal.SIGTERM, None)

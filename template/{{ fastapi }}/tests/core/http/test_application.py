@@ -43,6 +43,7 @@ def test_drain_ends_after_drain_seconds(database_url: str, monkeypatch: pytest.M
     served: list[Any] = []
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("DRAIN_SECONDS", "0.01")
+    monkeypatch.setenv("PORT", "0")  # `poe dev` may use the default
     monkeypatch.setattr("gc.freeze", lambda: served.append("frozen"))
     monkeypatch.setattr("uvicorn.Server.run", lambda self, **_: served.append(self))
     main(["serve"])
