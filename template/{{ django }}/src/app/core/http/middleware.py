@@ -99,7 +99,8 @@ class RequestContext:
         identity = identify(meta.get("HTTP_X_REQUEST_ID"), meta.get("HTTP_TRACEPARENT"))
         # Django's test client calls the middleware without `Application`.
         request.state = meta.get(STATE) or State.of(self.settings)
-        request.user = AnonymousUser()  # until a page reads the session, or a route of the API the token
+        # Until a page reads the session, or a route of the API the token.
+        request.user = AnonymousUser()  # type: ignore[assignment]
         if self.proxies and self.proxies.trusts(peer := meta.get("REMOTE_ADDR", "")):
             if forwarded := meta.get("HTTP_X_FORWARDED_FOR"):
                 meta["REMOTE_ADDR"] = self.proxies.client(peer, forwarded)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from django.http import HttpRequest
 
@@ -11,6 +11,9 @@ from app.core.http.limits.rates import RateLimits
 from app.core.security.revocations import Revocations
 from app.core.security.tokens import TokenVerifier, token_verifier
 from app.core.security.users import CurrentUser
+
+if TYPE_CHECKING:
+    from app.core.accounts.models import User
 
 STATE = "app.state"
 """Key of the application state in the WSGI environment."""
@@ -48,6 +51,8 @@ class Request(HttpRequest):
     state: State
     auth: CurrentUser
     """The user of the token, on a route of a `router`."""
+    user: "User"
+    """The model of this user. On a page with `login_required`, the user of the session."""
 
 
 class PublicRequest(HttpRequest):
