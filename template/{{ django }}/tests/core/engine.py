@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.loader import MigrationLoader
 from django.dispatch import Signal
 from django.http import StreamingHttpResponse
-from django.test import override_settings
+from django.test import Client, TransactionTestCase, override_settings
 from pydantic import Secret
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "app.settings"
@@ -128,6 +129,35 @@ async def db_session(settings: Settings, cheap_passwords: None) -> AsyncIterator
     await begin()
     yield default_connection
     await roll_back()
+
+
+@pytest.fixture(autouse=True, scope="class")
+def _connected_class(request: pytest.FixtureRequest) -> None:
+    """Connect the test classes of `django.test` to the database of the worker."""
+    if request.cls and issubclass(request.cls, TransactionTestCase):
+        request.getfixturevalue("database_url")
+
+
+@pytest.fixture(autouse=True)
+def _marked(request: pytest.FixtureRequest) -> None:
+    """Give a test with the marker `django_db`, which pytest-django reads, the database."""
+    if marker := request.node.get_closest_marker("django_db"):
+        name = "db_session" if iscoroutinefunction(request.function) else "db"
+        request.getfixturevalue("committed_database" if marker.kwargs.get("transaction") else name)
+
+
+@pytest.fixture
+def db(database_url: str, cheap_passwords: None) -> Iterator[None]:
+    """The database for a test without `async`, in a transaction that is rolled back."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+@pytest.fixture
+def client(db: None) -> Client:
+    """The client of `django.test`, for a test without `async`."""
+    return Client()
 
 
 @pytest.fixture
