@@ -5,8 +5,10 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from django.conf import settings as django_settings
 from django.test import override_settings
 from django.urls import path
+from ninja.compatibility.files import FIX_MIDDLEWARE_PATH
 
 from app.core.http.api import all_routes
 from app.core.http.openapi.document import API, JSONParser, JSONRenderer
@@ -128,3 +130,44 @@ async def test_route_has_its_own_body_limit(client: httpx2.AsyncClient, url: str
             assert response.json() == limit
         else:
             assert_problem(response, 413)
+
+
+UPLOADS = """
+from django.db import transaction
+from django.http import HttpRequest
+from ninja import File, Router
+from ninja.files import UploadedFile
+
+from app.core import BaseSchema
+
+public = Router()
+
+
+class Name(BaseSchema):
+    name: str
+
+
+@public.put("/newcomer/cover", response=Name)
+@transaction.atomic
+def put_cover(request: HttpRequest, cover: File[UploadedFile]) -> Name:
+    return Name(name=cover.name)
+
+
+@public.patch("/newcomer/name", response=Name)
+@transaction.atomic
+def change_name(request: HttpRequest, data: Name) -> Name:
+    return data
+"""
+
+
+async def test_upload_by_put_with_the_middleware_of_ninja(newcomer: Path, make_client: MakeClient) -> None:
+    (newcomer / "routes.py").write_text(UPLOADS)
+    middleware = [name for name in django_settings.MIDDLEWARE if name != FIX_MIDDLEWARE_PATH]
+    with override_settings(MIDDLEWARE=[*middleware, FIX_MIDDLEWARE_PATH]), override_settings(ROOT_URLCONF=URLs()):
+        client = make_client()
+        client.base_url = httpx2.URL("http://test/api/v1/newcomer/")
+        async with client:
+            assert (await client.put("cover", files={"cover": ("a.png", b"x")})).json() == {"name": "a.png"}
+            assert (await client.patch("name", json={"name": "b"})).json() == {"name": "b"}
+            # The middleware has read the body.
+            assert_problem(await client.patch("name", files={"name": ("a.png", b"x")}), 415)

@@ -3,7 +3,7 @@
 import json
 from typing import Any, NoReturn
 
-from django.http import HttpRequest
+from django.http import HttpRequest, RawPostDataException
 from django.urls import get_script_prefix
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationErrorContext
@@ -79,6 +79,9 @@ class API(NinjaAPI):
     """NinjaAPI without error handling: errors must reach the transaction, which rolls back, and then `errors.py`."""
 
     def on_exception(self, request: HttpRequest, exc: Any) -> NoReturn:
+        # A middleware has read the form, such as django-ninja's for uploads by PUT, and the route reads JSON.
+        if isinstance(exc, RawPostDataException) and not is_json(request.method, request.content_type or ""):
+            raise UnsupportedMediaType from None
         # django-ninja wraps errors of the parser: raise the original error. An HttpError of a view stays unchanged.
         parsing = isinstance(exc, HttpError) and exc.message.startswith("Cannot parse request body")
         raise exc.__cause__ if parsing and exc.__cause__ else exc
