@@ -184,10 +184,10 @@ def messages(monkeypatch: pytest.MonkeyPatch) -> list[EmailMessage]:
 
 @pytest.fixture
 def sign_in(settings: Settings) -> SignIn:
-    """Return headers with an access token: `sign_in(user)`."""
+    """Return headers with an access token: `sign_in(user)`, or `sign_in(user, "editor")` with the scopes of a role."""
 
-    def headers(user: Any) -> Headers:
-        token = LocalTokens(settings).issue(str(user.id), scopes_of([], admin=user.is_superuser))
+    def headers(user: Any, *roles: str) -> Headers:
+        token = LocalTokens(settings).issue(str(user.id), scopes_of(roles, admin=user.is_superuser))
         return {"Authorization": f"Bearer {token}"}
 
     return headers

@@ -25,8 +25,8 @@ Headers = dict[str, str]
 UserFactory = Callable[..., Awaitable[Any]]
 """Creates a user: `await user_factory(name="Ada")`."""
 
-SignIn = Callable[[Any], Headers]
-"""Returns the headers of a request by this user."""
+SignIn = Callable[..., Headers]
+"""Returns the headers of a request by a user: `sign_in(user)`, or `sign_in(user, "editor")` with the role `editor`."""
 
 
 class Accounts(Protocol):

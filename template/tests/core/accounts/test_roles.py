@@ -10,7 +10,7 @@ import pytest
 
 from app.core.accounts.auth.roles import declared_roles, scopes_of
 from app.core.slices import SliceError
-from app.core.testing import PASSWORD, Accounts, UserFactory
+from app.core.testing import PASSWORD, Accounts, SignIn, UserFactory
 
 
 @pytest.fixture
@@ -66,3 +66,9 @@ async def test_log_in_and_refresh_give_role_scopes(
     for answer in (tokens, refreshed):
         claims: dict[str, Any] = jwt.decode(answer["access_token"], options={"verify_signature": False})
         assert claims["scope"] == "notes:write"
+
+
+async def test_sign_in_gives_role_scopes(newcomer: Path, user_factory: UserFactory, sign_in: SignIn) -> None:
+    (newcomer / "roles.py").write_text('ROLES = {"editor": ("notes:write",)}\n')
+    token = sign_in(await user_factory(), "editor")["Authorization"].removeprefix("Bearer ")
+    assert jwt.decode(token, options={"verify_signature": False})["scope"] == "notes:write"
