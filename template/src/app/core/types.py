@@ -1,8 +1,10 @@
 """Shared types for all slices. Each type refuses values that the database would refuse."""
 
 import re
+import unicodedata
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import groupby
 from typing import Annotated, Any
 
 from pydantic import (
@@ -27,6 +29,30 @@ INVISIBLE = (
     r"\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0"
 )
 
+LOOKS_EMPTY = re.compile(rf"[{INVISIBLE}{CONTROL}\U000e0000-\U000e0fff]*")
+
+HIDDEN = [
+    re.compile(pattern)
+    for pattern in (
+        # Soft hyphens, zero-width spaces, direction marks, fillers.
+        r"[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u200b\u200e\u200f\u2060-\u2065\u206a-\u206f\u3164\ufeff\uffa0]",
+        # Tags, which can spell a whole text, except in the emoji of flags.
+        r"(?<![\U0001f3f4\U000e0000-\U000e007f])[\U000e0000-\U000e007f]+",
+        # Selectors of a variant, except of keycaps, emoji and ideographs.
+        r"(?<![#*0-9\u00a9\u00ae\u0590-\u200b\u200e-\ufdff\ufe10-\U000e00ff])[\ufe00-\ufe0f\U000e0100-\U000e01ef]",
+        # Joiners, except in scripts that join (Persian, Hindi) and between emoji.
+        r"(?<![\u0590-\u200b\u200e-\U0010ffff])[\u200c\u200d]",
+        r"[\u200c\u200d](?![\u0590-\u200b\u200e-\U0010ffff])",
+    )
+]
+"""Characters that make two names differ although they look the same."""
+
+SPACES = re.compile(r"[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
+"""The spaces of Unicode (category Zs) except the blank."""
+
+MAX_MARKS = 30
+"""Maximum combining marks in a row (UAX #15, section 13): normalization time is quadratic in their number."""
+
 PRINTABLE = rf"^[^{CONTROL}]*[^{INVISIBLE}{CONTROL}][^{CONTROL}]*$"
 """The pattern of `Line` in JSON Schema."""
 
@@ -42,19 +68,40 @@ def validate_positive(value: Decimal) -> Decimal:
     return value
 
 
+def has_few_marks(value: str) -> bool:
+    """Return whether at most MAX_MARKS combining marks follow each other."""
+    runs = groupby(value, key=lambda character: unicodedata.combining(character) > 0)
+    return value.isascii() or all(sum(1 for _ in run) <= MAX_MARKS for is_mark, run in runs if is_mark)
+
+
 def validate_line(value: str) -> str:
-    """Return `value`. ValueError unless it is one line of text. PostgreSQL cannot store NUL."""
+    """Return `value` with blanks for other spaces, and without hidden characters. ValueError unless it is one line.
+
+    Two keyboards then store the same text (RFC 8266, section 2). PostgreSQL cannot store NUL.
+    """
     if re.search(rf"[{CONTROL}]", value):
         raise ValueError("must be one line of text, without control characters")
-    return validate_text(value)
+    value = SPACES.sub(" ", value)
+    for hidden in HIDDEN:
+        value = hidden.sub("", value)
+    return validate_text(value.strip())
 
 
 def validate_text(value: str) -> str:
-    """Return `value`. ValueError for invisible text, and for control characters except tabs and line ends."""
-    if not re.search(rf"[^{INVISIBLE}{CONTROL}]", value):
+    """Return `value` in NFC. ValueError for invisible text, and for control characters except tabs and line ends."""
+    if LOOKS_EMPTY.fullmatch(value):
         raise ValueError("must not be blank")
+    if not has_few_marks(value):
+        raise ValueError(f"must not have more than {MAX_MARKS} combining marks in a row")
     if re.search(rf"[{CONTROL_IN_TEXT}]", value):
         raise ValueError("must not contain control characters")
+    return unicodedata.normalize("NFC", value)
+
+
+def validate_visible(value: str) -> str:
+    """Return `value`. ValueError for invisible characters: two addresses that look the same must not differ."""
+    if any(LOOKS_EMPTY.fullmatch(character) for character in value):
+        raise ValueError("must not contain invisible characters")
     return value
 
 
@@ -159,7 +206,7 @@ BodyId = Annotated[int, Field(strict=True, ge=1, le=2**53 - 1), WHOLE]
 """A primary key in a JSON body: a number, not a string."""
 
 Line = Annotated[str, Field(json_schema_extra={"pattern": PRINTABLE}), AfterValidator(validate_line)]
-"""One line of text with a visible character, without control characters."""
+"""One line of text with a visible character, without control characters. Stored in NFC, without hidden characters."""
 
 ShortText = Annotated[Line, Field(max_length=200)]
 """One line of text, at most 200 characters."""

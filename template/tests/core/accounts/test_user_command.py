@@ -10,6 +10,7 @@ import structlog
 
 from app.core.accounts.auth.roles import declared_roles
 from app.core.cli.main import main
+from app.core.security.passwords import verify_password
 from app.core.testing import Execute
 
 pytestmark = pytest.mark.slow
@@ -99,6 +100,12 @@ def test_user_command_sets_password(user: Command, sql: Execute) -> None:
     before = sql("SELECT password FROM users")
     assert user(ADA, "--password", entered="battery staple\n") == f"{ADA} has a new password.\n"
     assert sql("SELECT password FROM users") != before
+
+
+def test_user_command_normalizes_password(user: Command, sql: Execute) -> None:
+    user(ADA, entered="cafe\u0301 au lait\n")
+    [stored] = sql("SELECT password FROM users")
+    assert verify_password("caf\u00e9\u00a0au lait", str(stored).removeprefix("argon2"))
 
 
 def test_user_command_deactivates_activates_and_erases(user: Command, sql: Execute) -> None:

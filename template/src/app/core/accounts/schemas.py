@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     ConfigDict,
     EmailStr,
@@ -18,10 +19,10 @@ from app.core.accounts.auth.roles import Role, declared_roles
 from app.core.problems import FieldError, Forbidden, Unprocessable
 from app.core.schemas import UNCHANGED, BaseSchema, ListQuery, sort_by
 from app.core.security.passwords import NewPassword, Password
-from app.core.types import ShortText
+from app.core.types import ShortText, validate_visible
 
-EmailAddress = Annotated[EmailStr, Field(max_length=254)]
-"""An e-mail address."""
+EmailAddress = Annotated[EmailStr, Field(max_length=254), AfterValidator(validate_visible)]
+"""An e-mail address. Pydantic stores it in NFC, with the domain in lower case (RFC 6532, section 3.1)."""
 
 OneTimeToken = Annotated[str, Field(min_length=1, max_length=200)]
 """The token of a message."""

@@ -5,6 +5,7 @@ import os
 import secrets
 import sys
 import threading
+import unicodedata
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -20,12 +21,19 @@ from pydantic import AfterValidator, Secret, StringConstraints, WithJsonSchema
 
 from app.core.config import Settings
 from app.core.problems import Unavailable
+from app.core.types import MAX_MARKS, SPACES, has_few_marks
 
 MAX_CONCURRENT_HASHES = max(1, min(4, (os.process_cpu_count() or 1) // 2))
 """Maximum concurrent Argon2 hashes; each needs 64 MiB and four threads. Further log-ins wait."""
 
 MAX_WAITING_HASHES = 16
 """Maximum log-ins that wait for a hash. Further ones are 503: they would wait for seconds, and fill the threads."""
+
+MAX_LENGTH = 128
+"""Maximum characters of a password, after `prepare`."""
+
+MAX_TYPED_LENGTH = 4 * MAX_LENGTH
+"""Maximum characters before: a keyboard may send up to four for one character."""
 
 NICENESS = 10
 """Priority of hashing threads: others get ten times the processor time."""
@@ -126,9 +134,33 @@ def _common_passwords() -> frozenset[str]:
     return frozenset((Path(__file__).parent / "common_passwords.txt").read_text("utf-8").split())
 
 
-def validate_policy(password: str) -> str:
-    """Return `password`. ValueError when it does not fit the settings (OWASP ASVS 5.0, 6.2.1, 6.2.4 and 6.2.11)."""
+def prepare(password: str) -> str:
+    """Return the password as it is hashed: other spaces are blanks, then NFC (RFC 8265, section 4.2.2).
+
+    Keyboards send different characters for the same sign. Never change these rules: stored hashes would not match.
+    Stacked marks are kept, because normalizing them is slow; a new password cannot have them.
+    """
+    if len(password) > MAX_TYPED_LENGTH or not has_few_marks(password):
+        return password
+    return unicodedata.normalize("NFC", SPACES.sub(" ", password))
+
+
+def validate_length(password: str) -> str:
+    """Return `password`. ValueError unless it has 1 to MAX_LENGTH characters."""
+    if not 1 <= len(prepare(password)) <= MAX_LENGTH:
+        raise ValueError(f"must have 1 to {MAX_LENGTH} characters")
+    return password
+
+
+def validate_policy(typed: str) -> str:
+    """Return the password. ValueError when it does not fit the settings (OWASP ASVS 5.0, 6.2.1, 6.2.4 and 6.2.11)."""
     settings = Settings.current()
+    password = prepare(typed)
+    # A later Unicode may normalize new characters in another way (RFC 8265: FreeformClass).
+    if any(unicodedata.category(character) in {"Cc", "Cn"} for character in password):
+        raise ValueError("must not contain control characters or unassigned characters")
+    if not has_few_marks(password):
+        raise ValueError(f"must not have more than {MAX_MARKS} combining marks in a row")
     if len(password) < settings.password_min_length:
         raise ValueError(f"must have at least {settings.password_min_length} characters")
     if password.lower() in _common_passwords():
@@ -136,34 +168,32 @@ def validate_policy(password: str) -> str:
     for word in settings.password_forbidden_words:
         if word.lower() in password.lower():
             raise ValueError(f"must not contain the word {word}")
-    return password
+    return typed
+
+
+def _documented(shortest: int) -> dict[str, Any]:
+    lengths = {"minLength": shortest, "maxLength": MAX_LENGTH}
+    return {"type": "string", "format": "password", "writeOnly": True} | lengths
 
 
 class _Documented:
     """Describes a new password in the OpenAPI document, with the length of the settings."""
 
     def __get_pydantic_json_schema__(self, _schema: object, _handler: object) -> dict[str, Any]:
-        shortest = Settings.current().password_min_length
-        return {"type": "string", "format": "password", "minLength": shortest, "maxLength": 128, "writeOnly": True}
+        return _documented(Settings.current().password_min_length)
 
 
-Password = Annotated[
-    Secret[Annotated[str, StringConstraints(strip_whitespace=False, min_length=1, max_length=128)]],
-    WithJsonSchema({"type": "string", "format": "password", "minLength": 1, "maxLength": 128, "writeOnly": True}),
+_Typed = Annotated[
+    str,
+    StringConstraints(strip_whitespace=False, max_length=MAX_TYPED_LENGTH),
+    AfterValidator(validate_length),
 ]
+
+Password = Annotated[Secret[_Typed], WithJsonSchema(_documented(1))]
 """A password. Leading and trailing blanks are kept. `repr` hides the value, so that passwords are not logged."""
 
-NewPassword = Annotated[
-    Secret[
-        Annotated[
-            str,
-            StringConstraints(strip_whitespace=False, max_length=128),
-            AfterValidator(validate_policy),
-        ]
-    ],
-    _Documented(),
-]
-"""A new password: PASSWORD_MIN_LENGTH to 128 characters of any kind, and not one of the most common passwords."""
+NewPassword = Annotated[Secret[Annotated[_Typed, AfterValidator(validate_policy)]], _Documented()]
+"""A new password: PASSWORD_MIN_LENGTH to 128 characters of any script, and not one of the most common passwords."""
 
 
 @cache
@@ -179,7 +209,7 @@ def _dummy_hash() -> str:
 def hash_password(password: str) -> str:
     """Return the Argon2id hash of `password`. Takes tens of milliseconds of CPU time: call it in a thread."""
     with _hashing:
-        return _workers.submit(_passwords().hash, password).result()
+        return _workers.submit(_passwords().hash, prepare(password)).result()
 
 
 def verify_password(password: str, hashed: str | None) -> bool:
@@ -190,7 +220,7 @@ def verify_password(password: str, hashed: str | None) -> bool:
     known = hashed or _dummy_hash()
     try:
         with _hashing:
-            matches = _workers.submit(_passwords().verify, password, known).result()
+            matches = _workers.submit(_passwords().verify, prepare(password), known).result()
     except UnknownHashError:
         return False
     return matches and hashed is not None

@@ -9,6 +9,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth import aauthenticate, authenticate, get_user_model
 from django.contrib.auth.hashers import Argon2PasswordHasher, check_password, make_password
+from django.contrib.auth.management.commands.changepassword import Command
 from django.contrib.auth.models import Permission
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -23,7 +24,7 @@ from app.core.http.state import Request, State
 from app.core.problems import TooManyRequests
 from app.core.security import passwords
 from app.core.testing import PASSWORD, Accounts, Listen, UserFactory, assert_problem
-from tests.core.accounts.browser import log_in
+from tests.core.accounts.browser import log_in, submit
 
 ROOT = "root@example.com"
 
@@ -78,6 +79,25 @@ class TestCreatesuperuser:
         monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
         with pytest.raises(CommandError, match=r"is already registered|not a valid email address"):
             await call("createsuperuser", "--noinput", f"--email={email}")
+
+
+async def test_commands_and_forms_normalize_text(
+    async_client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, user_factory: UserFactory
+) -> None:
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", "cafe\u0301 au lait")
+    await call("createsuperuser", "--noinput", "--email=jose\u0301@example.com", verbosity=0)
+    assert (await log_in(async_client, "jos\u00e9@example.com", "caf\u00e9\u00a0au lait")).status_code == 302
+    ada = await user_factory(email="ada@example.com")
+    page = f"/admin/core_accounts/user/{ada.id}"
+    typed = "e\u0301tudes no. 1"
+    await submit(async_client, f"{page}/password/", usable_password="true", password1=typed, password2=typed)
+    assert (await token(async_client, ada.email, "\u00e9tudes no. 1")).status_code == 200
+    await submit(async_client, f"{page}/change/", email=ada.email, name="\u200bJose\u0301\u200d", is_active="on")
+    await ada.arefresh_from_db()
+    assert ada.name == "Jos\u00e9"
+    monkeypatch.setattr(Command, "_get_pass", lambda *_: "a\u0300 la carte")
+    await call("changepassword", ada.email)
+    assert (await token(async_client, ada.email, "\u00e0 la carte")).status_code == 200
 
 
 class TestManager:

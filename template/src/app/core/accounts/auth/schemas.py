@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple, Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from app.core.accounts.schemas import SessionDetails, as_registered
+from app.core.accounts.schemas import SessionDetails
 from app.core.problems import BadRequest, FieldError, Unprocessable
 from app.core.schemas import BaseSchema, ListQuery, sort_by
 from app.core.security.passwords import Password
@@ -77,12 +77,6 @@ class TokenForm(OAuthForm):
     username: Line = Field(default="", max_length=254, description="required for `password`")
     password: Password | None = Field(default_factory=lambda: None, description="required for `password`")
     refresh_token: str = Field(default="", max_length=MAX_TOKEN_LENGTH, description="required for `refresh_token`")
-
-    @field_validator("username")
-    @classmethod
-    def normalize(cls, username: str) -> str:
-        """Return the address as `POST /users` stores it."""
-        return as_registered(username)
 
     @model_validator(mode="after")
     def require_parameters(self) -> Self:

@@ -26,6 +26,7 @@ class PasswordBackend(ModelBackend):
         settings = state.settings if state else django_settings.CORE_SETTINGS
         if settings.jwt_issuer is not None or not username or not password:
             return None
+        username = as_registered(username)  # spellings of one address count together
         if state and request:
             state.rate_limits.hit_log_in(client_address(request), as_registered(username))
         return authenticate(username, Secret(password))
