@@ -5,7 +5,10 @@ pytest-xdist worker gets a copy of the template database.
 """
 
 import hashlib
+import io
 import itertools
+import json
+import logging
 import os
 import re
 import sys
@@ -18,6 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import structlog
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
@@ -28,6 +32,7 @@ from app.core.cli.env_example import variables
 from app.core.config import ABOUT, Settings
 from app.core.database import embedded
 from app.core.mail import messages as mail_messages
+from app.core.observability import logs
 from app.core.security import passwords
 from app.core.security.tokens import LocalTokens
 from app.core.testing import ERRORS, PASSWORD, Execute, Headers, SignIn, Use, UserFactory
@@ -180,6 +185,29 @@ def messages(monkeypatch: pytest.MonkeyPatch) -> list[EmailMessage]:
     composed = mail_messages.compose
     monkeypatch.setattr("app.core.mail.sending.compose", compose)
     return called
+
+
+@pytest.fixture
+def security_events(app: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """Return the security events that were logged since the last call. No log line has personal data."""
+    root = logging.getLogger()
+    handlers, level, before = root.handlers[:], root.level, structlog.get_config()
+    output = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", output)
+    logs.configure("info", json=True)
+
+    def read() -> list[dict[str, Any]]:
+        written = output.getvalue()
+        output.seek(0)
+        output.truncate()
+        for personal in ("Ada", "example.com", PASSWORD):
+            assert personal not in written
+        return [line for line in map(json.loads, written.splitlines()) if "account" in line]
+
+    yield read
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.configure(**before)
 
 
 @pytest.fixture

@@ -187,7 +187,7 @@ async def test_refresh_token_reuse_revokes_family(
     with capture_logs() as lines:
         refused(await refresh(async_client, first["refresh_token"]))
     [reported] = [line for line in lines if line["event"] == "refresh token reused"]
-    assert reported["user"] == str(user.id)
+    assert reported["account"] == user.id
     refused(await refresh(async_client, second["refresh_token"]))
     assert_problem(await async_client.get("/api/v1/users/me", headers=bearer(second["access_token"])), 401)
     assert (await refresh(async_client, other_log_in["refresh_token"])).status_code == 200

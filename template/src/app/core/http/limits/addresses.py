@@ -1,9 +1,13 @@
 """Client addresses: behind trusted proxies, and for rate limits."""
 
 from collections.abc import Iterable
+from contextvars import ContextVar
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 type Address = IPv4Address | IPv6Address
+
+current_client: ContextVar[str | None] = ContextVar("current_client", default=None)
+"""Address of the client of the current request."""
 
 
 def network(address: str) -> str:

@@ -1,29 +1,26 @@
 """The table of users."""
 
-from collections.abc import Collection, Iterable
-from functools import cache
+from collections.abc import Collection
+from functools import partial
 from typing import Any, ClassVar
 
 import pydantic
-from asgiref.sync import sync_to_async
-from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import PermissionsMixin
-from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
-from django.db.models import BooleanField, CheckConstraint, DateTimeField, Index, Q, TextField, UniqueConstraint, Value
+from django.db.models import BooleanField, CheckConstraint, DateTimeField, Index, Q, TextField, UniqueConstraint
 from django.db.models.functions import Lower, Now
-from pydantic import TypeAdapter
 
+from app.core.accounts.auth.audit import note
+from app.core.accounts.auth.managers import UserManager, rules
 from app.core.accounts.auth.models import EmailToken, UserSession
 from app.core.accounts.events import deactivated, registered
-from app.core.accounts.schemas import EmailAddress
 from app.core.database import lookups  # noqa: F401 -- registers lookups that constraints of all models use
 from app.core.mail import send
 from app.core.mail.texts import write_message
 from app.core.problems import Conflict
 from app.core.security.revocations import later_than
-from app.core.types import ShortText
 
 EMAIL_TAKEN = "This e-mail address is already registered."
 
@@ -31,56 +28,6 @@ EMAIL_TAKEN = "This e-mail address is already registered."
 class LastAdmin(Conflict):
     type = "urn:problem-type:last-admin"
     detail = "This user is the last active admin. Make another user an admin first."
-
-
-class UserManager(BaseUserManager["User"]):
-    """Creates users and finds them by e-mail address."""
-
-    with_perm: ClassVar[Any] = DjangoUserManager.with_perm
-
-    @classmethod
-    def normalize_email(cls, email: str | None) -> str:
-        """Return the address as `POST /users` stores it. Return an invalid address unchanged, for `full_clean`."""
-        try:
-            return str(_rules()["email"].validate_python(email))
-        except pydantic.ValidationError:
-            return email or ""
-
-    def by_email(self, email: str | None) -> "User | None":
-        """Return the user with this address, or None. Ignores case."""
-        return self.filter(email__lower=Lower(Value(self.normalize_email(email)))).first() if email else None
-
-    def get_by_natural_key(self, username: str | None) -> "User":
-        if user := self.by_email(username):
-            return user
-        raise self.model.DoesNotExist
-
-    def create_user(self, email: str | None = None, password: str | None = None, **fields: Any) -> "User":
-        """Create a user. Without `password`, the user cannot log in with a password."""
-        user = self.model(email=self.normalize_email(email) or None, **fields)
-        user.set_password(password)
-        user.save(using=self._db)
-        return user
-
-    def create_superuser(self, email: str | None = None, password: str | None = None, **fields: Any) -> "User":
-        """Create an admin. ValidationError for an invalid value, which `createsuperuser` prints."""
-        fields = {"is_staff": True, "is_superuser": True} | fields
-        if not (fields["is_staff"] and fields["is_superuser"]):
-            raise ValueError("A superuser must have is_staff=True and is_superuser=True.")
-        user = self.model(email=self.normalize_email(email) or None, **fields)
-        user.set_password(password)
-        user.full_clean()
-        user.save(using=self._db)
-        return user
-
-    async def aget_by_natural_key(self, username: str | None) -> "User":
-        return await sync_to_async(self.get_by_natural_key)(username)
-
-    async def acreate_user(self, *args: Any, **fields: Any) -> "User":
-        return await sync_to_async(self.create_user)(*args, **fields)
-
-    async def acreate_superuser(self, *args: Any, **fields: Any) -> "User":
-        return await sync_to_async(self.create_superuser)(*args, **fields)
 
 
 class User(AbstractBaseUser, PermissionsMixin):
@@ -140,7 +87,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         """Apply the validation rules of the API to forms and commands."""
         super().clean_fields(exclude)
         errors = {}
-        for field, rule in _rules().items():
+        for field, rule in rules().items():
             value = getattr(self, field)
             if not value or field in (exclude or ()):
                 continue
@@ -166,7 +113,8 @@ class User(AbstractBaseUser, PermissionsMixin):
             options["update_fields"] = {*fields, "updated_at"}
         flags = [flag for flag in ("is_active", "is_superuser") if fields is None or flag in fields]
         with transaction.atomic(options.get("using"), savepoint=False):
-            lost = set() if is_new else self._lost(flags)
+            changed = set() if is_new else self._changed(flags)
+            lost = {flag for flag in changed if not getattr(self, flag)}
             if lost:
                 self.require_other_admin()
             super().save(**options)
@@ -175,18 +123,25 @@ class User(AbstractBaseUser, PermissionsMixin):
             elif is_password_new or "is_active" in lost:
                 self.end_sessions()
                 if is_password_set and self.has_usable_password():
+                    self.note("password changed")
                     self.report_new_password()
             elif lost:
                 self.revoke()
+            if "is_superuser" in changed:
+                self.note("roles changed", added=[], removed=[], admin=self.is_superuser)
             if "is_active" in lost:
                 deactivated.send(User, user=self)
 
-    def _lost(self, flags: Iterable[str]) -> set[str]:
-        """Return those of these fields that are stored as True, and are now False. Locks the row."""
-        if not (unset := [flag for flag in flags if not getattr(self, flag)]):
+    def _changed(self, flags: Collection[str]) -> set[str]:
+        """Return those of these fields that are stored with another value. Locks the row."""
+        if not flags:
             return set()
-        stored = User.objects.select_for_update().filter(pk=self.pk).values(*unset).first() or {}
-        return {flag for flag, value in stored.items() if value}
+        stored = User.objects.select_for_update().filter(pk=self.pk).values(*flags).first() or {}
+        return {flag for flag, value in stored.items() if value != getattr(self, flag)}
+
+    def note(self, event: str, **details: Any) -> None:
+        """Log a security event after the commit."""
+        transaction.on_commit(partial(note, event, self.pk, **details))
 
     def require_other_admin(self) -> None:
         """Raise LastAdmin if the user is stored as the only active admin.
@@ -220,6 +175,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         EmailToken.objects.filter(user=self).delete()
         UserSession.objects.filter(user=self, ended_at=None).exclude(pk=self.kept_session or 0).update(ended_at=Now())
         self.revoke()  # last: a concurrent refresh may issue an access token until its session has ended
+        self.note("sessions ended", kept=self.kept_session)
 
     def report_new_password(self) -> None:
         """Send a message about a new password to the user."""
@@ -235,8 +191,3 @@ class User(AbstractBaseUser, PermissionsMixin):
             last = own.select_for_update(no_key=True).values_list("revoked_at", flat=True).first()
             self.revoked_at = self.updated_at = later_than(last)
             own.update(revoked_at=self.revoked_at, updated_at=self.updated_at)
-
-
-@cache
-def _rules() -> dict[str, TypeAdapter[Any]]:
-    return {"name": TypeAdapter(ShortText), "email": TypeAdapter(EmailAddress)}

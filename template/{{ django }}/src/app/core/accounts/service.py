@@ -7,6 +7,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
 from pydantic import Secret
 
+from app.core.accounts.auth.audit import note
 from app.core.accounts.auth.repository import SessionRepository
 from app.core.accounts.auth.roles import scopes_of
 from app.core.accounts.email.tokens import EmailTokenRepository
@@ -182,8 +183,10 @@ def authenticate(email: str, password: Secret[str]) -> User | None:
     give_back()
     if user is None:
         verify_password(password.get_secret_value(), None)
-        return None
-    return user if user.check_password(password.get_secret_value()) and user.is_active else None
+    elif user.check_password(password.get_secret_value()) and user.is_active:
+        return user
+    note("log-in failed", user.pk if user else None)
+    return None
 
 
 def change_password(caller: CurrentUser, data: PasswordChange) -> bool:

@@ -29,7 +29,7 @@ from app.core.http.headers import (
     identify,
     max_bytes,
 )
-from app.core.http.limits.addresses import Proxies, forwarded_scheme
+from app.core.http.limits.addresses import Proxies, current_client, forwarded_scheme
 from app.core.http.limits.bodies import LIMITS, own_limit
 from app.core.http.pages import is_page, page_headers
 from app.core.http.state import LATE, STATE, Request, State
@@ -106,6 +106,7 @@ class RequestContext:
                 meta["REMOTE_ADDR"] = self.proxies.client(peer, forwarded)
             if scheme := forwarded_scheme(meta.get("HTTP_X_FORWARDED_PROTO", "")):
                 meta["wsgi.url_scheme"] = scheme
+        current_client.set(meta.get("REMOTE_ADDR"))
         host = meta.get("HTTP_HOST", meta.get("SERVER_NAME", ""))  # like Django; its test client sends no Host
         late = Unavailable() if LATE in meta else None
         if refusal := late or self.check.refusal(path, host, length, limit):

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from pydantic import Secret
 from sqlalchemy.exc import IntegrityError
 
+from app.core.accounts.auth.audit import note
 from app.core.accounts.auth.repository import SessionRepository
 from app.core.accounts.auth.roles import scopes_of
 from app.core.accounts.email.tokens import EmailTokenRepository
@@ -24,6 +26,7 @@ from app.core.accounts.schemas import (
     UserUpdate,
 )
 from app.core.database.engine import Database
+from app.core.database.on_commit import on_commit
 from app.core.database.sessions import WriteSession
 from app.core.mail import send
 from app.core.mail.texts import write_message
@@ -123,6 +126,7 @@ class UserService:
         """
         former = set(user.role_names)
         added, removed = set(add) - former, set(remove) & former
+        is_admin_new = admin is not None and admin != user.is_superuser
         demoted = admin is False and user.is_superuser
         if demoted:
             await self.require_other_admin(user)
@@ -134,6 +138,8 @@ class UserService:
             await self.revoke(user)
         elif added:
             await self.users.update(user, {"updated_at": datetime.now(UTC)})
+        if added or removed or is_admin_new:
+            self.note("roles changed", user, added=sorted(added), removed=sorted(removed), admin=user.is_superuser)
 
     async def require_other_admin(self, user: User) -> None:
         """Raise LastAdmin if the user is the only active admin."""
@@ -146,6 +152,7 @@ class UserService:
         """Set a password hash made by `hash_password`, end all other sessions, and send a message about it."""
         await self.users.update(user, {"password": hashed})
         await self.end_sessions(user, kept_session=kept_session)
+        self.note("password changed", user)
         if user.email:
             message = write_message("password_changed", name=user.name or user.email)
             await send(self.session, user.email, **message._asdict(), name=user.name)
@@ -155,6 +162,11 @@ class UserService:
         await EmailTokenRepository(self.session).delete_of_user(user.id)
         await self.sessions.end(user_id=user.id, kept=kept_session)
         await self.revoke(user)  # last: a concurrent refresh may issue an access token until its session has ended
+        self.note("sessions ended", user, kept=kept_session)
+
+    def note(self, event: str, user: User, **details: Any) -> None:
+        """Log a security event after the commit."""
+        on_commit(self.session, partial(note, event, user.id, **details))
 
     async def revoke(self, user: User) -> None:
         """Revoke the access tokens that were issued until now."""
@@ -202,7 +214,10 @@ async def authenticate(database: Database, email: str, password: Secret[str]) ->
     async with database.read_sessions() as session:
         user = await UserRepository(session).get_by_email(email)
     hashed = user.password if user and user.is_active else None
-    return user if await in_turn(verify_password, password.get_secret_value(), hashed) else None
+    if await in_turn(verify_password, password.get_secret_value(), hashed):
+        return user
+    note("log-in failed", user.id if user else None)
+    return None
 
 
 async def change_password(database: Database, caller: CurrentUser, data: PasswordChange) -> bool:

@@ -29,7 +29,7 @@ from app.core.http.headers import (
     identify,
     max_bytes,
 )
-from app.core.http.limits.addresses import Proxies, forwarded_scheme
+from app.core.http.limits.addresses import Proxies, current_client, forwarded_scheme
 from app.core.http.routing import AnswerHead
 from app.core.http.server.protocol import GONE, STREAM
 from app.core.observability.logs import RequestLog
@@ -114,8 +114,7 @@ class RequestContext:
             return
         headers = Headers(scope=scope)
         disconnected.set(gone.wait if (gone := scope.get(GONE)) else None)
-        if self.proxies and scope["client"] and self.proxies.trusts(scope["client"][0]):
-            apply_forwarded(scope, headers, self.proxies)
+        note_client(scope, headers, self.proxies)
         path: str = scope["path"]
         add_root_path(scope, self.settings.root_path)
         identity = identify(headers.get("x-request-id"), headers.get("traceparent"))
@@ -187,6 +186,14 @@ def add_root_path(scope: Scope, root: str) -> None:
     """Add the prefix that a proxy has removed, as the ASGI specification says: links then start with it."""
     if root:
         scope.update(root_path=root, path=root + scope["path"], raw_path=root.encode() + scope["raw_path"])
+
+
+def note_client(scope: Scope, headers: Headers, proxies: Proxies | None) -> None:
+    """Set the address of the client, also for security events. Behind a trusted proxy, it is the forwarded address."""
+    if client := scope["client"]:
+        if proxies and proxies.trusts(client[0]):
+            apply_forwarded(scope, headers, proxies)
+        current_client.set(scope["client"][0])
 
 
 def apply_forwarded(scope: Scope, headers: Headers, proxies: Proxies) -> None:

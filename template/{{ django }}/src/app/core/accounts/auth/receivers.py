@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib.auth.models import Group
+from django.contrib.auth.signals import user_logged_in
 from django.db.models.signals import m2m_changed, pre_delete
 from django.dispatch import receiver
 
@@ -26,6 +27,30 @@ def revoke_lost_roles(action: str, instance: Any, pk_set: set[int] | None, **_: 
             _revoke_members(instance)
 
 
+@receiver(m2m_changed, sender=User.groups.through)
+def note_changed_roles(action: str, instance: Any, pk_set: set[int] | None, **_: Any) -> None:
+    """Log new and lost roles of users."""
+    if action not in {"post_add", "post_remove", "pre_clear"} or pk_set == set():
+        return
+    if isinstance(instance, User):
+        groups = Group.objects.filter(pk__in=pk_set) if pk_set else instance.groups.all()
+        _note_roles(instance, [group.name for group in groups], is_new=action == "post_add")
+    else:
+        for user in User.objects.filter(pk__in=pk_set) if pk_set else instance.user_set.all():
+            _note_roles(user, [instance.name], is_new=action == "post_add")
+
+
+def _note_roles(user: User, roles: list[str], *, is_new: bool) -> None:
+    added, removed = (roles, []) if is_new else ([], roles)
+    user.note("roles changed", added=sorted(added), removed=sorted(removed), admin=user.is_superuser)
+
+
+@receiver(user_logged_in)
+def note_log_in(user: User, **_: Any) -> None:
+    """Log who logs in to the admin, or to other pages."""
+    user.note("admin log-in" if user.is_superuser or user.is_staff else "log-in", session=None)
+
+
 @receiver(pre_delete, sender=Group)
 def revoke_deleted_role(instance: Group, **_: Any) -> None:
     """Revoke the access tokens of users who lose a role because it is deleted."""
@@ -37,6 +62,7 @@ def _revoke_members(group: Group) -> None:
     Group.objects.select_for_update().filter(pk=group.pk).first()
     for user in User.objects.filter(groups=group).order_by("pk"):
         user.revoke()
+        _note_roles(user, [instance.name], is_new=False)
 
 
 @receiver(pre_delete, sender=User)

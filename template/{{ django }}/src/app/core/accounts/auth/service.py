@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
-import structlog
+from django.db import transaction
 from structlog.contextvars import bind_contextvars
 
+from app.core.accounts.auth.audit import note
 from app.core.accounts.auth.models import UserSession
 from app.core.accounts.auth.repository import RefreshTokenRepository, SessionRepository
 from app.core.accounts.auth.schemas import Origin, TokenResponse
@@ -16,8 +18,6 @@ from app.core.accounts.service import logged_in
 from app.core.problems import Unauthorized
 from app.core.security.revocations import revision_of
 from app.core.security.tokens import LocalTokens, digest, new_token
-
-log = structlog.get_logger()
 
 
 class AuthService:
@@ -39,6 +39,8 @@ class AuthService:
         self.email_tokens.delete_expired()
         ends = datetime.now(UTC) + self.lifetime
         session = self.sessions.create({"user_id": user.id, "expires_at": ends, **origin._asdict()})
+        event = "admin log-in" if user.is_superuser else "log-in"
+        transaction.on_commit(partial(note, event, user.pk, session=session.pk))
         return self._issue(user, session)
 
     def refresh(self, token: str) -> TokenResponse | None:
@@ -56,7 +58,7 @@ class AuthService:
         if not self.refresh_tokens.use(digest(token)):
             if self.refresh_tokens.was_used(digest(token)):
                 self.sessions.end(user_id=user.id, session_id=session.id)
-                log.warning("refresh token reused", user=str(user.id), session=session.id)
+                note("refresh token reused", user.pk, session=session.pk)
             return None
         if not self.sessions.note_use(session.id):  # ended by a concurrent request
             return None
@@ -66,14 +68,18 @@ class AuthService:
     def revoke(self, token: str) -> None:
         """End the session of a refresh token or access token. Does nothing for an unknown token (RFC 7009, 2.2)."""
         if session := self.sessions.find_by_token(digest(token)):
-            self.sessions.end(user_id=session.user_id, session_id=session.id)
+            self._log_out(session.user_id, session.id)
             return
         try:
             verified = self.tokens.verify(token)
         except Unauthorized:
             return
         if verified.session_id is not None:
-            self.sessions.end(user_id=int(verified.subject), session_id=verified.session_id)
+            self._log_out(int(verified.subject), verified.session_id)
+
+    def _log_out(self, user_id: int, session_id: int) -> None:
+        if self.sessions.end(user_id=user_id, session_id=session_id):
+            transaction.on_commit(partial(note, "session ended", user_id, session=session_id))
 
     def _issue(self, user: User, session: UserSession) -> TokenResponse:
         bind_contextvars(user=str(user.id))

@@ -1,10 +1,12 @@
 """Routes of `/auth/sessions`: the caller's log-ins."""
 
+from functools import partial
 from http import HTTPStatus
 
 from django.db import transaction
 from ninja import Query, Router, Status
 
+from app.core.accounts.auth.audit import note
 from app.core.accounts.auth.identity import expire_revocations, require_local_accounts
 from app.core.accounts.auth.repository import SessionRepository
 from app.core.accounts.auth.schemas import SessionQuery, SessionResponse
@@ -53,5 +55,6 @@ def end_session(request: Request, session_id: PathId) -> Status[None]:
     """End one of your sessions. Its access tokens end, too."""
     if not SessionRepository().end(user_id=request.auth.id, session_id=session_id):
         raise NotFound("You have no such session.")
+    transaction.on_commit(partial(note, "session ended", request.auth.id, session=session_id))
     expire_revocations(request)
     return Status(HTTPStatus.NO_CONTENT, None)

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
-import structlog
 from structlog.contextvars import bind_contextvars
 
+from app.core.accounts.auth.audit import note
 from app.core.accounts.auth.models import UserSession
 from app.core.accounts.auth.repository import RefreshTokenRepository, SessionRepository
 from app.core.accounts.auth.schemas import Origin, TokenResponse
@@ -13,12 +14,11 @@ from app.core.accounts.email.tokens import EmailTokenRepository
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.service import logged_in
+from app.core.database.on_commit import on_commit
 from app.core.database.sessions import WriteSession
 from app.core.problems import Unauthorized
 from app.core.security.revocations import revision_of
 from app.core.security.tokens import LocalTokens, digest, new_token
-
-log = structlog.get_logger()
 
 
 class AuthService:
@@ -40,6 +40,8 @@ class AuthService:
         await self.email_tokens.delete_expired()
         ends = datetime.now(UTC) + self.lifetime
         session = await self.sessions.create({"user_id": user.id, "expires_at": ends, **origin._asdict()})
+        event = "admin log-in" if user.is_superuser else "log-in"
+        on_commit(self.users.session, partial(note, event, user.id, session=session.id))
         return await self._issue(user, session)
 
     async def refresh(self, token: str) -> TokenResponse | None:
@@ -57,7 +59,7 @@ class AuthService:
         if not await self.refresh_tokens.use(digest(token)):
             if await self.refresh_tokens.was_used(digest(token)):
                 await self.sessions.end(user_id=user.id, session_id=session.id)
-                log.warning("refresh token reused", user=str(user.id), session=session.id)
+                note("refresh token reused", user.id, session=session.id)
             return None
         if not await self.sessions.note_use(session.id):  # ended by a concurrent request
             return None
@@ -67,14 +69,18 @@ class AuthService:
     async def revoke(self, token: str) -> None:
         """End the session of a refresh token or access token. Does nothing for an unknown token (RFC 7009, 2.2)."""
         if session := await self.sessions.find_by_token(digest(token)):
-            await self.sessions.end(user_id=session.user_id, session_id=session.id)
+            await self._log_out(session.user_id, session.id)
             return
         try:
             verified = self.tokens.verify(token)
         except Unauthorized:
             return
         if verified.session_id is not None:
-            await self.sessions.end(user_id=int(verified.subject), session_id=verified.session_id)
+            await self._log_out(int(verified.subject), verified.session_id)
+
+    async def _log_out(self, user_id: int, session_id: int) -> None:
+        if await self.sessions.end(user_id=user_id, session_id=session_id):
+            on_commit(self.users.session, partial(note, "session ended", user_id, session=session_id))
 
     async def _issue(self, user: User, session: UserSession) -> TokenResponse:
         bind_contextvars(user=str(user.id))

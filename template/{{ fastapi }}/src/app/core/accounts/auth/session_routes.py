@@ -1,10 +1,12 @@
 """Routes of `/auth/sessions`: the caller's log-ins."""
 
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
+from app.core.accounts.auth.audit import note
 from app.core.accounts.auth.identity import LoggedIn, require_local_accounts
 from app.core.accounts.auth.repository import SessionRepository
 from app.core.accounts.auth.schemas import SessionQuery, SessionResponse
@@ -53,4 +55,5 @@ async def end_session(session_id: PathId, session: Transaction, state: CurrentSt
     """End one of your sessions. Its access tokens end, too."""
     if not await SessionRepository(session).end(user_id=user.id, session_id=session_id):
         raise NotFound("You have no such session.")
+    on_commit(session, partial(note, "session ended", user.id, session=session_id))
     on_commit(session, state.revocations.expire)
