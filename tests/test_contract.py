@@ -367,6 +367,8 @@ CORE_FUNCTIONS = {
         "change_my_password",
         "change_user",
         "deactivate_user",
+        "erase_me",
+        "export_me",
         "export_users",
         "get_me",
         "get_user",

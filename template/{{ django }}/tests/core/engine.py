@@ -42,6 +42,7 @@ from ninja.errors import HttpError
 
 from app.core.accounts import events
 from app.core.accounts.models import User
+from app.core.accounts.schemas import PersonalData
 from app.core.accounts.service import UserService
 from app.core.config import Settings
 from app.core.database.pool import database
@@ -290,8 +291,8 @@ class ServiceAccounts:
         await _committed(UserService().erase, user)
 
     async def export(self, user: User, /) -> dict[str, Any]:
-        exported: dict[str, Any] = await _committed(UserService().export, user)
-        return exported
+        exported: PersonalData = await _committed(UserService().export, user)
+        return exported.model_dump(mode="json")
 
     async def set_password(self, user: User, password: str, /) -> None:
         await _committed(UserService().set_password, user, Secret(password))

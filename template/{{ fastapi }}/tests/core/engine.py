@@ -233,7 +233,7 @@ class Service:
         await self._call(UserService.erase, user)
 
     async def export(self, user: User) -> dict[str, Any]:
-        return await self._call(UserService.export, user)
+        return (await self._call(UserService.export, user)).model_dump(mode="json")
 
     async def set_password(self, user: User, password: str) -> None:
         await self._call(lambda service, found: service.set_password(found, hash_password(password)), user)

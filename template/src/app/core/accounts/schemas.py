@@ -1,6 +1,6 @@
 """Schemas of users."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -19,6 +19,7 @@ from app.core.accounts.auth.roles import Role, declared_roles
 from app.core.problems import FieldError, Forbidden, Unprocessable
 from app.core.schemas import UNCHANGED, BaseSchema, ListQuery, sort_by
 from app.core.security.passwords import NewPassword, Password
+from app.core.slices import SliceError, owner_of
 from app.core.types import ShortText, validate_visible
 
 EmailAddress = Annotated[EmailStr, Field(max_length=254), AfterValidator(validate_visible)]
@@ -107,6 +108,12 @@ class PasswordChange(BaseSchema):
     new: NewPassword
 
 
+class AccountErasure(BaseSchema):
+    """Request to erase the own account. The password is required unless an identity provider manages the accounts."""
+
+    password: Password = UNCHANGED
+
+
 class UserResponse(BaseSchema):
     """A user, as seen by that user and by admins."""
 
@@ -152,6 +159,30 @@ class AccountExport(UserDetails):
     subject: str | None
     last_login: AwareDatetime | None
     sessions: list[SessionDetails] = []
+
+
+class PersonalData(BaseSchema):
+    """All data about a user: of core, and of each slice under the name of the slice."""
+
+    model_config = ConfigDict(extra="allow")
+
+    account: AccountExport
+
+    @classmethod
+    def of(cls, account: AccountExport, answers: Iterable[tuple[Callable[..., Any], Any]]) -> Self:
+        """Return the data of core with the answer of each listener to `exporting`.
+
+        SliceError when a slice has two listeners: the data of one would replace the data of the other.
+        """
+        exported: dict[str, Any] = {"account": account}
+        for listener, data in answers:
+            name = owner_of(listener)
+            if name in exported:
+                raise SliceError(
+                    f"The slice '{name}' listens to `exporting` twice: return all of its data from one listener"
+                )
+            exported[name] = data
+        return cls(**exported)
 
 
 class ProvidedUser(BaseSchema):

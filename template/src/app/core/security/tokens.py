@@ -36,6 +36,12 @@ class AccessToken(NamedTuple):
         session = self.claims.get("sid")  # an identity provider may use text
         return session if isinstance(session, int) else None
 
+    @property
+    def logged_in_at(self) -> float | None:
+        """Time of the log-in (OpenID Connect Core 1.0, section 2), in seconds since 1970. None without the claim."""
+        found = self.claims.get("auth_time")
+        return found if isinstance(found, int | float) and not isinstance(found, bool) else None
+
     def require(self, scope: str) -> None:
         """Raise Forbidden unless the token holds `scope`."""
         if scope not in self.scopes:

@@ -1,9 +1,13 @@
 """The user who sends a request."""
 
+import time
 from dataclasses import dataclass
 
 from app.core.problems import Forbidden
 from app.core.security.tokens import ADMIN
+
+RECENT_LOG_IN_SECONDS = 600
+"""Maximum age of a log-in at an identity provider that replaces the password of a request."""
 
 
 @dataclass(frozen=True)
@@ -14,6 +18,8 @@ class CurrentUser:
     scopes: frozenset[str]
     session_id: int | None = None
     """Id of the session of a token that a log-in or refresh issued."""
+    logged_in_at: float | None = None
+    """Time of the log-in at an identity provider in seconds since 1970, if the token has the claim `auth_time`."""
 
     @property
     def is_admin(self) -> bool:
@@ -23,3 +29,9 @@ class CurrentUser:
         """Raise Forbidden unless the token holds `scope`."""
         if scope not in self.scopes:
             raise Forbidden
+
+    def require_recent_log_in(self) -> None:
+        """Raise Forbidden unless the user logged in at the identity provider within RECENT_LOG_IN_SECONDS."""
+        if self.logged_in_at is None or time.time() - self.logged_in_at > RECENT_LOG_IN_SECONDS:
+            minutes = RECENT_LOG_IN_SECONDS // 60
+            raise Forbidden(f"Log in again: this needs a token with an `auth_time` of the last {minutes} minutes.")

@@ -68,7 +68,7 @@ def erase(user_id: int) -> None:
 @transaction.atomic
 def export(user_id: int) -> dict[str, Any]:
     """Return all data of the user."""
-    return UserService().export(_get(user_id))
+    return UserService().export(_get(user_id)).model_dump(mode="json")
 
 
 def show_users(show: Callable[[AccountExport], None]) -> None:

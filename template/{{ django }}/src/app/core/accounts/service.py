@@ -12,12 +12,12 @@ from app.core.accounts.auth.repository import SessionRepository
 from app.core.accounts.auth.roles import scopes_of
 from app.core.accounts.email.tokens import EmailTokenRepository
 from app.core.accounts.events import deactivated, erased, exporting
-from app.core.accounts.exports import assemble
 from app.core.accounts.models import EMAIL_TAKEN, User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import (
     AccountExport,
     PasswordChange,
+    PersonalData,
     ProvidedUser,
     SessionDetails,
     UserCreate,
@@ -167,11 +167,11 @@ class UserService:
         self.users.clear_permissions(user)
         self.users.rename_log_entries(user)
 
-    def export(self, user: User) -> dict[str, Any]:
-        """Return all data of a user: `{"account": …, "<slice>": …}`."""
+    def export(self, user: User) -> PersonalData:
+        """Return all data of a user."""
         sessions = [SessionDetails.model_validate(session) for session in SessionRepository().all_of(user.id)]
         account = AccountExport.model_validate(user).model_copy(update={"sessions": sessions})
-        return assemble(account, exporting.send(User, user=user))
+        return PersonalData.of(account, exporting.send(User, user=user))
 
 
 def authenticate(email: str, password: Secret[str]) -> User | None:
@@ -189,14 +189,21 @@ def authenticate(email: str, password: Secret[str]) -> User | None:
     return None
 
 
-def change_password(caller: CurrentUser, data: PasswordChange) -> bool:
-    """Set a new password, and end all other sessions. Return False if the current password is wrong.
+def verified_user(user_id: int, password: Secret[str]) -> User | None:
+    """Return the active user with this id, or None if the password is wrong.
 
     Hashing holds no database connection, as in `authenticate`.
     """
-    user = UserRepository().get(caller.id)
+    user = UserRepository().get(user_id)
     give_back()
-    if user is None or not user.is_active or not user.check_password(data.current.get_secret_value()):
+    matches = user is not None and user.is_active and user.check_password(password.get_secret_value())
+    return user if matches else None
+
+
+def change_password(caller: CurrentUser, data: PasswordChange) -> bool:
+    """Set a new password, and end all other sessions. Return False if the current password is wrong."""
+    user = verified_user(caller.id, data.current)
+    if user is None:
         return False
     known = user.password
     user.set_password(data.new.get_secret_value())

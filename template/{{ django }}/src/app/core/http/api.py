@@ -9,8 +9,8 @@ from ninja.constants import NOT_SET
 from ninja.operation import PathView
 
 from app.core.accounts import routes as account_routes
+from app.core.accounts.auth import data_routes, session_routes
 from app.core.accounts.auth import routes as auth_routes
-from app.core.accounts.auth import session_routes
 from app.core.accounts.auth.identity import BearerToken, UserOptional, logged_in
 from app.core.accounts.email import recovery_routes, verification_routes
 from app.core.config import ABOUT, API_PREFIX, Environment
@@ -46,6 +46,7 @@ def _routers() -> Iterator[Found]:
     yield Found("core", health.public, private=False, prefix="")
     yield Found("core", account_routes.router, private=True)
     yield Found("core", account_routes.public, private=False)
+    yield Found("core", data_routes.router, private=True)
     yield Found("core", auth_routes.public, private=False)
     yield Found("core", session_routes.router, private=True)
     yield Found("core", recovery_routes.public, private=False)

@@ -69,7 +69,7 @@ def erase(user_id: int) -> None:
 
 def export(user_id: int) -> dict[str, Any]:
     """Return all data of the user."""
-    return _change(user_id, UserService.export)
+    return _change(user_id, UserService.export).model_dump(mode="json")
 
 
 def show_users(show: Callable[[AccountExport], None]) -> None:

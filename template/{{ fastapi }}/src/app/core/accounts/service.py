@@ -13,12 +13,12 @@ from app.core.accounts.auth.repository import SessionRepository
 from app.core.accounts.auth.roles import scopes_of
 from app.core.accounts.email.tokens import EmailTokenRepository
 from app.core.accounts.events import deactivated, erased, exporting, registered
-from app.core.accounts.exports import assemble
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import (
     AccountExport,
     PasswordChange,
+    PersonalData,
     ProvidedUser,
     SessionDetails,
     UserCreate,
@@ -185,11 +185,11 @@ class UserService:
         """Allow the user to log in again."""
         await self.users.update(user, {"is_active": True})
 
-    async def export(self, user: User) -> dict[str, Any]:
-        """Return all data of a user who was loaded with the roles: `{"account": …, "<slice>": …}`."""
+    async def export(self, user: User) -> PersonalData:
+        """Return all data of a user who was loaded with the roles."""
         sessions = [SessionDetails.model_validate(session) for session in await self.sessions.all_of(user.id)]
         account = AccountExport.model_validate(user).model_copy(update={"sessions": sessions})
-        return assemble(account, await exporting.send(self.session, user))
+        return PersonalData.of(account, await exporting.send(self.session, user))
 
     async def erase(self, user: User) -> None:
         """Delete the personal data of a user. Lock the row first. The row stays, inactive, for foreign keys.
@@ -220,15 +220,21 @@ async def authenticate(database: Database, email: str, password: Secret[str]) ->
     return None
 
 
-async def change_password(database: Database, caller: CurrentUser, data: PasswordChange) -> bool:
-    """Set a new password, and end all other sessions. Return False if the current password is wrong.
+async def verified_hash(database: Database, user_id: int, password: Secret[str]) -> str | None:
+    """Return the password hash of an active user, or None if the password is wrong.
 
     Hashing holds no database connection, as in `authenticate`.
     """
     async with database.read_sessions() as session:
-        user = await UserRepository(session).get(caller.id)
+        user = await UserRepository(session).get(user_id)
     known = user.password if user and user.is_active else None
-    if not await in_turn(verify_password, data.current.get_secret_value(), known):
+    return known if await in_turn(verify_password, password.get_secret_value(), known) else None
+
+
+async def change_password(database: Database, caller: CurrentUser, data: PasswordChange) -> bool:
+    """Set a new password, and end all other sessions. Return False if the current password is wrong."""
+    known = await verified_hash(database, caller.id, data.current)
+    if known is None:
         return False
     hashed = await in_turn(hash_password, data.new.get_secret_value())
     async with database.sessions.begin() as session:

@@ -12,8 +12,8 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
 from app.core.accounts import routes
+from app.core.accounts.auth import data_routes, session_routes
 from app.core.accounts.auth import routes as auth_routes
-from app.core.accounts.auth import session_routes
 from app.core.accounts.auth.identity import authenticated
 from app.core.accounts.auth.roles import declared_roles
 from app.core.accounts.email import recovery_routes, verification_routes
@@ -136,6 +136,7 @@ def _routers() -> Iterator[Found]:
     # Core first: FastAPI tries the routers in order, and most requests are for `/users`.
     yield Found("core", routes.router, private)
     yield Found("core", routes.public, [])
+    yield Found("core", data_routes.router, private)
     yield Found("core", auth_routes.public, [])
     yield Found("core", session_routes.router, private)
     yield Found("core", recovery_routes.public, [])

@@ -104,7 +104,7 @@ class UserRequired(BearerToken):
             user_id = _enter(request, token)
         # Loaded on first use, as by Django's own middleware.
         request.user = SimpleLazyObject(partial(_read, user_id))  # type: ignore[assignment]
-        return CurrentUser(user_id, token.scopes, token.session_id)
+        return CurrentUser(user_id, token.scopes, token.session_id, token.logged_in_at)
 
 
 class UserOptional(UserRequired):

@@ -113,11 +113,11 @@ async def current_user(request: HTTPConnection, token: VerifiedToken) -> Current
     if (issuer := state.settings.jwt_issuer) is None:
         return CurrentUser(int(token.subject), token.scopes, token.session_id)
     if token.user_id is not None:
-        return CurrentUser(token.user_id, token.scopes)
+        return CurrentUser(token.user_id, token.scopes, logged_in_at=token.logged_in_at)
     # In a separate transaction: the new user stays even if the request fails.
     async with state.database.sessions.begin() as session:
         user = await UserService(session).enter(ProvidedUser.of(issuer, token.subject, token.claims))
-    return CurrentUser(user.id, token.scopes)
+    return CurrentUser(user.id, token.scopes, logged_in_at=token.logged_in_at)
 
 
 async def optional_user(
