@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from app.core.http.openapi.document import problem_responses
     from app.core.http.pagination import OffsetPaginator, Paginator
     from app.core.http.state import PublicRequest, Request
+    from app.core.idempotency.responses import idempotent
     from app.core.lazy import lazily
     from app.core.observability.calls import OutgoingCall
     from app.core.observability.telemetry import calling
@@ -86,6 +87,7 @@ else:
             "http.pagination": ["OffsetPaginator", "Paginator"],
             "http.headers": ["require_match", "tagged"],
             "http.state": ["PublicRequest", "Request"],
+            "idempotency.responses": ["idempotent"],
             "lazy": ["lazily"],
             "observability.calls": ["OutgoingCall"],
             "observability.telemetry": ["calling"],
@@ -197,6 +199,7 @@ __all__ = [
     "deactivated",
     "erased",
     "exporting",
+    "idempotent",
     "issue_access_token",
     "lazily",
     "log_in",

@@ -1,17 +1,12 @@
 """Schemas of orders."""
 
-import hashlib
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import AwareDatetime, Field, StringConstraints, computed_field, model_validator
+from pydantic import AwareDatetime, Field, computed_field, model_validator
 
 from app.core import BaseSchema, BodyId, DateRange, Day, ListQuery, PositiveInt, sort_by
-
-IdempotencyKey = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,253}[!-~])?$")]
-"""The caller's name for a request, so that a retry is safe: 1 to 255 printable ASCII characters."""
-
 
 Status = Literal["placed", "paid", "cancelled"]
 
@@ -33,10 +28,6 @@ class OrderCreate(BaseSchema):
         if len({line.product_id for line in self.lines}) < len(self.lines):
             raise ValueError("a product must not appear twice")
         return self
-
-    def fingerprint(self) -> str:
-        """Return a hash of the lines, which does not depend on the formatting of the JSON."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
 class LineResponse(BaseSchema):

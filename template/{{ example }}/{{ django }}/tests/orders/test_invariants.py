@@ -21,7 +21,7 @@ async def keys(user_factory: UserFactory) -> dict[str, int]:
     @sync_to_async
     def create() -> dict[str, int]:
         product = Product.objects.create(name="Teapot", price=1, stock=1)
-        order = Order.objects.create(user_id=user.id, fingerprint="0" * 64, idempotency_key="k")
+        order = Order.objects.create(user_id=user.id)
         OrderItem.objects.create(order=order, product=product, quantity=1, unit_price=1)
         return {"product_id": product.id, "order_id": order.id, "user_id": user.id}
 
@@ -39,9 +39,6 @@ def in_savepoint(function: Callable[[], Any]) -> None:
     ("model", "changes", "constraint"),
     [
         (Order, {"user_id": -1}, r"orders_user_id_\w+_fk_users_id"),
-        (Order, {"idempotency_key": "k"}, "uq_orders_user_id_idempotency_key"),
-        (Order, {"idempotency_key": ""}, "ck_orders_idempotency_key_length"),
-        (Order, {"fingerprint": "0"}, "ck_orders_fingerprint_is_sha256"),
         (Order, {"paid_at": NOW, "cancelled_at": NOW}, "ck_orders_paid_or_cancelled"),
         (OrderItem, {}, "order_items_pkey"),
         (OrderItem, {"product_id": -1}, r"order_items_product_id_\w+"),
@@ -54,7 +51,7 @@ async def test_constraint_refuses_invalid_row(
     keys: dict[str, int], model: type[Model], changes: dict[str, Any], constraint: str
 ) -> None:
     defaults: dict[type[Model], dict[str, Any]] = {
-        Order: {"user_id": keys["user_id"], "fingerprint": "0" * 64},
+        Order: {"user_id": keys["user_id"]},
         OrderItem: {"order_id": keys["order_id"], "product_id": keys["product_id"], "quantity": 1, "unit_price": 1},
     }
     row = model(**defaults[model] | changes)

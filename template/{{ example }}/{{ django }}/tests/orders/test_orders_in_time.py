@@ -16,7 +16,7 @@ INSTANT = timedelta(microseconds=1)
 
 @sync_to_async
 def order_of(user_id: int, created_at: datetime) -> Order:
-    order = Order.objects.create(user_id=user_id, fingerprint="0" * 64)
+    order = Order.objects.create(user_id=user_id)
     Order.objects.filter(id=order.id).update(created_at=created_at)  # `create` sets the current time
     return order
 

@@ -11,7 +11,7 @@ from app.payments.models import Event
 
 @pytest.fixture
 async def order_id(user_factory: UserFactory) -> int:
-    order = await Order.objects.acreate(user_id=(await user_factory()).id, fingerprint="0" * 64)
+    order = await Order.objects.acreate(user_id=(await user_factory()).id)
     await Event.objects.acreate(id="evt_1", order=order, status="ok")
     return order.id
 

@@ -17,7 +17,7 @@ NOW = datetime(2026, 1, 31, tzinfo=UTC)
 @pytest.fixture
 async def keys(db_session: AsyncSession, user_factory: UserFactory) -> dict[str, int]:
     product = Product(name="Teapot", price=1, stock=1)
-    order = Order(user_id=(await user_factory()).id, fingerprint="0" * 64, idempotency_key="k")
+    order = Order(user_id=(await user_factory()).id)
     db_session.add_all([product, order])
     await db_session.commit()
     db_session.add(OrderItem(order_id=order.id, product_id=product.id, quantity=1, unit_price=1))
@@ -29,9 +29,6 @@ async def keys(db_session: AsyncSession, user_factory: UserFactory) -> dict[str,
     ("model", "changes", "constraint"),
     [
         (Order, {"user_id": -1}, "fk_orders_user_id"),
-        (Order, {"idempotency_key": "k"}, "uq_orders_user_id_idempotency_key"),
-        (Order, {"idempotency_key": ""}, "ck_orders_idempotency_key_length"),
-        (Order, {"fingerprint": "0"}, "ck_orders_fingerprint_is_sha256"),
         (Order, {"paid_at": NOW, "cancelled_at": NOW}, "ck_orders_paid_or_cancelled"),
         (OrderItem, {}, "pk_order_items"),
         (OrderItem, {"product_id": -1}, "fk_order_items_product_id"),
@@ -44,7 +41,7 @@ async def test_constraint_refuses_invalid_row(
     db_session: AsyncSession, keys: dict[str, int], model: type[Base], changes: dict[str, Any], constraint: str
 ) -> None:
     defaults: dict[type[Base], dict[str, Any]] = {
-        Order: {"user_id": keys["user_id"], "fingerprint": "0" * 64},
+        Order: {"user_id": keys["user_id"]},
         OrderItem: {"order_id": keys["order_id"], "product_id": keys["product_id"], "quantity": 1, "unit_price": 1},
     }
     db_session.add(model(**defaults[model] | changes))

@@ -16,7 +16,7 @@ INSTANT = timedelta(microseconds=1)
 
 
 def order_of(user_id: int, created_at: datetime) -> Order:
-    return Order(user_id=user_id, fingerprint="0" * 64, created_at=created_at)
+    return Order(user_id=user_id, created_at=created_at)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from app.payments.models import Event
 
 @pytest.fixture
 async def order_id(db_session: AsyncSession, user_factory: UserFactory) -> int:
-    order = Order(user_id=(await user_factory()).id, fingerprint="0" * 64)
+    order = Order(user_id=(await user_factory()).id)
     db_session.add(order)
     await db_session.commit()
     db_session.add(Event(id="evt_1", order_id=order.id, status="ok"))

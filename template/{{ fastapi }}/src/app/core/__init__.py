@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from app.core.database.base import Base
     from app.core.database.engine import Database
     from app.core.database.repository import BaseRepository, Repository
-    from app.core.database.sessions import ReadOnly, ReadSession, Transaction, WriteSession
+    from app.core.database.sessions import IdempotentTransaction, ReadOnly, ReadSession, Transaction, WriteSession
     from app.core.http.application import create_app
     from app.core.http.dependencies import CurrentState, OffsetPagination, Pagination
     from app.core.http.headers import require_match, tagged
@@ -87,7 +87,7 @@ else:
             "database.base": ["Base"],
             "database.engine": ["Database"],
             "database.repository": ["BaseRepository", "Repository"],
-            "database.sessions": ["ReadOnly", "ReadSession", "Transaction", "WriteSession"],
+            "database.sessions": ["IdempotentTransaction", "ReadOnly", "ReadSession", "Transaction", "WriteSession"],
             "http.application": ["create_app"],
             "http.dependencies": ["CurrentState", "OffsetPagination", "Pagination"],
             "http.openapi.document": ["problem_responses"],
@@ -171,6 +171,7 @@ __all__ = [
     "FieldError",
     "Flag",
     "Forbidden",
+    "IdempotentTransaction",
     "ListQuery",
     "LoggedIn",
     "LongText",

@@ -25,6 +25,7 @@ from app.core.accounts.schemas import (
     UserUpdate,
 )
 from app.core.database.transactions import give_back
+from app.core.idempotency.responses import delete_of_callers
 from app.core.mail import send
 from app.core.mail.texts import write_message
 from app.core.problems import Conflict
@@ -146,6 +147,7 @@ class UserService:
         """
         user.require_other_admin()
         erased.send(User, user=user)
+        delete_of_callers({str(user.id), user.subject or str(user.id)})
         self.users.deactivate(user)  # first, so that `save` does not send `deactivated` too
         user.set_unusable_password()
         self.users.update(

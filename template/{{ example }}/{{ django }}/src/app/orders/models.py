@@ -13,18 +13,14 @@ from django.db.models import (
     IntegerField,
     Model,
     Q,
-    TextField,
-    UniqueConstraint,
 )
 from django.db.models.functions import Now
 
 
 class Order(Model):
-    """An order, with the idempotency key of its request, if any."""
+    """An order."""
 
     user = ForeignKey(settings.AUTH_USER_MODEL, on_delete=PROTECT, related_name="+", db_index=False)
-    idempotency_key = TextField(null=True)
-    fingerprint = TextField()
     created_at = DateTimeField(auto_now_add=True, db_default=Now())
     paid_at = DateTimeField(null=True)
     cancelled_at = DateTimeField(null=True)
@@ -32,12 +28,7 @@ class Order(Model):
     class Meta:
         db_table = "orders"
         constraints = (
-            CheckConstraint(
-                condition=Q(idempotency_key__length__range=(1, 255)), name="ck_orders_idempotency_key_length"
-            ),
-            CheckConstraint(condition=Q(fingerprint__length=64), name="ck_orders_fingerprint_is_sha256"),
             CheckConstraint(condition=Q(paid_at=None) | Q(cancelled_at=None), name="ck_orders_paid_or_cancelled"),
-            UniqueConstraint(fields=("user", "idempotency_key"), name="uq_orders_user_id_idempotency_key"),
         )
         indexes = (Index(fields=("user", "created_at", "id"), name="ix_orders_user_id_created_at"),)
 

@@ -58,19 +58,12 @@ class OrderRepository(BaseRepository[Order]):
     def user_exists(self, user_id: int) -> bool:
         return User.objects.filter(id=user_id).exists()
 
-    def create_once(self, user_id: int, idempotency_key: str | None, fingerprint: str) -> tuple[Order, bool]:
-        """Store a new order, or find the user's order with this idempotency key. Return it, and whether it is new.
-
-        Waits for a concurrent request with the same key.
-        """
-        if idempotency_key is None:
-            return self.create({"user_id": user_id, "fingerprint": fingerprint}), True
-        return self.rows.get_or_create(
-            user_id=user_id, idempotency_key=idempotency_key, defaults={"fingerprint": fingerprint}
-        )
-
-    def add_lines(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        OrderItem.objects.bulk_create(OrderItem(**line) for line in lines)
+    def add(self, user_id: int, lines: Iterable[Mapping[str, Any]]) -> Order:
+        """Store an order, and return it with its lines."""
+        order = self.rows.create(user_id=user_id)
+        OrderItem.objects.bulk_create(OrderItem(order_id=order.id, **line) for line in lines)
+        prefetch_related_objects([order], LINES)
+        return order
 
     def mark_paid(self, order_id: int) -> bool:
         """Set the time of payment. Return False for an order that is paid or cancelled already."""
@@ -79,11 +72,6 @@ class OrderRepository(BaseRepository[Order]):
     def mark_cancelled(self, order_id: int) -> bool:
         """Set the time of cancelling. Return False for an order that is paid or cancelled already."""
         return self.rows.filter(STATUS["placed"], id=order_id).update(cancelled_at=Now()) > 0
-
-    def load_lines(self, order: Order) -> Order:
-        """Load the lines of an order and return the order."""
-        prefetch_related_objects([order], LINES)
-        return order
 
 
 def _times(period: OrderPeriod) -> tuple[datetime, datetime]:

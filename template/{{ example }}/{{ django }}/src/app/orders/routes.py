@@ -1,33 +1,27 @@
 """Routes of `/orders`."""
 
 from http import HTTPStatus
-from typing import Annotated
 
 from django.db import transaction
 from django.http import HttpResponse
 from django.urls import reverse
-from ninja import Header, Query, Router
+from ninja import Query, Router
 
-from app.core import ADMIN, NotFound, Page, PathId, Request, problem_responses, require_scope
+from app.core import ADMIN, NotFound, Page, PathId, Request, idempotent, problem_responses, require_scope
 from app.orders.models import Order
 from app.orders.repository import OrderRepository
-from app.orders.schemas import IdempotencyKey, OrderCreate, OrderQuery, OrderResponse, SummaryLine, SummaryQuery
+from app.orders.schemas import OrderCreate, OrderQuery, OrderResponse, SummaryLine, SummaryQuery
 from app.orders.service import OrderService
 
 router = Router(tags=["orders"])
 
 
 @router.post("/orders", response={HTTPStatus.CREATED: OrderResponse}, openapi_extra=problem_responses(404, 409))
+@idempotent
 @transaction.atomic
-def place_order(
-    request: Request,
-    data: OrderCreate,
-    response: HttpResponse,
-    *,
-    idempotency_key: Annotated[IdempotencyKey | None, Header(alias="Idempotency-Key")] = None,
-) -> OrderResponse:
-    """Place an order. A repeated request with the same Idempotency-Key returns the first order."""
-    order = OrderService().place(request.auth.id, data, idempotency_key)
+def place_order(request: Request, data: OrderCreate, response: HttpResponse) -> OrderResponse:
+    """Place an order. A repeated request with the same Idempotency-Key gets the response of the first."""
+    order = OrderService().place(request.auth.id, data)
     response.headers["Location"] = reverse("api:get_order", kwargs={"order_id": order.id})
     return OrderResponse.model_validate(order)
 

@@ -12,8 +12,6 @@ from sqlalchemy import (
     Index,
     Integer,
     Numeric,
-    Text,
-    UniqueConstraint,
     func,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -22,14 +20,12 @@ from app.core import Base
 
 
 class Order(Base):
-    """An order, with the idempotency key of its request, if any."""
+    """An order."""
 
     __tablename__ = "orders"
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="RESTRICT"))
-    idempotency_key: Mapped[str | None] = mapped_column(Text)
-    fingerprint: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     paid_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     cancelled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
@@ -38,10 +34,7 @@ class Order(Base):
     lines: Mapped[list["OrderItem"]] = relationship(order_by="OrderItem.product_id", lazy="raise", viewonly=True)
 
     __table_args__ = (
-        CheckConstraint("char_length(idempotency_key) BETWEEN 1 AND 255", name="idempotency_key_length"),
-        CheckConstraint("char_length(fingerprint) = 64", name="fingerprint_is_sha256"),
         CheckConstraint("paid_at IS NULL OR cancelled_at IS NULL", name="paid_or_cancelled"),
-        UniqueConstraint("user_id", "idempotency_key"),
         Index(None, "user_id", "created_at", "id"),
     )
 

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, time
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, asc, desc, func, insert, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import selectinload
 
 from app.core import BaseRepository, ReadSession, WriteSession
@@ -66,20 +65,12 @@ class OrderRepository[Session: ReadSession](BaseRepository[Order, Session]):
         query = select(Order).where(Order.user_id == user_id).options(selectinload(Order.lines)).order_by(Order.id)
         return await self.session.scalars(query)
 
-    async def create_once(self: "OrderRepository[WriteSession]", values: Mapping[str, Any]) -> int | None:
-        """Store a new order and return its id. None if the user has an order with the same idempotency key.
-
-        Waits for a concurrent request with the same key.
-        """
-        return await self.session.scalar(
-            upsert(Order)
-            .values(values)
-            .on_conflict_do_nothing(index_elements=[Order.user_id, Order.idempotency_key])
-            .returning(Order.id)
-        )
-
-    async def add_lines(self: "OrderRepository[WriteSession]", lines: Iterable[Mapping[str, Any]]) -> None:
-        await self.session.execute(insert(OrderItem), list(lines))
+    async def add(self: "OrderRepository[WriteSession]", user_id: int, lines: Iterable[Mapping[str, Any]]) -> Order:
+        """Store an order, and return it with its lines. IntegrityError for an unknown user."""
+        order_id = await self.session.scalar(insert(Order).values(user_id=user_id).returning(Order.id))
+        await self.session.execute(insert(OrderItem), [{"order_id": order_id, **line} for line in lines])
+        placed = select(Order).options(selectinload(Order.lines)).where(Order.id == order_id)
+        return (await self.session.scalars(placed)).one()
 
     async def mark_paid(self: "OrderRepository[WriteSession]", order_id: int) -> bool:
         """Set the time of payment. Return False for an order that is paid or cancelled already."""

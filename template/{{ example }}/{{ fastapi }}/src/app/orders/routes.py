@@ -3,11 +3,12 @@
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.core import (
     ADMIN,
     CurrentUser,
+    IdempotentTransaction,
     LoggedIn,
     NotFound,
     Page,
@@ -20,7 +21,7 @@ from app.core import (
 )
 from app.orders.models import Order
 from app.orders.repository import OrderRepository
-from app.orders.schemas import IdempotencyKey, OrderCreate, OrderQuery, OrderResponse, SummaryLine, SummaryQuery
+from app.orders.schemas import OrderCreate, OrderQuery, OrderResponse, SummaryLine, SummaryQuery
 from app.orders.service import OrderService
 
 router = APIRouter(prefix="/orders", tags=["orders"])
@@ -28,16 +29,10 @@ router = APIRouter(prefix="/orders", tags=["orders"])
 
 @router.post("", status_code=HTTPStatus.CREATED, responses=problem_responses(404, 409))
 async def place_order(
-    data: OrderCreate,
-    session: Transaction,
-    user: LoggedIn,
-    request: Request,
-    response: Response,
-    *,
-    idempotency_key: Annotated[IdempotencyKey | None, Header(alias="Idempotency-Key")] = None,
+    data: OrderCreate, session: IdempotentTransaction, user: LoggedIn, request: Request, response: Response
 ) -> OrderResponse:
-    """Place an order. A repeated request with the same Idempotency-Key returns the first order."""
-    order = await OrderService(session).place(user.id, data, idempotency_key)
+    """Place an order. A repeated request with the same Idempotency-Key gets the response of the first."""
+    order = await OrderService(session).place(user.id, data)
     response.headers["Location"] = request.url_for("get_order", order_id=order.id).path
     return OrderResponse.model_validate(order)
 

@@ -28,6 +28,7 @@ from app.core.accounts.schemas import (
 from app.core.database.engine import Database
 from app.core.database.on_commit import on_commit
 from app.core.database.sessions import WriteSession
+from app.core.idempotency.responses import delete_of_callers
 from app.core.mail import send
 from app.core.mail.texts import write_message
 from app.core.problems import Conflict
@@ -200,6 +201,7 @@ class UserService:
         await erased.send(self.session, user)
         await self.sessions.delete_of_user(user.id)
         await EmailTokenRepository(self.session).delete_of_user(user.id)
+        await delete_of_callers(self.session, {str(user.id), user.subject or str(user.id)})
         await self.revoke(user)
         await self.users.remove_roles(user.id)
         nothing = dict.fromkeys(("email", "password", "issuer", "subject", "last_login"))

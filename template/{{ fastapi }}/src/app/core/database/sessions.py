@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Protocol
 
 import asyncpg
-from fastapi import Depends
+from fastapi import Depends, Header, Request
 from fastapi.requests import HTTPConnection
 from sqlalchemy import CompoundSelect, Result, ScalarResult, Select, event
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -18,6 +18,9 @@ from sqlalchemy.util import await_only
 from sqlalchemy.util.queue import AsyncAdaptedQueue, Empty
 
 from app.core.database.sqlstate import is_temporary
+from app.core.idempotency.keys import CALLER, IdempotencyKey
+from app.core.idempotency.responses import stored_once
+from app.core.problems import Unauthorized
 
 if TYPE_CHECKING:
     from app.core.database.engine import Database
@@ -157,6 +160,22 @@ async def get_db(request: HTTPConnection) -> AsyncGenerator[WriteSession]:
             await session.rollback()
 
 
+async def get_idempotent_db(
+    request: Request, idempotency_key: Annotated[IdempotencyKey | None, Header(alias="Idempotency-Key")] = None
+) -> AsyncGenerator[WriteSession]:
+    """Yield a session as `get_db` does. A repeated request with the same key gets the response of the first."""
+    async with get_database(request).sessions.begin() as session:
+        if idempotency_key is None:
+            yield session
+        elif (caller := request.scope.get(CALLER)) is None:
+            raise Unauthorized("An Idempotency-Key needs a token.")
+        else:
+            async with stored_once(session, request, caller, idempotency_key):
+                yield session
+        if request.scope.get(FAILED):
+            await session.rollback()
+
+
 async def get_read_only_db(request: HTTPConnection) -> AsyncGenerator[ReadSession]:
     """Yield a read-only session without a transaction: each statement sees the latest committed data."""
     async with get_database(request).read_sessions() as session:
@@ -165,4 +184,5 @@ async def get_read_only_db(request: HTTPConnection) -> AsyncGenerator[ReadSessio
 
 # scope="function" commits before the response is sent, so that a failed commit is a 500 and not a 201.
 Transaction = Annotated[WriteSession, Depends(get_db, scope="function")]
+IdempotentTransaction = Annotated[WriteSession, Depends(get_idempotent_db, scope="function")]
 ReadOnly = Annotated[ReadSession, Depends(get_read_only_db, scope="function")]

@@ -18,6 +18,7 @@ from app.core.database.sqlstate import is_temporary
 from app.core.http.headers import is_json
 from app.core.http.middleware import ProblemResponse, route_path
 from app.core.http.routing import FORMS, media_type
+from app.core.idempotency.responses import RepeatedError
 from app.core.problems import (
     ErrorBody,
     MethodNotAllowed,
@@ -75,6 +76,10 @@ def install(app: FastAPI, kind: type[ErrorBody]) -> None:
             return await answer(request, UnsupportedMediaType())
         undeclared = _undeclared(request) if any(found["loc"][0] == "path" for found in error.errors()) else None
         return await answer(request, undeclared or Unprocessable.from_pydantic(error.errors()))
+
+    @app.exception_handler(RepeatedError)
+    async def repeated(_request: Request, error: RepeatedError) -> Response:
+        return error.response
 
     @app.exception_handler(DBAPIError)
     @app.exception_handler(DatabaseUnavailableError)

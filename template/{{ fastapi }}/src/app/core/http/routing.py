@@ -12,8 +12,9 @@ from pydantic import BaseModel
 from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core.database.sessions import FAILED
+from app.core.database.sessions import FAILED, get_idempotent_db
 from app.core.http.headers import is_json
+from app.core.idempotency.responses import RESPONSE
 from app.core.problems import UnsupportedMediaType
 
 FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
@@ -23,14 +24,14 @@ type Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class _Watched(APIRoute):
-    """Records in the scope of the request whether FastAPI's own handler returned a response."""
+    """Records in the scope of the request the response of FastAPI's own handler, or that the handler raised."""
 
     def get_route_handler(self) -> Handler:
         handler = super().get_route_handler()
 
         async def watched(request: Request) -> Response:
             request.scope[FAILED] = True
-            response = await handler(request)
+            request.scope[RESPONSE] = response = await handler(request)
             request.scope[FAILED] = False
             return response
 
@@ -41,14 +42,22 @@ def watch(routes: Sequence[BaseRoute]) -> None:
     """Roll back the transaction when the function of a route raises, also if the route has its own APIRoute subclass.
 
     A subclass may catch the error in `get_route_handler`. FastAPI closes the dependencies outside of that method.
-    Without `_Watched` as an additional base class, the transaction would not see the error, and would commit.
+    Without `_Watched` as an additional base class, the transaction would not see the error, and would commit. The
+    response of an idempotent route is recorded, too.
     """
     for route in (context.original_route for context in iter_route_contexts(routes)):
         kind = type(route)
-        if issubclass(kind, APIRoute) and kind is not APIRoute and not issubclass(kind, _Watched):
-            route.__class__ = type(kind.__name__, (kind, _Watched), {})
+        if isinstance(route, APIRoute) and not isinstance(route, _Watched) and _is_watched(route):
+            route.__class__ = type(kind.__name__, (_Watched,) if kind is APIRoute else (kind, _Watched), {})
         if isinstance(route, APIRoute) and "PATCH" in (route.methods or ()) and route.body_field:
             route.dependencies = [*(kept for kept in route.dependencies if kept is not MERGE), MERGE]
+
+
+def _is_watched(route: APIRoute) -> bool:
+    dependants = [route.dependant]
+    for dependant in dependants:
+        dependants += dependant.dependencies
+    return type(route) is not APIRoute or any(dependant.call is get_idempotent_db for dependant in dependants)
 
 
 def media_type(request: Request) -> str:

@@ -19,6 +19,7 @@ from app.core.accounts.schemas import ProvidedUser
 from app.core.accounts.service import UserService
 from app.core.config import API_PREFIX
 from app.core.http.state import PublicRequest, Request, State
+from app.core.idempotency.keys import CALLER
 from app.core.problems import Forbidden, NotFound, Unauthorized
 from app.core.security.revocations import MARGIN
 from app.core.security.tokens import AccessToken
@@ -41,6 +42,7 @@ class BearerToken:
             raise Unauthorized
         token = request.state.tokens.verify(text.strip())
         bind_contextvars(user=token.subject)
+        request.META[CALLER] = token.subject
         issuer = request.state.settings.jwt_issuer
         if issuer is None:
             read_revocations(request.state)

@@ -17,8 +17,6 @@ class Migration(migrations.Migration):
             name="Order",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("idempotency_key", models.TextField(null=True)),
-                ("fingerprint", models.TextField()),
                 (
                     "created_at",
                     models.DateTimeField(auto_now_add=True, db_default=django.db.models.functions.datetime.Now()),
@@ -77,27 +75,8 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="order",
             constraint=models.CheckConstraint(
-                condition=models.Q(("idempotency_key__length__range", (1, 255))),
-                name="ck_orders_idempotency_key_length",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="order",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("fingerprint__length", 64)), name="ck_orders_fingerprint_is_sha256"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="order",
-            constraint=models.CheckConstraint(
                 condition=models.Q(("paid_at", None), ("cancelled_at", None), _connector="OR"),
                 name="ck_orders_paid_or_cancelled",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="order",
-            constraint=models.UniqueConstraint(
-                fields=("user", "idempotency_key"), name="uq_orders_user_id_idempotency_key"
             ),
         ),
         migrations.AddConstraint(

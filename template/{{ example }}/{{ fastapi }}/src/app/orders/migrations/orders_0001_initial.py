@@ -18,19 +18,12 @@ def upgrade() -> None:
         "orders",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("user_id", sa.BigInteger(), nullable=False),
-        sa.Column("idempotency_key", sa.Text(), nullable=True),
-        sa.Column("fingerprint", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
         sa.Column("paid_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint(
-            "char_length(idempotency_key) BETWEEN 1 AND 255", name=op.f("ck_orders_idempotency_key_length")
-        ),
-        sa.CheckConstraint("char_length(fingerprint) = 64", name=op.f("ck_orders_fingerprint_is_sha256")),
         sa.CheckConstraint("paid_at IS NULL OR cancelled_at IS NULL", name=op.f("ck_orders_paid_or_cancelled")),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_orders_user_id"), ondelete="RESTRICT"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_orders")),
-        sa.UniqueConstraint("user_id", "idempotency_key", name=op.f("uq_orders_user_id_idempotency_key")),
     )
     op.create_index(op.f("ix_orders_user_id_created_at_id"), "orders", ["user_id", "created_at", "id"])
     op.create_table(

@@ -21,6 +21,7 @@ from app.core.config import API_PREFIX
 from app.core.http.dependencies import CurrentState
 from app.core.http.openapi.document import OPTIONAL
 from app.core.http.state import State
+from app.core.idempotency.keys import CALLER
 from app.core.problems import NotFound, Unauthorized
 from app.core.security.revocations import MARGIN
 from app.core.security.tokens import AccessToken
@@ -47,6 +48,7 @@ class BearerToken(SecurityBase):
         else:
             verified = verifier.verify(token)
         bind_contextvars(user=verified.subject)
+        request.scope[CALLER] = verified.subject
         if (issuer := state.settings.jwt_issuer) is None:
             await read_revocations(state)
             state.revocations.check(verified)

@@ -1,0 +1,67 @@
+"""Stores responses within the transactions of their requests, and returns stored responses."""
+
+from collections.abc import AsyncGenerator, Collection
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.core.idempotency.keys import KEPT, MAX_EXPIRED, STORED_HEADERS, IdempotencyKeyReused, fingerprint
+from app.core.idempotency.models import IdempotentRequest
+
+if TYPE_CHECKING:
+    from app.core.database.sessions import WriteSession
+
+RESPONSE = "app.response"
+"""Key in the scope of a request: the response that FastAPI's own handler returned."""
+
+
+class RepeatedError(Exception):
+    """The request repeats an earlier one, whose response is stored."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__()
+        self.response = response
+
+
+@asynccontextmanager
+async def stored_once(session: "WriteSession", request: Request, caller: str, key: str) -> AsyncGenerator[None]:
+    """Store the response of the request. RepeatedError if the caller has sent the request with this key before.
+
+    IdempotencyKeyReused if that was a different request. Waits for a concurrent request with the same key.
+    """
+    entry = {"caller": caller, "key": key}
+    target = f"{request.url.path}?{request.url.query}"
+    digest = fingerprint(request.method, target, await request.body())
+    expired = IdempotentRequest.created_at < func.now() - KEPT
+    begun = insert(IdempotentRequest).values(fingerprint=digest, **entry)
+    anew = {"fingerprint": digest, "status": None, "headers": None, "body": None, "created_at": func.now()}
+    begun = begun.on_conflict_do_update(index_elements=[*entry], set_=anew, where=expired)
+    if await session.scalar(begun.returning(IdempotentRequest.key)) is None:
+        first = (await session.scalars(select(IdempotentRequest).filter_by(**entry))).one()
+        if first.fingerprint != digest:
+            raise IdempotencyKeyReused
+        raise RepeatedError(Response(first.body, first.status or HTTPStatus.OK, first.headers))
+    yield
+    response: Response | None = request.scope.get(RESPONSE)
+    if response is not None:
+        stored = {
+            "status": response.status_code,
+            "headers": {name: value for name, value in response.headers.items() if name in STORED_HEADERS},
+            "body": bytes(response.body),
+        }
+        await session.execute(update(IdempotentRequest).filter_by(**entry).values(stored))
+    others = select(IdempotentRequest.caller, IdempotentRequest.key).where(expired)
+    some = others.order_by(IdempotentRequest.created_at).limit(MAX_EXPIRED).with_for_update(skip_locked=True)
+    await session.execute(
+        delete(IdempotentRequest).where(tuple_(IdempotentRequest.caller, IdempotentRequest.key).in_(some))
+    )
+
+
+async def delete_of_callers(session: "WriteSession", callers: Collection[str]) -> None:
+    """Delete the stored responses of these callers."""
+    await session.execute(delete(IdempotentRequest).where(IdempotentRequest.caller.in_(callers)))
