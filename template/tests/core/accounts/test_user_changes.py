@@ -17,6 +17,7 @@ from app.core.testing import (
     Headers,
     Listen,
     MakeClient,
+    Rows,
     SignIn,
     UserFactory,
     assert_problem,
@@ -303,6 +304,32 @@ class TestRevokedToken:
         assert (await async_client.get(path, headers=token)).status_code == 200
         now[0] += 1
         assert_problem(await async_client.get(path, headers=token), 401)
+
+
+class TestDeletedUser:
+    """The user is deleted after the check of the token."""
+
+    @pytest.mark.parametrize(
+        ("route", "body"),
+        [
+            (f"GET {ME}", None),
+            ("GET /api/v1/users/{id}", None),
+            (f"PATCH {ME}", {"name": "Ada"}),
+            (f"PUT {ME}/password", {"current": PASSWORD, "new": "another good one"}),
+            ("GET /api/v1/auth/sessions", None),
+            ("DELETE /api/v1/auth/sessions", None),
+        ],
+    )
+    async def test_request_is_401(
+        self, async_client: httpx2.AsyncClient, ada: Any, rows: Rows, route: str, body: Any
+    ) -> None:
+        headers = {"Authorization": f"Bearer {(await log_in(async_client)).json()['access_token']}"}
+        assert (await async_client.get(ME, headers=headers)).status_code == 200
+        for deletion in ("refresh_tokens", "user_sessions", f"users WHERE id = {ada.id}"):
+            await rows(f"DELETE FROM {deletion} RETURNING id")
+        method, path = route.format(id=ada.id).split()
+        response = await async_client.request(method, path, json=body, headers=headers)
+        assert_problem(response, 401)
 
 
 class TestDeactivation:

@@ -51,7 +51,7 @@ class TestOrder:
         before = own_read(revocations)
         revocations.expire()
         revocations.update(before, [])
-        assert own_read(revocations)
+        assert own_read(revocations) is not before
 
     def test_finished_read_is_fresh(self, revocations: Revocations) -> None:
         revocations.update(own_read(revocations), [])
@@ -78,7 +78,7 @@ class TestWaiting:
         reading.fail(ConnectionError("down"))
         with pytest.raises(ConnectionError):
             reading.result()
-        assert own_read(revocations)
+        assert own_read(revocations) is not reading
 
     async def test_end_of_a_request_does_not_end_the_read(self, revocations: Revocations) -> None:
         reading = own_read(revocations)
@@ -93,7 +93,7 @@ class TestWaiting:
         reading = own_read(revocations)
         reading.fail(asyncio.CancelledError())
         assert reading.result() is False
-        assert own_read(revocations)
+        assert own_read(revocations) is not reading
 
 
 class TestRevision:

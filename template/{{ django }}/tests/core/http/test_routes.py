@@ -6,10 +6,12 @@ from pathlib import Path
 import httpx2
 import pytest
 from django.conf import settings as django_settings
+from django.db import connection
 from django.test import override_settings
 from django.urls import path
 from ninja.compatibility.files import FIX_MIDDLEWARE_PATH
 
+from app.core.accounts.models import User
 from app.core.http.api import all_routes
 from app.core.http.openapi.document import API, JSONParser, JSONRenderer
 from app.core.testing import Headers, MakeClient, SignIn, UserFactory, assert_problem
@@ -17,13 +19,22 @@ from app.core.testing import Headers, MakeClient, SignIn, UserFactory, assert_pr
 ROUTES = """
 from django.db import transaction
 from django.http import HttpRequest
+from django.utils import timezone
 from ninja import Router
 
 from pydantic import Field
 
+from app.core.accounts.auth.models import UserSession
 from app.core import BaseSchema, PublicRequest, max_body_size, maybe_logged_in
 
-public = Router()
+public, router = Router(), Router()
+
+
+@router.post("/newcomer/session", response=None)
+@transaction.atomic
+def refer(request: HttpRequest, other: int = 0) -> None:
+    fields = {"expires_at": timezone.now(), "address": "", "user_agent": ""}
+    UserSession.objects.create(user_id=other or request.auth.id, **fields)
 
 
 @public.get("/newcomer/greeting", response=str, auth=maybe_logged_in)
@@ -103,6 +114,19 @@ async def test_optional_user_accepts_missing_token(
     operation = planted.get_openapi_schema()["paths"]["/api/v1/newcomer/greeting"]["get"]
     assert operation["security"] == [{}, {"token": []}]
     assert "401" in operation["responses"]
+
+
+@pytest.mark.usefixtures("planted")
+def test_reference_to_a_deleted_user_is_401(committing_client: httpx2.Client, sign_in: SignIn) -> None:
+    """The user is deleted after the check of the token."""
+    path = "/api/v1/newcomer/session"
+    user = User.objects.create_user("ada@example.com")
+    headers = sign_in(user)
+    assert committing_client.post(path, headers=headers).status_code == 200
+    assert committing_client.post(f"{path}?other=999999", headers=headers).status_code == 500
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE users CASCADE")
+    assert_problem(committing_client.post(path, headers=headers), 401)
 
 
 async def test_own_authentication_is_documented(planted: API) -> None:

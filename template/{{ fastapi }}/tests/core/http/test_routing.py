@@ -15,6 +15,7 @@ from app.core.testing import Headers, Rows, SignIn, UserFactory, assert_problem
 from app.main import create_app
 
 ROUTES = """
+from datetime import UTC, datetime
 from inspect import signature
 from typing import Annotated
 
@@ -22,7 +23,8 @@ from fastapi import APIRouter, Query, Request, UploadFile
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
-from app.core import Conflict, BASE, MaybeLoggedIn, Pagination, ProblemError, Transaction, User
+from app.core.accounts.auth.models import UserSession
+from app.core import Conflict, BASE, LoggedIn, MaybeLoggedIn, Pagination, ProblemError, Transaction, User
 
 
 class OwnErrors(APIRoute):
@@ -82,6 +84,11 @@ async def bytes_alone(request: Request) -> int:
 
 
 plain = APIRouter()
+
+
+@plain.post("/newcomer/session")
+async def refer(session: Transaction, user: LoggedIn, other: int | None = None) -> None:
+    session.add(UserSession(user_id=other or user.id, expires_at=datetime.now(UTC), address="", user_agent=""))
 
 
 @plain.get("/newcomer/greeting")
@@ -147,6 +154,18 @@ async def test_optional_user_accepts_missing_token(
     assert operation["security"] == [{}, {"token": []}]
     assert "401" in operation["responses"]
     assert "optionalToken" not in document["components"]["securitySchemes"]
+
+
+async def test_reference_to_a_deleted_user_is_401(
+    planted: FastAPI, user_factory: UserFactory, sign_in: SignIn, rows: Rows
+) -> None:
+    """The user is deleted after the check of the token."""
+    headers = sign_in(user := await user_factory())
+    async with client_of(planted) as client:
+        assert (await client.post("/newcomer/session", headers=headers)).status_code == 200
+        assert_problem(await client.post("/newcomer/session?other=999999", headers=headers), 500)
+        await rows(f"DELETE FROM users WHERE id = {user.id} RETURNING id")
+        assert_problem(await client.post("/newcomer/session", headers=headers), 401)
 
 
 def body_of(path: str, length: int) -> tuple[bytes, Headers]:

@@ -131,6 +131,8 @@ def get_user(request: Request, user_id: PathId, response: HttpResponse) -> UserR
     # Another user is a 404, not a 403: a caller must not learn which users exist.
     may_see = user_id == request.auth.id or request.auth.is_admin
     user = UserRepository().get(user_id) if may_see else None
+    if user is None and user_id == request.auth.id:
+        raise Unauthorized
     if user is None:
         raise NotFound("There is no such user.")
     return tagged(response, UserResponse.model_validate(user))

@@ -28,7 +28,7 @@ from app.core.database.transactions import give_back
 from app.core.idempotency.responses import delete_of_callers
 from app.core.mail import send
 from app.core.mail.texts import write_message
-from app.core.problems import Conflict
+from app.core.problems import Conflict, Unauthorized
 from app.core.security.passwords import verify_password
 from app.core.security.users import CurrentUser
 
@@ -194,12 +194,15 @@ def authenticate(email: str, password: Secret[str]) -> User | None:
 def verified_user(user_id: int, password: Secret[str]) -> User | None:
     """Return the active user with this id, or None if the password is wrong.
 
+    Unauthorized for a caller who was deactivated or deleted.
+
     Hashing holds no database connection, as in `authenticate`.
     """
     user = UserRepository().get(user_id)
     give_back()
-    matches = user is not None and user.is_active and user.check_password(password.get_secret_value())
-    return user if matches else None
+    if user is None or not user.is_active:
+        raise Unauthorized
+    return user if user.check_password(password.get_secret_value()) else None
 
 
 def change_password(caller: CurrentUser, data: PasswordChange) -> bool:

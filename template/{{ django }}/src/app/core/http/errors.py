@@ -15,7 +15,8 @@ from django.template.loader import get_template
 from django.utils.module_loading import import_string
 from ninja.errors import HttpError
 
-from app.core.database.sqlstate import is_temporary
+from app.core.accounts.repository import UserRepository
+from app.core.database.sqlstate import FOREIGN_KEY_VIOLATION, is_temporary
 from app.core.http.pages import is_page
 from app.core.observability.telemetry import report_failure
 from app.core.problems import (
@@ -25,10 +26,12 @@ from app.core.problems import (
     NotFound,
     ProblemError,
     ServerError,
+    Unauthorized,
     Unavailable,
     document,
     problem_for,
 )
+from app.core.security.users import CurrentUser
 
 log = structlog.get_logger()
 
@@ -69,6 +72,14 @@ def problem_of(error: Exception) -> ProblemError | None:
             log.warning("database unavailable", error=type(error).__name__, reason=str(error).partition("\n")[0])
             return Unavailable()
     return next((kind() for theirs, kind in OF_DJANGO.items() if isinstance(error, theirs)), None)
+
+
+def deleted_user(request: HttpRequest, error: Exception) -> Unauthorized | None:
+    """Return the problem if the caller was deleted during the request: a reference to the user then fails."""
+    user = getattr(request, "auth", None)
+    if not isinstance(user, CurrentUser) or getattr(error.__cause__, "sqlstate", None) != FOREIGN_KEY_VIOLATION:
+        return None
+    return None if UserRepository().get(user.id) else Unauthorized()
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

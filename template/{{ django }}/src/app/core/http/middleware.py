@@ -15,7 +15,7 @@ from django.utils.cache import patch_vary_headers
 
 from app.core.config import Settings
 from app.core.http.application import StartResponse
-from app.core.http.errors import ProblemResponse, problem_of
+from app.core.http.errors import ProblemResponse, deleted_user, problem_of
 from app.core.http.headers import (
     CORS_EXPOSED_HEADERS,
     CORS_HEADERS,
@@ -142,7 +142,7 @@ class RequestContext:
         """
         if isinstance(exception, Http404 | PermissionDenied | SuspiciousOperation) and is_page(request):
             return None
-        error = problem_of(exception)
+        error = problem_of(exception) or deleted_user(request, exception)
         return ProblemResponse(error, request.path) if error else None
 
     def _refuse(self, request: HttpRequest, problem: ProblemResponse) -> HttpResponseBase:

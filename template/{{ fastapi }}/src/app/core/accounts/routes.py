@@ -133,6 +133,8 @@ async def get_user(user_id: PathId, session: ReadOnly, user: LoggedIn, response:
     # Another user is a 404, not a 403: a caller must not learn which users exist.
     may_see = user_id == user.id or user.is_admin
     found = await UserRepository(session).get(user_id) if may_see else None
+    if found is None and user_id == user.id:
+        raise Unauthorized
     if found is None:
         raise NotFound("There is no such user.")
     return tagged(response, UserResponse.model_validate(found))

@@ -31,7 +31,7 @@ from app.core.database.sessions import WriteSession
 from app.core.idempotency.responses import delete_of_callers
 from app.core.mail import send
 from app.core.mail.texts import write_message
-from app.core.problems import Conflict
+from app.core.problems import Conflict, Unauthorized
 from app.core.security.passwords import hash_password, in_turn, verify_password
 from app.core.security.revocations import later_than
 from app.core.security.users import CurrentUser
@@ -225,11 +225,15 @@ async def authenticate(database: Database, email: str, password: Secret[str]) ->
 async def verified_hash(database: Database, user_id: int, password: Secret[str]) -> str | None:
     """Return the password hash of an active user, or None if the password is wrong.
 
+    Unauthorized for a caller who was deactivated or deleted.
+
     Hashing holds no database connection, as in `authenticate`.
     """
     async with database.read_sessions() as session:
         user = await UserRepository(session).get(user_id)
-    known = user.password if user and user.is_active else None
+    if user is None or not user.is_active:
+        raise Unauthorized
+    known = user.password
     return known if await in_turn(verify_password, password.get_secret_value(), known) else None
 
 

@@ -13,8 +13,10 @@ from starlette.responses import Response
 from starlette.status import WS_1008_POLICY_VIOLATION, WS_1011_INTERNAL_ERROR
 from starlette.websockets import WebSocketState
 
-from app.core.database.sessions import DatabaseUnavailableError
-from app.core.database.sqlstate import is_temporary
+from app.core.accounts.repository import UserRepository
+from app.core.database.sessions import DatabaseUnavailableError, get_database
+from app.core.database.sqlstate import FOREIGN_KEY_VIOLATION, is_temporary
+from app.core.http.dependencies import USER_ID
 from app.core.http.headers import is_json
 from app.core.http.middleware import ProblemResponse, route_path
 from app.core.http.routing import FORMS, media_type
@@ -23,6 +25,7 @@ from app.core.problems import (
     ErrorBody,
     MethodNotAllowed,
     ProblemError,
+    Unauthorized,
     Unavailable,
     Unprocessable,
     UnsupportedMediaType,
@@ -85,6 +88,8 @@ def install(app: FastAPI, kind: type[ErrorBody]) -> None:
     @app.exception_handler(DatabaseUnavailableError)
     async def unavailable(request: Request | WebSocket, error: Exception) -> Response | None:
         if isinstance(error, DBAPIError) and not _temporary(error):
+            if await _is_deleted_user(request, error):
+                return await answer(request, Unauthorized())
             raise error
         log.warning("database unavailable", error=type(error).__name__, reason=str(error).partition("\n")[0])
         return await answer(request, Unavailable())
@@ -116,6 +121,15 @@ def _readable(request: Request) -> bool:
     if body is not None and isinstance(body.field_info, Form):
         return sent in FORMS
     return is_json(request.method, sent)
+
+
+async def _is_deleted_user(request: Request | WebSocket, error: DBAPIError) -> bool:
+    """Return whether the caller was deleted during the request: a reference to the user then fails."""
+    user_id = request.scope.get(USER_ID)
+    if user_id is None or getattr(error.orig, "sqlstate", None) != FOREIGN_KEY_VIOLATION:
+        return False
+    async with get_database(request).read_sessions() as session:
+        return await UserRepository(session).get(user_id) is None
 
 
 def _temporary(error: DBAPIError) -> bool:

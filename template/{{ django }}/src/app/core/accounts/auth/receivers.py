@@ -54,15 +54,17 @@ def note_log_in(user: User, **_: Any) -> None:
 @receiver(pre_delete, sender=Group)
 def revoke_deleted_role(instance: Group, **_: Any) -> None:
     """Revoke the access tokens of users who lose a role because it is deleted."""
-    _revoke_members(instance)
+    for user in _revoke_members(instance):
+        _note_roles(user, [instance.name], is_new=False)
 
 
-def _revoke_members(group: Group) -> None:
+def _revoke_members(group: Group) -> list[User]:
     """Revoke the access tokens of all members. Locks the group first, so that no user becomes a member meanwhile."""
     Group.objects.select_for_update().filter(pk=group.pk).first()
-    for user in User.objects.filter(groups=group).order_by("pk"):
+    members = list(User.objects.filter(groups=group).order_by("pk"))
+    for user in members:
         user.revoke()
-        _note_roles(user, [instance.name], is_new=False)
+    return members
 
 
 @receiver(pre_delete, sender=User)

@@ -28,6 +28,10 @@ ENDED = {HTTPStatus.NO_CONTENT: None}
 def list_sessions(request: Request, query: Query[SessionQuery]) -> Page[SessionResponse]:
     """List your sessions. The one that was used last is first."""
     rows, total = SessionRepository().find(request.auth.id, query)
+    if (
+        not total and request.auth.session_id is not None
+    ):  # ended, or deleted with the user, after the check of the token
+        raise Unauthorized
     sessions = [
         SessionResponse.model_validate(row).model_copy(update={"is_current": row.id == request.auth.session_id})
         for row in rows

@@ -18,7 +18,7 @@ from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import ProvidedUser
 from app.core.accounts.service import UserService
 from app.core.config import API_PREFIX
-from app.core.http.dependencies import CurrentState
+from app.core.http.dependencies import USER_ID, CurrentState
 from app.core.http.openapi.document import OPTIONAL
 from app.core.http.state import State
 from app.core.idempotency.keys import CALLER
@@ -113,8 +113,10 @@ async def current_user(request: HTTPConnection, token: VerifiedToken) -> Current
     """
     state: State = request.app.state.core
     if (issuer := state.settings.jwt_issuer) is None:
+        request.scope[USER_ID] = int(token.subject)
         return CurrentUser(int(token.subject), token.scopes, token.session_id)
     if token.user_id is not None:
+        request.scope[USER_ID] = token.user_id
         return CurrentUser(token.user_id, token.scopes, logged_in_at=token.logged_in_at)
     # In a separate transaction: the new user stays even if the request fails.
     async with state.database.sessions.begin() as session:

@@ -33,6 +33,8 @@ async def list_sessions(
 ) -> Page[SessionResponse]:
     """List your sessions. The one that was used last is first."""
     rows, total = await SessionRepository(session).find(user.id, query)
+    if not total and user.session_id is not None:  # ended, or deleted with the user, after the check of the token
+        raise Unauthorized
     sessions = [
         SessionResponse.model_validate(row).model_copy(update={"is_current": row.id == user.session_id}) for row in rows
     ]
