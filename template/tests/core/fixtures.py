@@ -116,12 +116,24 @@ def drop_abandoned(execute: Execute) -> None:
 
 
 @pytest.fixture(scope="session")
-def database_url(execute: Execute, use: Use, template: str, worker_id: str, testrun_uid: str) -> Iterator[str]:
-    """The URL of the database of this worker."""
+def copy_template(execute: Execute, template: str, worker_id: str, testrun_uid: str) -> Callable[[], str]:
+    """Replace the database of this worker by a copy of the template database, and return its name."""
     own = f"{ABOUT.name}_{worker_id}_{testrun_uid[:8]}"
     execute(f"SELECT pg_advisory_lock(hashtext('{own}'))")
-    execute(f'CREATE DATABASE "{own}" TEMPLATE "{template}"')
-    execute(f'ALTER DATABASE "{own}" SET synchronous_commit = off')
+
+    def copy() -> str:
+        execute(f'DROP DATABASE IF EXISTS "{own}" WITH (FORCE)')
+        execute(f'CREATE DATABASE "{own}" TEMPLATE "{template}"')
+        execute(f'ALTER DATABASE "{own}" SET synchronous_commit = off')
+        return own
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def database_url(execute: Execute, use: Use, copy_template: Callable[[], str]) -> Iterator[str]:
+    """The URL of the database of this worker."""
+    own = copy_template()
     with use(path=f"/{own}") as url:
         yield url
     execute(f'DROP DATABASE "{own}" WITH (FORCE)')

@@ -229,14 +229,31 @@ def mailoutbox() -> list[EmailMessage]:
     return mail.outbox
 
 
+@pytest.fixture(scope="session")
+def filled(database_url: str) -> bool:
+    """Whether a migration of a slice inserts rows."""
+    selects = (f'(SELECT 1 FROM "{table}" LIMIT 1)' for table in _tables())
+    with psycopg.connect(database_url) as connection:
+        return connection.execute(" UNION ALL ".join(selects)).fetchone() is not None
+
+
 @pytest.fixture
-def committed_database(database_url: str, cheap_passwords: None) -> Iterator[str]:
-    """The database for a test with real commits. Its tables are emptied after the test."""
+def committed_database(
+    database_url: str, filled: bool, copy_template: Callable[[], str], cheap_passwords: None
+) -> Iterator[str]:
+    """The database for a test with real commits. After the test, it holds only the rows of the migrations."""
     yield database_url
-    tables = set(default_connection.introspection.django_table_names()) - FIXED
+    if filled:
+        _close_all()
+        copy_template()
+        return
     with default_connection.cursor() as cursor:
-        cursor.execute(f"TRUNCATE {', '.join(map(default_connection.ops.quote_name, tables))} RESTART IDENTITY")
+        cursor.execute(f"TRUNCATE {', '.join(map(default_connection.ops.quote_name, _tables()))} RESTART IDENTITY")
     connections.close_all()
+
+
+def _tables() -> set[str]:
+    return set(default_connection.introspection.django_table_names()) - FIXED
 
 
 @pytest.fixture
@@ -412,3 +429,9 @@ def write_models() -> Callable[..., str]:
         return "\n".join(lines)
 
     return write
+
+
+@pytest.fixture
+def migrated_table() -> str:
+    """A table that the migrations fill."""
+    return "auth_permission"

@@ -21,6 +21,11 @@ class UserTest(TestCase):
         self.client.force_login(self.ada)
         self.assertEqual(get_user_model().objects.get(), self.ada)
 
+    def test_response_has_templates_and_context(self) -> None:
+        page = self.client.get("/admin/login/")
+        self.assertTemplateUsed(page, "admin/login.html")
+        assert "form" in page.context
+
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_db_is_rolled_back(db: None, number: int) -> None:

@@ -155,10 +155,27 @@ def http_error() -> Callable[..., Exception]:
     return HTTPException
 
 
+@pytest.fixture(scope="session")
+def filled(engine: AsyncEngine) -> bool:
+    """Whether a migration inserts rows."""
+    selects = " UNION ALL ".join(f'(SELECT 1 FROM "{table.name}" LIMIT 1)' for table in Base.metadata.sorted_tables)
+
+    async def find() -> bool:
+        async with engine.connect() as connection:
+            return (await connection.exec_driver_sql(selects)).first() is not None
+
+    return asyncio.run(find())
+
+
 @pytest.fixture
-def committed_database(database_url: str, engine: AsyncEngine, cheap_passwords: None) -> Iterator[str]:
-    """The database for a test with real commits. Its tables are emptied after the test."""
+def committed_database(
+    database_url: str, engine: AsyncEngine, filled: bool, copy_template: Callable[[], str], cheap_passwords: None
+) -> Iterator[str]:
+    """The database for a test with real commits. After the test, it holds only the rows of the migrations."""
     yield database_url
+    if filled:
+        copy_template()
+        return
 
     async def empty() -> None:
         tables = ", ".join(f'"{table.name}"' for table in Base.metadata.sorted_tables)
@@ -328,3 +345,9 @@ def write_models() -> Callable[..., str]:
         return "\n".join(lines)
 
     return write
+
+
+@pytest.fixture
+def migrated_table() -> str:
+    """A table that the migrations fill."""
+    return "core_revisions"

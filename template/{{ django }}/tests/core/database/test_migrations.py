@@ -9,6 +9,7 @@ from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.core.management import CommandError, call_command
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.exceptions import IrreversibleError
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.state import ModelState
 from django.db.models import NOT_PROVIDED, TextField
@@ -72,7 +73,10 @@ async def test_every_migration_is_reversible(db_session: BaseDatabaseWrapper) ->
     own = [config for config in apps.get_app_configs() if config.name.startswith("app.")]
     for config in own:
         if config.models_module and list(config.get_models()):
-            await migrate(config.label, "zero")
+            try:
+                await migrate(config.label, "zero")
+            except IrreversibleError as error:
+                pytest.fail(f"{error}: add reverse_code, such as migrations.RunPython.noop.")
     left = await tables(db_session)
     assert not {model._meta.db_table for config in own for model in config.get_models()} & left
     await migrate()
