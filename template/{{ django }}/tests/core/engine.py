@@ -33,6 +33,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.dispatch import Signal
 from django.http import StreamingHttpResponse
 from django.test import Client, TransactionTestCase, override_settings
+from django.test.utils import setup_test_environment, teardown_test_environment
 from pydantic import Secret
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "app.settings"
@@ -130,6 +131,14 @@ async def db_session(settings: Settings, cheap_passwords: None) -> AsyncIterator
     await begin()
     yield default_connection
     await roll_back()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _test_environment() -> Iterator[None]:
+    """Give responses their `context` and `templates`, and keep messages in memory, like Django's own test runner."""
+    setup_test_environment()
+    yield
+    teardown_test_environment()
 
 
 @pytest.fixture(autouse=True, scope="class")
