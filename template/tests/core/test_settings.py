@@ -269,6 +269,12 @@ class TestEnvironment:
         assert add_missing(example) == []
         assert example.read_text() == text
 
+    def test_env_refuses_a_setting_without_description(self, newcomer: Path, tmp_path: Path) -> None:
+        lines = "from app.core import Environment", "class Settings(Environment):", "    plum_days: int = 14"
+        (newcomer / "settings.py").write_text("\n".join(lines))
+        with pytest.raises(ConfigError, match=r"^PLUM_DAYS needs a description"):
+            add_missing(tmp_path / ".env.example")
+
     def test_env_example_holds_the_defaults(self, load: Load, tmp_path: Path) -> None:
         default = load()
         add_missing(tmp_path / ".env.example")

@@ -8,18 +8,23 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from app.core.config import Environment, Settings
+from app.core.config import ConfigError, Environment, Settings
 from app.core.slices import find_parts
 
 EXAMPLE = Path(".env.example")
 
 
 def add_missing(path: Path = EXAMPLE) -> list[str]:
-    """Append the variables that are missing in the file, and return their names. Existing lines do not change."""
+    """Append the variables that are missing in the file, and return their names. Existing lines do not change.
+
+    ConfigError when a missing variable has no description.
+    """
     text = path.read_text("utf-8").rstrip("\n") + "\n" if path.exists() else ""
     written = set(re.findall(r"^[#\s]*([A-Z0-9_]+)=", text, re.MULTILINE))
     missing = {name: field for name, field in variables() if name not in written}
     for name, field in missing.items():
+        if not field.description:
+            raise ConfigError(f"{name} needs a description, as in Field(description='...').")
         text += f"\n# {field.description}\n#{name}={_as_text(field.default)}\n"
     path.write_text(text.lstrip("\n"), "utf-8")
     return list(missing)
