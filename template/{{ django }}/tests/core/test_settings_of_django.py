@@ -118,8 +118,13 @@ class TestUploads:
         assert [line["fields"] for line in found] == ([["blog.Post.image"]] if is_named else [])
 
 
-def test_makemessages_has_a_folder() -> None:
+def test_project_has_folders() -> None:
+    """`makemessages` writes to the folder of LOCALE_PATHS."""
+    assert django_settings.BASE_DIR == PACKAGE
     assert django_settings.LOCALE_PATHS == [PACKAGE / "locale"]
+    assert [engine["DIRS"] for engine in django_settings.TEMPLATES] == [[PACKAGE / "templates"]]
+    folders = [folder for folder in [PACKAGE / "static"] if folder.is_dir()]
+    assert folders == django_settings.STATICFILES_DIRS
 
 
 class TestStartapp:

@@ -11,6 +11,9 @@ from app.core.slices import PACKAGE, find_packages, find_parts, find_slices
 
 CORE_SETTINGS = Settings.load()
 
+# Its folders `templates`, `static` and `locale` are found first, also before those of the admin.
+BASE_DIR = PACKAGE
+
 SECRET_KEY = CORE_SETTINGS.secret_key.get_secret_value()
 ALLOWED_HOSTS = sorted(CORE_SETTINGS.hosts)
 # Django's DEBUG shows stack traces to every caller. The variable DEBUG only echoes SQL (see `transactions.py`).
@@ -59,7 +62,7 @@ DATABASES = {"default": database(CORE_SETTINGS)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"
-LOCALE_PATHS = [PACKAGE / "locale"]  # for `makemessages`; a slice may have its own folder `locale`
+LOCALE_PATHS = [BASE_DIR / "locale"]  # for `makemessages`; a slice may have its own folder `locale`
 
 CACHES = {
     "default": {
@@ -90,6 +93,7 @@ ERROR_BODY = "app.core.problems.Problem"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -118,6 +122,7 @@ SECURE_CSP = {
 # served from their source folders.
 STATIC_URL = f"{CORE_SETTINGS.root_path}/static/"
 STATIC_ROOT = Path(".static").absolute()
+STATICFILES_DIRS = [folder for folder in [BASE_DIR / "static"] if folder.is_dir()]
 WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = not CORE_SETTINGS.production
 STORAGES = {
     "default": {
