@@ -90,10 +90,13 @@ async def db_session(connection: AsyncConnection) -> AsyncIterator[WriteSession]
 
 
 @pytest.fixture
-def app(application: FastAPI, settings: Settings, connection: AsyncConnection) -> FastAPI:
-    """The application on the test's connection, with new rate limits."""
+def app(
+    application: FastAPI, settings: Settings, connection: AsyncConnection, monkeypatch: pytest.MonkeyPatch
+) -> FastAPI:
+    """The application on the test's connection, with new rate limits. `dependency_overrides` end with the test."""
     kind = state_of(application).error_body
     application.state.core = State(settings, Database(connection), RateLimits(settings), LocalTokens(settings), kind)
+    monkeypatch.setattr(application, "dependency_overrides", dict(application.dependency_overrides))
     return application
 
 

@@ -1,7 +1,7 @@
 """Sessions for writing and for reading, as different types, and the connection pool."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Protocol
 
 import asyncpg
@@ -11,6 +11,7 @@ from sqlalchemy import CompoundSelect, Result, ScalarResult, Select, event
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncResult, AsyncSession
 from sqlalchemy.orm import ORMExecuteState, Session
+from sqlalchemy.orm.interfaces import ORMOption
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, PoolProxiedConnection
 from sqlalchemy.pool.base import _ConnectionRecord
 from sqlalchemy.sql.visitors import iterate
@@ -48,7 +49,10 @@ class WriteSession(AsyncSession):
 class ReadSession(Protocol):
     """A session for SELECT statements. Other statements are type errors, and raise ReadOnlyError."""
 
-    async def get[T](self, entity: type[T], ident: Any, /) -> T | None: ...
+    async def get[T](
+        self, entity: type[T], ident: Any, /, *, options: Sequence[ORMOption] | None = None
+    ) -> T | None: ...
+    async def refresh(self, instance: object, /, attribute_names: Iterable[str] | None = None) -> None: ...
     async def execute[*Ts](self, statement: Query[*Ts], params: Parameters | None = None, /) -> Result[*Ts]: ...
     async def scalar[T](self, statement: Query[T], params: Parameters | None = None, /) -> T | None: ...
     async def scalars[T](self, statement: Query[T], params: Parameters | None = None, /) -> ScalarResult[T]: ...
@@ -154,10 +158,11 @@ def get_database(request: HTTPConnection) -> "Database":
 
 async def get_db(request: HTTPConnection) -> AsyncGenerator[WriteSession]:
     """Yield a session with a transaction: committed when the handler returns, rolled back when it raises."""
-    async with get_database(request).sessions.begin() as session:
+    # Not `sessions.begin()`: after a `commit` of its own, the handler can go on, as with `refresh`.
+    async with get_database(request).sessions() as session:
         yield session
-        if request.scope.get(FAILED):
-            await session.rollback()
+        if not request.scope.get(FAILED):
+            await session.commit()
 
 
 async def get_idempotent_db(

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import structlog
 from fastapi import APIRouter, Depends, FastAPI, params
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.middleware import Middleware
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Lifespan
 
 from app.core.accounts import routes
 from app.core.accounts.auth import data_routes, session_routes
@@ -55,8 +56,15 @@ class Application(FastAPI):
         return self.openapi_schema
 
 
-def create_app(settings: Settings | None = None, *, error_body: type[ErrorBody] = Problem) -> FastAPI:
+def create_app(
+    settings: Settings | None = None,
+    *,
+    error_body: type[ErrorBody] = Problem,
+    lifespan: Lifespan[FastAPI] | None = None,
+) -> FastAPI:
     """Return the application. All error responses have a body of the type `error_body`.
+
+    `lifespan` of the project begins after core's and ends before it.
 
     ConfigError or SliceError, with one sentence, for invalid settings or slices.
     """
@@ -85,6 +93,7 @@ def create_app(settings: Settings | None = None, *, error_body: type[ErrorBody] 
         },
     )
     app.state.core = State.of(settings, error_body)
+    app.router.lifespan_context = partial(connected, within=app.router.lifespan_context)
     errors.install(app, error_body)
     app.router.routes.extend(health.router.routes)  # faster than `include_router`, whose routes FastAPI matches twice
     if not settings.production:
@@ -94,8 +103,11 @@ def create_app(settings: Settings | None = None, *, error_body: type[ErrorBody] 
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Connect to the database before the first request, and disconnect after the last."""
+async def connected(app: FastAPI, *, within: Lifespan[FastAPI]) -> AsyncIterator[Any]:
+    """Connect to the database before the first request, and disconnect after the last.
+
+    `within` is the lifespan of the project. FastAPI's default runs the handlers of `on_event`.
+    """
     state = state_of(app)
     settings = state.settings
     log.info("start", environment=settings.environment, **current()._asdict())
@@ -106,8 +118,11 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     except Exception as error:
         # Continue: readiness is 503 until the database answers. A process that exits would only be restarted.
         log.warning("database unavailable", reason=str(error).partition("\n")[0])
-    yield
-    await state.database.close()
+    try:
+        async with within(app) as values:
+            yield values
+    finally:
+        await state.database.close()
     log.info("stop")
 
 

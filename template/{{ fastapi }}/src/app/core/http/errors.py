@@ -103,8 +103,10 @@ def _undeclared(request: Request | WebSocket) -> MethodNotAllowed | None:
     path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
     if not isinstance(request, Request) or path == route_path(request.scope) or "{" in path:
         return None
-    is_declared = path in request.app.openapi()["paths"]
-    return MethodNotAllowed(headers={"Allow": _allowed(request, path)}) if is_declared else None
+    declared = request.app.openapi()["paths"].get(path)
+    if declared is None or request.method.lower() in declared:
+        return None
+    return MethodNotAllowed(headers={"Allow": _allowed(request, path)})
 
 
 def _allowed(request: Request, path: str) -> str:
