@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.core.accounts.auth import repository
+from app.core.config import Settings
 from app.core.testing import PASSWORD, Headers, MakeClient, Rows, SignIn, UserFactory, assert_problem
 
 
@@ -292,6 +293,27 @@ async def test_token_scheme_is_a_setting(make_client: MakeClient, user_factory: 
             for header in ("Bearer", "Token", "token", "Basic"):
                 response = await client.get("/api/v1/users/me", headers={"Authorization": f"{header} {token}"})
                 assert response.status_code == (200 if header in headers else 401)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "documented"),
+    [
+        ("bearer", {"type": "oauth2", "flows": {"password": {"scopes": {}, "tokenUrl": "/api/v1/auth/token"}}}),
+        (
+            "Token",
+            {"type": "apiKey", "in": "header", "name": "Authorization", "description": "`Token ` and an access token"},
+        ),
+    ],
+)
+async def test_document_describes_the_token_scheme(
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch, scheme: str, documented: dict[str, Any]
+) -> None:
+    changed = Settings.current().model_copy(update={"token_scheme": scheme})
+    monkeypatch.setattr(Settings, "current", lambda: changed)
+    async with make_client(token_scheme=scheme) as client:
+        document = (await client.get("/openapi.json")).json()
+    assert document["components"]["securitySchemes"]["token"] == documented
+    assert document["paths"]["/api/v1/users/me"]["get"]["security"] == [{"token": []}]
 
 
 async def test_identity_provider_disables_local_accounts(make_client: MakeClient) -> None:

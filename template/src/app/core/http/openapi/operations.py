@@ -5,6 +5,7 @@ from collections import Counter
 from http import HTTPStatus
 from typing import Any
 
+from app.core.config import Settings
 from app.core.http.headers import MERGE_PATCH
 from app.core.problems import ErrorBody, Problem
 
@@ -30,6 +31,18 @@ def error_schemas(kind: type[ErrorBody]) -> dict[str, Any]:
     schema = kind.model_json_schema(mode="serialization", ref_template=REFERENCE)
     parts: dict[str, Any] = schema.pop("$defs", {})
     return parts | {kind.__name__: schema}
+
+
+def describe_token(document: dict[str, Any]) -> None:
+    """Describe the header of a token if TOKEN_SCHEME is set: the flows of OAuth 2 send `Bearer`."""
+    scheme = Settings.current().token_scheme
+    if scheme.lower() != "bearer":
+        document["components"]["securitySchemes"]["token"] = {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Authorization",
+            "description": f"`{scheme} ` and an access token",
+        }
 
 
 def name_operations(paths: dict[str, dict[str, Any]]) -> None:

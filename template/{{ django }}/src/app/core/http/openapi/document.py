@@ -20,6 +20,7 @@ from app.core.http.headers import is_json
 from app.core.http.openapi.operations import (
     REFERENCE,
     complete,
+    describe_token,
     error_schemas,
     name_operations,
     problem_response,
@@ -104,6 +105,7 @@ class API(NinjaAPI):
         models |= error_schemas(error_body())
         for path in document["paths"].values():
             path.pop("head", None)  # every GET answers HEAD
+        describe_token(document)
         name_operations(document["paths"])
         for path in document["paths"].values():
             for method, operation in path.items():

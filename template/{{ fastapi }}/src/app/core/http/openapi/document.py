@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.core.http.openapi.operations import complete, error_schemas, name_operations, problem_response
+from app.core.http.openapi.operations import complete, describe_token, error_schemas, name_operations, problem_response
 from app.core.problems import ErrorBody
 
 OPTIONAL = "optionalToken"
@@ -21,6 +21,7 @@ def completed(document: dict[str, Any], kind: type[ErrorBody]) -> dict[str, Any]
     for unused in ("HTTPValidationError", "ValidationError"):
         models.pop(unused, None)
     document["components"].get("securitySchemes", {}).pop(OPTIONAL, None)
+    describe_token(document)
     name_operations(document["paths"])
     for path in document["paths"].values():
         for method, operation in path.items():
