@@ -27,7 +27,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 
 import app as package
 from app.core import problems, slices
-from app.core.accounts.auth.roles import scopes_of
+from app.core.accounts.auth.roles import declared_roles, scopes_of
 from app.core.cli.env_example import variables
 from app.core.config import ABOUT, Settings
 from app.core.database import embedded
@@ -141,7 +141,8 @@ def database_url(execute: Execute, use: Use, copy_template: Callable[[], str]) -
 
 @pytest.fixture(scope="session")
 def settings(database_url: str) -> Settings:
-    return Settings(environment="test", database_url=database_url, log_level="warning")
+    # With `console`, pytest shows the stack of a response 500 as text.
+    return Settings(environment="test", database_url=database_url, log_level="warning", log_format="console")
 
 
 @pytest.fixture
@@ -224,9 +225,10 @@ def security_events(app: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
 
 @pytest.fixture
 def sign_in(settings: Settings) -> SignIn:
-    """Return headers with an access token: `sign_in(user)`, or `sign_in(user, "editor")` with the scopes of a role."""
+    """Return headers with an access token: `sign_in(user)`, `sign_in(user, "editor")`."""
 
     def headers(user: Any, *roles: str) -> Headers:
+        assert declared_roles().keys() >= set(roles), f"The declared roles are {sorted(declared_roles())}."
         token = LocalTokens(settings).issue(str(user.id), scopes_of(roles, admin=user.is_superuser))
         return {"Authorization": f"Bearer {token}"}
 

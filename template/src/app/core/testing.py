@@ -25,8 +25,11 @@ Headers = dict[str, str]
 UserFactory = Callable[..., Awaitable[Any]]
 """Creates a user: `await user_factory(name="Ada")`."""
 
-SignIn = Callable[..., Headers]
-"""Returns the headers of a request by a user: `sign_in(user)`, or `sign_in(user, "editor")` with the role `editor`."""
+
+class SignIn(Protocol):
+    """Returns the headers of a request by this user, who has these roles: `sign_in(user, "editor")`."""
+
+    def __call__(self, user: Any, /, *roles: str) -> Headers: ...
 
 
 class Accounts(Protocol):

@@ -136,7 +136,7 @@ async def test_forged_request_is_one_log_line(lines: Lines, make_client: MakeCli
     configure("info", json=True)
     forged = "%0d%0a%1b[2J%00%e2%80%a8" + quote('{"event": "request", "status": 200}')
     headers = {"User-Agent": "evil\tagent", "Referer": "x", "X-Forwarded-For": '"}', "Authorization": 'Bearer "}{"'}
-    async with make_client(log_level="info") as client:
+    async with make_client(log_level="info", log_format="json") as client:
         assert (await client.get(f"/api/v1/users/{forged}", params={"q": "\r\n{}"}, headers=headers)).status_code == 401
         assert (await client.get(f"/{forged}", headers={"X-Request-ID": "a-line\tforged"})).status_code == 404
     found = [line for line in lines() if line["event"] == "request"]
@@ -165,7 +165,7 @@ async def test_os_error_of_handler_is_logged_with_stack_trace(
     monkeypatch.setattr(UserService, "create", refused)
     configure("info", json=True)
     account = {"name": "Ada", "email": "ada@example.com", "password": PASSWORD}
-    async with make_client(log_level="info") as client:
+    async with make_client(log_level="info", log_format="json") as client:
         assert (await client.post("/api/v1/users", json=account)).status_code == 500
     [failed] = [line for line in lines() if line["event"] == "request failed"]
     assert failed["exception"][0]["exc_type"] == "ConnectionRefusedError"
@@ -183,7 +183,7 @@ async def test_error_in_a_stream_is_logged_and_reported(
     monkeypatch.setattr(UserResponse, "model_validate", lambda _user: answers.pop())
     monkeypatch.setattr(telemetry, "report", reported.append)
     configure("info", json=True)
-    async with make_client(log_level="info") as client:
+    async with make_client(log_level="info", log_format="json") as client:
         with pytest.raises(IndexError):
             await client.get("/api/v1/users/export", headers=admin)
     found = [line for line in lines() if line["event"] == "request failed"]

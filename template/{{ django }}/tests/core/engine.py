@@ -105,7 +105,7 @@ def migrations() -> bytes:
 
 @pytest.fixture(scope="session", autouse=True)
 def _logging() -> None:
-    logs.configure("warning", json=True)
+    logs.configure("warning", json=False)
 
 
 @pytest.fixture

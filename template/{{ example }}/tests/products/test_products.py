@@ -7,8 +7,6 @@ import httpx2
 import pytest
 
 from app.core.testing import (
-    PASSWORD,
-    Accounts,
     Headers,
     Rows,
     SignIn,
@@ -100,13 +98,9 @@ async def test_invalid_id_is_422(async_client: httpx2.AsyncClient, product_id: s
 
 
 async def test_role_of_the_catalogue_may_write(
-    async_client: httpx2.AsyncClient, user_factory: UserFactory, accounts: Accounts
+    async_client: httpx2.AsyncClient, user_factory: UserFactory, sign_in: SignIn
 ) -> None:
-    user = await user_factory(email="ada@example.com")
-    await accounts.give_role(user, "catalogue")
-    form = {"grant_type": "password", "username": "ada@example.com", "password": PASSWORD}
-    token = (await async_client.post("/api/v1/auth/token", data=form)).json()["access_token"]
-    assert await make_product(async_client, {"Authorization": f"Bearer {token}"})
+    assert await make_product(async_client, sign_in(await user_factory(), "catalogue"))
 
 
 async def test_patch_changes_only_named_fields(async_client: httpx2.AsyncClient, admin: Headers) -> None:
