@@ -10,6 +10,7 @@ import httpx2
 import pytest
 from pwdlib import PasswordHash
 
+from app.core.accounts.auth.roles import scopes_of
 from app.core.http.limits import rates as rate_limits
 from app.core.security.tokens import LocalTokens
 from app.core.testing import PASSWORD, PRODUCTION, Headers, MakeClient, UserFactory, assert_problem
@@ -38,8 +39,8 @@ PUBLIC = {line.route for line in declarations() if line.table == "public"}
 
 @pytest.fixture
 def everything(settings: Any) -> Everything:
-    """Return headers with a token of the user that has every declared scope."""
-    scopes = {line.table for line in declarations()}
+    """Return headers with a token of the user that has every scope of access.toml and of the roles."""
+    scopes = {line.table for line in declarations()} | scopes_of([], admin=True)
     return lambda user: {"Authorization": f"Bearer {LocalTokens(settings).issue(str(user.id), scopes)}"}
 
 
@@ -238,8 +239,8 @@ async def test_injection_strings_are_inert(
                 response = await route.send(client, headers, replaced(example, place, MARK + value))
                 said = f"{route.where} with {MARK + value!r} as {'/'.join(map(str, place))}"
                 assert response.status_code < 500, (
-                    f"{said} answers {response.status_code}. Give text a type that refuses what PostgreSQL cannot "
-                    "store, such as ShortText (app.core), in paths and queries too."
+                    f"{said} answers {response.status_code}: the log below has the error. For text that PostgreSQL "
+                    "cannot store, use a type that refuses it, such as ShortText (app.core), in paths and queries too."
                 )
                 assert PRODUCT[1] not in response.text, f"{said}: the service evaluated the text as a template."
                 found = [sql for sql in statements if MARK in sql]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from threading import Thread
 from typing import Any
 
@@ -75,8 +76,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
-        compressed = self.headers["content-encoding"] == "gzip"
-        self.server.received.append((self.path, gzip.decompress(body) if compressed else body))
+        match self.headers["content-encoding"]:
+            case "gzip":
+                body = gzip.decompress(body)
+            case "br":  # Sentry uses Brotli if a package of the project installs it
+                body = import_module("brotli").decompress(body)
+        self.server.received.append((self.path, body))
         self._answer(b"")
 
     def _answer(self, body: bytes) -> None:
