@@ -35,7 +35,15 @@ def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Load:
     return load
 
 
-ANY_TEXT = {"allowed_hosts", "allowed_origins", "host", "jwt_audience", "secret_key", "password_forbidden_words"}
+ANY_TEXT = {
+    "allowed_hosts",
+    "allowed_origins",
+    "host",
+    "jwt_audience",
+    "jwt_scope_claims",
+    "secret_key",
+    "password_forbidden_words",
+}
 """Free-text settings: each value is valid."""
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, Self
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.core.values import DatabaseUrl, Dsn, HttpUrl, Networks, Rate, RedisUrl, Words
+from app.core.values import DatabaseUrl, Dsn, HttpUrl, Networks, Pairs, Rate, RedisUrl, Words
 
 
 class About(NamedTuple):
@@ -135,6 +135,12 @@ class Settings(Environment):
         default=None, description="accept tokens of this identity provider; turns local passwords off"
     )
     jwt_audience: str | None = Field(default=None, description="the audience that tokens must name")
+    jwt_scope_claims: Words = Field(
+        default=("scope",), description="claims that hold scopes, comma-separated, such as scp, permissions or roles"
+    )
+    jwt_scope_map: Pairs = Field(
+        default=(), description="scopes for values of these claims, such as Shop.Admin=admin; others then give none"
+    )
     token_scheme: str = Field(
         default="Bearer",
         pattern=r"^[A-Za-z]+$",

@@ -16,6 +16,16 @@ def split_commas(value: Any) -> Any:
     return value
 
 
+def split_pairs(value: Any) -> Any:
+    """Split text at commas, and each part at its last `=`: `"a=b, a=c"` → `(("a", "b"), ("a", "c"))`."""
+    if not isinstance(value, str):
+        return value
+    pairs = tuple((left.strip(), right.strip()) for left, _, right in (p.rpartition("=") for p in split_commas(value)))
+    if not all(left and right for left, right in pairs):
+        raise ValueError("must be pairs such as Shop.Admin=admin, comma-separated")
+    return pairs
+
+
 def validate_postgresql(url: str) -> str:
     """Return `url`. ValueError unless it is a valid URL of PostgreSQL."""
     if not url.startswith(("postgresql://", "postgres://")):
@@ -80,6 +90,7 @@ RedisUrl = Annotated[str, AfterValidator(validate_redis)]
 HttpUrl = Annotated[str, AfterValidator(validate_http)]
 Dsn = Annotated[SecretStr, AfterValidator(validate_dsn)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_commas)]
+Pairs = Annotated[tuple[tuple[str, str], ...], NoDecode, BeforeValidator(split_pairs)]
 Networks = Annotated[Words, AfterValidator(validate_networks)]
 Rate = Annotated[str, AfterValidator(validate_rate)]
 WebhookSecrets = Annotated[SecretStr, AfterValidator(validate_webhook_secrets)]

@@ -14,13 +14,14 @@ from typing import Any
 import httpx2
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from app.core.problems import Unauthorized, Unavailable
 from app.core.security import issuer
 from app.core.security.issuer import IssuerKeys
-from app.core.security.tokens import IssuerTokens, TokenVerifier
+from app.core.security.tokens import ADMIN, IssuerTokens, TokenVerifier
 from app.core.testing import MakeClient, assert_problem
 
 PATHS = ["/.well-known/openid-configuration", "/keys"]
@@ -388,6 +389,175 @@ def test_https_issuer_with_http_jwks_uri_is_refused(provider: Provider, monkeypa
     with pytest.raises(Unavailable):
         keys.find("one")
     assert provider.requests == []
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "PS256", "PS512"])
+def test_rsa_key_without_alg_serves_all_rsa_algorithms(
+    provider: Provider, tokens: IssuerTokens, algorithm: str
+) -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    public = jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True) | {"kid": "rsa", "use": "sig"}
+    provider.answers[PATHS[1]] = {"keys": [public]}
+    claims = jwt.decode(provider.token(), options={"verify_signature": False})
+    token = jwt.encode(claims, key, algorithm, headers={"kid": "rsa"})
+    assert tokens.verify(token).subject == "auth0|ada"
+    with pytest.raises(Unauthorized):
+        tokens.verify(provider.token(headers={"kid": "rsa"}))  # ES256
+    provider.answers[PATHS[1]] = {"keys": [public | {"alg": "RS256"}]}
+    bound = IssuerTokens(provider.url, provider.AUDIENCE)
+    if algorithm == "RS256":
+        assert bound.verify(token)
+    else:
+        with pytest.raises(Unauthorized):
+            bound.verify(token)
+
+
+@pytest.mark.usefixtures("informed")
+@pytest.mark.parametrize("claim", ["nonce", "at_hash", "c_hash"])
+async def test_id_token_is_401(provider: Provider, client: httpx2.AsyncClient, claim: str) -> None:
+    changes: dict[str, Any] = {claim: "x"}
+    assert_problem(await me(client, provider.token(**changes)), 401)
+
+
+@pytest.mark.parametrize(
+    ("claims", "scopes"),
+    [
+        ({"scope": "read write"}, {"read", "write"}),
+        ({"scp": ["read"]}, set()),
+        ({"scope": None, "scp": "read write", "roles": ["Shop Admin"]}, set()),
+    ],
+)
+def test_scopes_are_in_scope_by_default(
+    provider: Provider, informed: IssuerTokens, claims: dict[str, Any], scopes: set[str]
+) -> None:
+    assert informed.verify(provider.token(**({"scope": None} | claims))).scopes == scopes
+
+
+@pytest.mark.parametrize(
+    ("value", "scopes"),
+    [
+        ("read write", {"read", "write"}),
+        (["read", "Shop Admin"], {"read", "Shop Admin"}),
+        ([7, None, ["read"], "write"], {"write"}),
+        ({"read": True}, set()),
+        (7, set()),
+        (None, set()),
+    ],
+)
+def test_scopes_are_in_the_configured_claims(
+    provider: Provider, informed: IssuerTokens, value: Any, scopes: set[str]
+) -> None:
+    informed.scope_claims = ("scp", "roles")
+    assert informed.verify(provider.token(scope="other", scp=value)).scopes == scopes
+    assert informed.verify(provider.token(scope="other", scp="one", roles=value)).scopes == scopes | {"one"}
+
+
+def test_only_mapped_values_give_scopes(provider: Provider, informed: IssuerTokens) -> None:
+    informed.scope_claims = ("roles",)
+    informed.scope_map = (("Shop Admin", ADMIN), ("Shop Admin", "catalogue:write"), ("reader", "read"))
+    assert informed.verify(provider.token(roles=["Shop Admin"])).scopes == {ADMIN, "catalogue:write"}
+    assert informed.verify(provider.token(roles=[ADMIN, "reader"])).scopes == {"read"}
+
+
+UNNAMED = {"email": None, "email_verified": None, "name": None}
+GRACE = {"sub": "auth0|grace", "email": "grace@example.com", "email_verified": True, "name": "Grace"}
+
+
+@pytest.fixture
+def asked(provider: Provider, client: httpx2.AsyncClient) -> Callable[[Any], None]:
+    """Set the answer of the userinfo endpoint."""
+    provider.answers[PATHS[0]]["userinfo_endpoint"] = f"{provider.url}/userinfo"
+
+    def answer(answer: Any) -> None:
+        provider.answers["/userinfo"] = answer
+
+    return answer
+
+
+async def test_userinfo_is_asked_once(
+    provider: Provider, client: httpx2.AsyncClient, asked: Callable[[Any], None]
+) -> None:
+    headers: list[str] = []
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        headers.append(handler.headers["Authorization"])
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(json.dumps(GRACE).encode())
+
+    asked(answer)
+    token = provider.token(sub="auth0|grace", **UNNAMED)
+    for _ in range(2):
+        user = (await me(client, token)).json()
+        assert (user["name"], user["email"]) == ("Grace", "grace@example.com")
+    assert headers == [f"Bearer {token}"]
+    assert (await me(client, provider.token())).json()["email"] == "ada@example.com"
+    assert len(headers) == 1, "the token of Ada has an e-mail"
+
+
+def _status(status: int) -> Callable[[BaseHTTPRequestHandler], None]:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        handler.end_headers()
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [_status(401), _status(404), _redirect, [], {}, GRACE | {"sub": "auth0|eve"}, {"sub": "auth0|grace", "email": 7}],
+    ids=["401", "404", "redirect", "list", "nothing", "another subject", "invalid"],
+)
+async def test_user_without_userinfo_has_no_email(
+    provider: Provider, client: httpx2.AsyncClient, asked: Callable[[Any], None], answer: Any
+) -> None:
+    asked(answer)
+    for _ in range(2):
+        user = await me(client, provider.token(sub="auth0|grace", **UNNAMED))
+        assert (user.status_code, user.json()["email"]) == (200, None)
+    assert provider.requests == [*PATHS, "/userinfo"]
+
+
+@pytest.mark.parametrize("url", [None, 7, "", "ftp://127.0.0.1/x", "http://[", "nowhere"])
+async def test_unusable_userinfo_endpoint_is_ignored(provider: Provider, client: httpx2.AsyncClient, url: Any) -> None:
+    provider.answers[PATHS[0]]["userinfo_endpoint"] = url
+    user = await me(client, provider.token(**UNNAMED))
+    assert (user.status_code, user.json()["email"]) == (200, None)
+    assert provider.requests == PATHS
+
+
+@pytest.mark.parametrize("answer", [None, _status(503), _status(429)], ids=["closed", "503", "429"])
+async def test_unanswered_userinfo_is_503_until_it_answers(
+    provider: Provider, client: httpx2.AsyncClient, asked: Callable[[Any], None], answer: Any
+) -> None:
+    asked(answer)
+    token = provider.token(sub="auth0|grace", **UNNAMED)
+    response = await me(client, token)
+    assert_problem(response, 503)
+    assert response.headers["retry-after"]
+    asked(GRACE)
+    assert (await me(client, token)).json()["email"] == "grace@example.com"
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"sub": "machine", "client_id": "machine"},
+        {"sub": "machine", "azp": "machine"},
+        {"sub": "machine", "cid": "machine"},
+        {"sub": "machine@clients", "azp": "machine", "gty": "client-credentials"},
+        {"sub": "7", "idtyp": "app"},
+    ],
+)
+async def test_machine_has_scopes_and_no_user(
+    provider: Provider, client: httpx2.AsyncClient, asked: Callable[[Any], None], claims: dict[str, Any]
+) -> None:
+    asked(GRACE)
+    token = provider.token(scope=ADMIN, **UNNAMED, **claims)
+    assert "machine" in assert_problem(await me(client, token), 403)["detail"]
+    users = await client.get("/api/v1/users", headers={"Authorization": f"Bearer {token}"})
+    assert (users.status_code, users.json()["items"]) == (200, [])
+    assert provider.requests == PATHS
 
 
 async def test_service_accepts_only_tokens_of_its_issuer(

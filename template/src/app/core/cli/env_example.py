@@ -44,4 +44,6 @@ def _as_text(default: object) -> str:
         return ""
     if isinstance(default, SecretStr):
         return default.get_secret_value()
+    if isinstance(default, tuple):
+        return ",".join(default)
     return str(default).lower() if isinstance(default, bool) else str(default)

@@ -1,10 +1,11 @@
-"""Public keys of an identity provider (JWKS, RFC 7517): fetching, caching, refreshing."""
+"""Public keys of an identity provider (JWKS, RFC 7517), cached and refreshed; and its userinfo endpoint."""
 
 import json
 import threading
 import time
 import urllib.request
 from functools import cache
+from http import HTTPStatus
 from http.client import HTTPException
 from typing import Any, NamedTuple
 from urllib.error import HTTPError
@@ -17,9 +18,15 @@ from app.core.problems import Unauthorized, Unavailable
 MAX_BYTES = 262_144
 """Maximum size of a document of the provider: enough for hundreds of keys."""
 
+UNREACHABLE = "The identity provider cannot be reached."
+
 
 class UnusableError(Exception):
     """The provider does not answer, or the response is not valid."""
+
+
+class NoAnswerError(UnusableError):
+    """The provider does not answer now. A later request may succeed."""
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -33,11 +40,13 @@ def _opener() -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(_NoRedirects)
 
 
-class _Keys(NamedTuple):
-    """The published keys, and the time of the request."""
+class Published(NamedTuple):
+    """The keys and the userinfo endpoint that the provider publishes."""
 
-    by_id: dict[str, jwt.PyJWK]
-    fetched: float
+    by_id: dict[str, jwt.PyJWK | Any]
+    """RSA keys without `alg` are not bound to an algorithm (RFC 7517, section 4.4). PyJWT would bind them to RS256."""
+    userinfo_url: str = ""
+    fetched: float = float("-inf")
 
 
 class IssuerKeys:
@@ -58,7 +67,7 @@ class IssuerKeys:
     def __init__(self, issuer: str) -> None:
         self.issuer = issuer
         self._schemes = ("https",) if issuer.startswith("https:") else ("https", "http")
-        self._keys = _Keys({}, float("-inf"))
+        self._keys = Published({})
         self._asked = float("-inf")
         self._failed = False
         self._asking = threading.Lock()
@@ -67,8 +76,11 @@ class IssuerKeys:
         """Return whether `find` can answer from the cache, without a request to the provider."""
         return key_id in self._keys.by_id and self._age() < self.FRESH
 
-    def find(self, key_id: str) -> jwt.PyJWK:
-        """Return the key with this id. Unauthorized for an unknown key, Unavailable if the provider does not answer."""
+    def find(self, key_id: str) -> jwt.PyJWK | Any:
+        """Return the key with this id: a PyJWK, or an RSA key that is not bound to an algorithm.
+
+        Unauthorized for an unknown key, Unavailable if the provider does not answer.
+        """
         if not self.is_known(key_id):
             # If the cached key is still usable, do not wait for the request of another thread.
             known = key_id in self._keys.by_id and self._age() < self.KEPT
@@ -79,8 +91,22 @@ class IssuerKeys:
                     self._asking.release()
         key = self._keys.by_id.get(key_id) if self._age() < self.KEPT else None
         if key is None:
-            raise Unavailable("The identity provider cannot be reached.") if self._failed else Unauthorized
+            raise Unavailable(UNREACHABLE) if self._failed else Unauthorized
         return key
+
+    def userinfo(self, token: str, subject: str) -> dict[str, Any]:
+        """Return the claims of the userinfo endpoint; none if the provider refuses the token or has no endpoint.
+
+        Unavailable if the provider does not answer.
+        """
+        try:
+            found = self._get(self._keys.userinfo_url, token)
+        except NoAnswerError:
+            raise Unavailable(UNREACHABLE) from None
+        except (UnusableError, ValueError):  # ValueError for an invalid URL
+            return {}
+        # OpenID Connect Core 1.0, section 5.3.2: against token substitution.
+        return found if found.get("sub") == subject else {}
 
     def _age(self) -> float:
         return time.monotonic() - self._keys.fetched
@@ -89,41 +115,53 @@ class IssuerKeys:
         if time.monotonic() - self._asked < self.PAUSE:
             return
         try:
-            self._keys = _Keys(self._fetch(), time.monotonic())
+            self._keys = self._fetch()._replace(fetched=time.monotonic())
             self._failed = False
         except UnusableError:
             self._failed = True
         finally:
             self._asked = time.monotonic()
 
-    def _fetch(self) -> dict[str, jwt.PyJWK]:
+    def _fetch(self) -> Published:
         # OpenID Connect Discovery 1.0, section 4: the document names the issuer and the URL of its keys.
         document = self._get(f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
         if document.get("issuer") != self.issuer:
             raise UnusableError
         try:
-            published = jwt.PyJWKSet.from_dict(self._get(str(document.get("jwks_uri")))).keys
+            found = self._get(str(document.get("jwks_uri")))
+            keys = jwt.PyJWKSet.from_dict(found).keys
+            bound = {one.get("kid") for one in found["keys"] if "alg" in one or one.get("kty") != "RSA"}
         except (jwt.PyJWTError, AttributeError, TypeError, ValueError):
             raise UnusableError from None
-        return {key.key_id: key for key in published if key.key_id and key.public_key_use in {"sig", None}}
+        signing = {key.key_id: key for key in keys if key.key_id and key.public_key_use in {"sig", None}}
+        by_id = {key_id: key if key_id in bound else key.key for key_id, key in signing.items()}
+        return Published(by_id, str(document.get("userinfo_endpoint", "")))
 
-    def _get(self, url: str) -> dict[str, Any]:
+    def _get(self, url: str, token: str | None = None) -> dict[str, Any]:
         """Return a JSON object. UnusableError for any other response, above MAX_BYTES, or after TIMEOUT."""
         if urlsplit(url).scheme not in self._schemes:
             raise UnusableError
         deadline = time.monotonic() + self.TIMEOUT
         body = b""
+        request = urllib.request.Request(url)  # noqa: S310 -- the scheme is checked above
+        if token is not None:
+            request.add_header("Authorization", f"Bearer {token}")
         try:
-            with _opener().open(url, timeout=self.TIMEOUT) as response:
+            with _opener().open(request, timeout=self.TIMEOUT) as response:
                 # The socket timeout limits only each read. The deadline limits the whole response.
                 while (piece := response.read1(65_536)) and len(body) <= MAX_BYTES and time.monotonic() < deadline:
                     body += piece
+            if piece:
+                raise NoAnswerError
             found = json.loads(body)
         except HTTPError as error:
             error.close()  # the error is also the response object
+            later = error.code >= HTTPStatus.INTERNAL_SERVER_ERROR or error.code == HTTPStatus.TOO_MANY_REQUESTS
+            raise (NoAnswerError if later else UnusableError) from None
+        except (OSError, HTTPException):
+            raise NoAnswerError from None
+        except (ValueError, RecursionError):
             raise UnusableError from None
-        except (OSError, HTTPException, ValueError, RecursionError):
-            raise UnusableError from None
-        if piece or not isinstance(found, dict):
+        if not isinstance(found, dict):
             raise UnusableError
         return found

@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
@@ -29,6 +29,8 @@ class AccessToken(NamedTuple):
     claims: Mapping[str, Any]
     user_id: int | None = None
     """Id of the user that the token of an identity provider names, or None for an unknown user."""
+    ask: Callable[[], Mapping[str, Any]] | None = None
+    """Asks the identity provider about the user."""
 
     @property
     def session_id(self) -> int | None:
@@ -41,6 +43,25 @@ class AccessToken(NamedTuple):
         """Time of the log-in (OpenID Connect Core 1.0, section 2), in seconds since 1970. None without the claim."""
         found = self.claims.get("auth_time")
         return found if isinstance(found, int | float) and not isinstance(found, bool) else None
+
+    @property
+    def is_machine(self) -> bool:
+        """Return whether a provider issued the token to a client without a user (grant `client_credentials`).
+
+        RFC 9068, section 2.2: the subject is the client. Claims of Auth0 (`gty`) and Entra (`idtyp`) say it, too.
+        """
+        client = self.claims.get("client_id"), self.claims.get("azp"), self.claims.get("cid")
+        granted = self.claims.get("gty") == "client-credentials" or self.claims.get("idtyp") == "app"
+        return granted or self.subject in client
+
+    def profile(self) -> Mapping[str, Any]:
+        """Return the claims about the user: of the token, and without e-mail there, of the provider.
+
+        May send a request. Forbidden for a machine, Unavailable if the provider does not answer.
+        """
+        if self.is_machine:
+            raise Forbidden("This request needs a user, but the token belongs to a machine.")
+        return {**self.claims, **self.ask()} if self.ask and "email" not in self.claims else self.claims
 
     def require(self, scope: str) -> None:
         """Raise Forbidden unless the token holds `scope`."""
@@ -116,21 +137,34 @@ class LocalTokens:
 
     def _check(self, token: str) -> AccessToken:
         header = _header(token, (ACCESS_TOKEN,), (self.ALGORITHM,))
-        return _verified(token, self._key, [header["alg"]], audience=self.NAME, issuer=self.NAME)
+        claims = _verified(token, self._key, [header["alg"]], audience=self.NAME, issuer=self.NAME)
+        scope = claims.get("scope")
+        return AccessToken(claims["sub"], frozenset(scope.split() if isinstance(scope, str) else ()), claims)
 
 
 class IssuerTokens:
     """Access tokens of an identity provider, verified with its public keys."""
 
-    ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
+    RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+    ALGORITHMS = (*RSA_ALGORITHMS, "ES256", "ES384", "EdDSA")
     """Asymmetric only, against algorithm confusion: with HMAC allowed, a token could be signed with the public key."""
     TYPES = (ACCESS_TOKEN, f"application/{ACCESS_TOKEN}", "jwt")
     """Accepted values of `typ`. Older providers use `JWT`."""
+    ID_TOKEN = frozenset({"nonce", "at_hash", "c_hash"})
+    """Claims of ID tokens only. The audience of an ID token is its client, which may be the audience of the service."""
 
-    def __init__(self, issuer: str, audience: str) -> None:
+    def __init__(
+        self,
+        issuer: str,
+        audience: str,
+        scope_claims: Sequence[str] = ("scope",),
+        scope_map: Sequence[tuple[str, str]] = (),
+    ) -> None:
         self.issuer = issuer
         self.audience = audience
         self.keys = IssuerKeys(issuer)
+        self.scope_claims = scope_claims
+        self.scope_map = scope_map
 
     def may_wait(self, token: str, /) -> bool:
         try:
@@ -140,7 +174,21 @@ class IssuerTokens:
 
     def verify(self, token: str) -> AccessToken:
         key = self.keys.find(self._key_id(token))
-        return _verified(token, key, self.ALGORITHMS, audience=self.audience, issuer=self.issuer)
+        algorithms = self.ALGORITHMS if isinstance(key, jwt.PyJWK) else self.RSA_ALGORITHMS
+        claims = _verified(token, key, algorithms, audience=self.audience, issuer=self.issuer)
+        if self.ID_TOKEN & claims.keys():
+            raise Unauthorized
+        subject: str = claims["sub"]
+        return AccessToken(subject, self._scopes(claims), claims, ask=lambda: self.keys.userinfo(token, subject))
+
+    def _scopes(self, claims: Mapping[str, Any]) -> frozenset[str]:
+        """Return the scopes in `scope_claims`: words of text (RFC 8693, section 4.2), or texts of a list."""
+        values: set[str] = set()
+        for value in map(claims.get, self.scope_claims):
+            parts = value.split() if isinstance(value, str) else value
+            values |= {part for part in parts if isinstance(part, str)} if isinstance(parts, list) else set()
+        mapped = {scope for value, scope in self.scope_map if value in values}
+        return frozenset(mapped if self.scope_map else values)
 
     def _key_id(self, token: str) -> str:
         """Return the key id of a token. Unauthorized for a wrong type or algorithm: the provider is not asked then."""
@@ -153,7 +201,8 @@ class IssuerTokens:
 def token_verifier(settings: Settings) -> TokenVerifier:
     """Return the verifier for the settings. Exactly one kind of token is accepted."""
     if settings.jwt_issuer and settings.jwt_audience:
-        return IssuerTokens(settings.jwt_issuer, settings.jwt_audience)
+        of_scopes = settings.jwt_scope_claims, settings.jwt_scope_map
+        return IssuerTokens(settings.jwt_issuer, settings.jwt_audience, *of_scopes)
     return LocalTokens(settings)
 
 
@@ -168,7 +217,7 @@ def _header(token: str, types: Sequence[str], algorithms: Sequence[str]) -> dict
     return header
 
 
-def _verified(token: str, key: Any, algorithms: Iterable[str], *, audience: str, issuer: str) -> AccessToken:
+def _verified(token: str, key: Any, algorithms: Iterable[str], *, audience: str, issuer: str) -> dict[str, Any]:
     own = isinstance(key, str)
     try:
         claims = jwt.decode(
@@ -188,8 +237,7 @@ def _verified(token: str, key: Any, algorithms: Iterable[str], *, audience: str,
     # OpenID Connect Core 1.0, section 2. PostgreSQL refuses NUL and lone surrogates in text.
     if not 1 <= len(claims["sub"]) <= 255 or not claims["sub"].isprintable():
         raise Unauthorized
-    scope = claims.get("scope")
-    return AccessToken(claims["sub"], frozenset(scope.split() if isinstance(scope, str) else ()), claims)
+    return claims
 
 
 def new_token() -> str:

@@ -18,6 +18,7 @@ from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import ProvidedUser
 from app.core.accounts.service import UserService
 from app.core.config import API_PREFIX
+from app.core.database.transactions import give_back
 from app.core.http.state import PublicRequest, Request, State
 from app.core.idempotency.keys import CALLER
 from app.core.problems import Forbidden, NotFound, Unauthorized
@@ -103,6 +104,8 @@ class UserRequired(BearerToken):
         if user_id is None:
             if not self.user:
                 return Machine(token.scopes)
+            if self.is_optional and token.is_machine:
+                return _WITHOUT_USER
             user_id = _enter(request, token)
         # Loaded on first use, as by Django's own middleware.
         request.user = SimpleLazyObject(partial(_read, user_id))  # type: ignore[assignment]
@@ -110,13 +113,13 @@ class UserRequired(BearerToken):
 
 
 class UserOptional(UserRequired):
-    """Sets `request.auth` to the user of the token, or to None for a caller without an Authorization header."""
+    """Sets `request.auth` to the user of the token, or to None for a caller without a token, and for a machine."""
 
     is_optional = True
 
     def __call__(self, request: Request) -> Any:
         if "HTTP_AUTHORIZATION" not in request.META:
-            return _WITHOUT_TOKEN
+            return _WITHOUT_USER
         return super().__call__(request)
 
     @staticmethod
@@ -125,14 +128,11 @@ class UserOptional(UserRequired):
 
         @wraps(view)
         def called(request: PublicRequest, **values: Any) -> Any:
-            if request.auth is _WITHOUT_TOKEN:
+            if request.auth is _WITHOUT_USER:
                 request.auth = None
             return view(request, **values)
 
         return called  # type: ignore[return-value]
-
-
-_WITHOUT_TOKEN: Any = object()
 
 
 class Machine(CurrentUser):
@@ -146,9 +146,13 @@ class Machine(CurrentUser):
         raise Forbidden("This request needs a user, but the token does not name a known user.")
 
 
+_WITHOUT_USER = Machine(frozenset())
+
+
 def _enter(request: Request, token: AccessToken) -> int:
-    """Return the id of the user, who is created at the first request."""
-    data = ProvidedUser.of(request.state.settings.jwt_issuer or "", token.subject, token.claims)
+    """Return the id of the user, who is created at the first request. Forbidden for a machine."""
+    give_back()
+    data = ProvidedUser.of(request.state.settings.jwt_issuer or "", token.subject, token.profile())
     with transaction.atomic():
         return UserService().enter(data).id
 

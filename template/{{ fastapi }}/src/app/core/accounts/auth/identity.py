@@ -109,7 +109,7 @@ async def current_user(request: HTTPConnection, token: VerifiedToken) -> Current
     """Return the user who sends the request.
 
     The service's own tokens have the id of the user. A token of the identity provider has a subject instead: the first
-    request creates the user.
+    request creates the user. Forbidden for a machine.
     """
     state: State = request.app.state.core
     if (issuer := state.settings.jwt_issuer) is None:
@@ -118,17 +118,18 @@ async def current_user(request: HTTPConnection, token: VerifiedToken) -> Current
     if token.user_id is not None:
         request.scope[USER_ID] = token.user_id
         return CurrentUser(token.user_id, token.scopes, logged_in_at=token.logged_in_at)
+    claims = await asyncio.to_thread(token.profile)
     # In a separate transaction: the new user stays even if the request fails.
     async with state.database.sessions.begin() as session:
-        user = await UserService(session).enter(ProvidedUser.of(issuer, token.subject, token.claims))
+        user = await UserService(session).enter(ProvidedUser.of(issuer, token.subject, claims))
     return CurrentUser(user.id, token.scopes, logged_in_at=token.logged_in_at)
 
 
 async def optional_user(
     request: HTTPConnection, token: Annotated[AccessToken | None, Depends(OptionalToken())]
 ) -> CurrentUser | None:
-    """Return the user who sends the request, or None for a caller without a token."""
-    return await current_user(request, token) if token else None
+    """Return the user who sends the request, or None for a caller without a token, and for a machine."""
+    return await current_user(request, token) if token and not token.is_machine else None
 
 
 async def require_local_accounts(state: CurrentState) -> None:
