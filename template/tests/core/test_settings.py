@@ -120,6 +120,11 @@ class TestIdentityProvider:
         with pytest.raises(ConfigError, match=r"^JWT_ISSUER must start with https:// or http://$"):
             load(**AN_ISSUER | {"JWT_ISSUER": "localhost"})
 
+    def test_claims_and_map_of_scopes_are_lists(self, load: Load) -> None:
+        settings = load(JWT_SCOPE_CLAIMS="scp, roles", JWT_SCOPE_MAP="Shop Admin = admin, a=b=read,Shop Admin=write")
+        assert settings.jwt_scope_claims == ("scp", "roles")
+        assert settings.jwt_scope_map == (("Shop Admin", "admin"), ("a=b", "read"), ("Shop Admin", "write"))
+
 
 class TestValues:
     @pytest.mark.parametrize(
@@ -139,6 +144,11 @@ class TestValues:
                 "TRUSTED_PROXIES",
                 "10.0.0.1, proxy",
                 "TRUSTED_PROXIES is not usable: must name addresses such as 10.0.0.1 or networks such as 10.0.0.0/8.",
+            ),
+            (
+                "JWT_SCOPE_MAP",
+                "Shop.Admin=admin, reader",
+                "JWT_SCOPE_MAP is not usable: must be pairs such as Shop.Admin=admin, comma-separated.",
             ),
             ("DATABASE_URL", "postgresql://u@h:port/d", "DATABASE_URL is not usable: Port could not be cast to .*"),
             ("SENTRY_DSN", "not-a-dsn", "SENTRY_DSN is not usable: must be like https://key@host/1."),

@@ -323,6 +323,11 @@ def test_settings_select_the_token_verifier() -> None:
     verifier = tokens.token_verifier(with_issuer)
     assert isinstance(verifier, IssuerTokens)
     assert (verifier.issuer, verifier.audience) == ("https://id.example.com", "api")
+    assert (verifier.scope_claims, verifier.scope_map) == (("scope",), ())
+    of_scopes = {"jwt_scope_claims": ("scp", "roles"), "jwt_scope_map": (("Shop.Admin", ADMIN),)}
+    mapped = tokens.token_verifier(with_issuer.model_copy(update=of_scopes))
+    assert isinstance(mapped, IssuerTokens)
+    assert (mapped.scope_claims, mapped.scope_map) == tuple(of_scopes.values())
 
 
 # Random tokens

@@ -14,7 +14,8 @@ from ninja.compatibility.files import FIX_MIDDLEWARE_PATH
 from app.core.accounts.models import User
 from app.core.http.api import all_routes
 from app.core.http.openapi.document import API, JSONParser, JSONRenderer
-from app.core.testing import Headers, MakeClient, SignIn, UserFactory, assert_problem
+from app.core.security.tokens import AccessToken, IssuerTokens
+from app.core.testing import IDENTITY_PROVIDER, Headers, MakeClient, SignIn, UserFactory, assert_problem
 
 ROUTES = """
 from django.db import transaction
@@ -127,6 +128,15 @@ def test_reference_to_a_deleted_user_is_401(committing_client: httpx2.Client, si
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE users CASCADE")
     assert_problem(committing_client.post(path, headers=headers), 401)
+
+
+@pytest.mark.usefixtures("planted")
+async def test_machine_is_not_an_optional_user(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = AccessToken("machine", frozenset(), {"client_id": "machine"})
+    monkeypatch.setattr(IssuerTokens, "verify", lambda *_: machine)
+    async with make_client(**IDENTITY_PROVIDER) as client:
+        found = await client.get("/api/v1/newcomer/greeting", headers={"Authorization": "Bearer any"})
+        assert (found.status_code, found.json()) == (200, "stranger")
 
 
 async def test_own_authentication_is_documented(planted: API) -> None:

@@ -10,8 +10,9 @@ from fastapi import APIRouter, FastAPI, Request, Response
 
 from app.core.config import Settings
 from app.core.http.state import state_of
+from app.core.security.tokens import AccessToken
 from app.core.slices import SliceError
-from app.core.testing import Headers, Rows, SignIn, UserFactory, assert_problem
+from app.core.testing import IDENTITY_PROVIDER, Headers, Rows, SignIn, UserFactory, assert_problem
 from app.main import create_app
 
 ROUTES = """
@@ -166,6 +167,16 @@ async def test_reference_to_a_deleted_user_is_401(
         assert_problem(await client.post("/newcomer/session?other=999999", headers=headers), 500)
         await rows(f"DELETE FROM users WHERE id = {user.id} RETURNING id")
         assert_problem(await client.post("/newcomer/session", headers=headers), 401)
+
+
+async def test_machine_is_not_an_optional_user(planted: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = state_of(planted)
+    state.settings = state.settings.model_copy(update=IDENTITY_PROVIDER)
+    machine = AccessToken("machine", frozenset(), {"client_id": "machine"})
+    monkeypatch.setattr(state.tokens, "verify", lambda _: machine)
+    async with client_of(planted) as client:
+        found = await client.get("/newcomer/greeting", headers={"Authorization": "Bearer any"})
+        assert (found.status_code, found.json()) == (200, "stranger")
 
 
 def body_of(path: str, length: int) -> tuple[bytes, Headers]:
