@@ -182,7 +182,7 @@ def test_idle_connections_are_used_again(proxied: Proxied) -> None:
 
 
 @pytest.mark.parametrize("prefix", PATHS.values(), ids=PATHS)
-def test_client_that_leaves_is_no_error(proxied: Proxied, prefix: str) -> None:
+def test_leaving_client_logs_no_error(proxied: Proxied, prefix: str) -> None:
     before = len(lines(proxied.live))
     head = f"POST {prefix}/api/v1/users HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     for sent in ("Content-Length: 1000\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", "Content-Le"):
