@@ -122,6 +122,10 @@ def test_valid_value_is_accepted(kind: str, text: str, value: object) -> None:
         ("Day", "true"),
         ("UtcDatetime", '"2026-01-31T12:00:00"'),
         ("UtcDatetime", '"2026-01-31"'),
+        ("UtcDatetime", "1769860800"),
+        ("UtcDatetime", '"1769860800"'),
+        ("UtcDatetime", '"9999-12-31T23:59:59-12:00"'),
+        ("UtcDatetime", '"0001-01-01T00:00:00+12:00"'),
     ],
 )
 def test_invalid_value_is_refused(kind: str, text: str) -> None:

@@ -131,9 +131,19 @@ def to_cents(value: Decimal) -> Decimal:
     return value.quantize(Decimal("0.01"))
 
 
+def validate_timestamp(value: Any) -> Any:
+    """Return `value`. ValueError for numbers and text that Pydantic would read as seconds since 1970."""
+    if isinstance(value, datetime) or (isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d[Tt ]", value)):
+        return value
+    raise ValueError("must be a time such as 2026-01-31T12:00:00Z")
+
+
 def to_utc(value: datetime) -> datetime:
     """Return the time in UTC, so that all times in responses have the same format."""
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:  # for example, 9999-12-31T23:59:59-12:00
+        raise ValueError("must be between the years 1 and 9999 in UTC") from None
 
 
 class ReadAs:
@@ -221,5 +231,5 @@ LongText = Annotated[
 Day = Annotated[date, BeforeValidator(validate_written_out)]
 """A calendar day, written `2026-01-31`."""
 
-UtcDatetime = Annotated[AwareDatetime, AfterValidator(to_utc)]
-"""A time, converted to UTC. A time without an offset is refused."""
+UtcDatetime = Annotated[AwareDatetime, AfterValidator(to_utc), BeforeValidator(validate_timestamp)]
+"""A time, converted to UTC. A number, and a time without an offset, are refused."""
