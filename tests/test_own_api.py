@@ -388,6 +388,12 @@ async def test_user_registers_logs_in_and_changes(client: httpx2.AsyncClient) ->
     assert (await client.post("/api/users/login", json=changes)).status_code == 200
 
 
+async def test_api_key_gets_no_access_token(client: httpx2.AsyncClient) -> None:
+    headers = await register(client)
+    created = (await client.post("/api/v1/api-keys", json={"name": "backup"}, headers=headers)).json()
+    assert_problem(await client.get("/api/user", headers={"Authorization": f"Token {created['key']}"}), 403)
+
+
 async def test_errors_have_the_format_of_the_api(client: httpx2.AsyncClient) -> None:
     headers = await register(client)
     taken = await client.post("/api/users", json={"user": ADA})

@@ -44,7 +44,7 @@ for name in [name for name in os.environ if name.upper() in SETTINGS or LIBRARIE
     del os.environ[name]
 os.environ["ENVIRONMENT"] = "test"
 
-pytest_plugins = ["tests.core.engine", "tests.core.mail.inbox"]
+pytest_plugins = ["tests.core.accounts.fixtures", "tests.core.engine", "tests.core.mail.inbox"]
 
 
 @pytest.fixture(scope="session", autouse=True)

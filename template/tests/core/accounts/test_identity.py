@@ -7,37 +7,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.core.problems import Unauthorized
-from app.core.security.tokens import ADMIN, AccessToken, TokenVerifier
+from app.core.security.tokens import ADMIN
 from app.core.testing import IDENTITY_PROVIDER, Listen, UserFactory, assert_problem
 
 CLAIMS = {"email": "ada@example.com", "email_verified": True, "name": "Ada"}
 Provider = Callable[..., None]
-
-
-class Tokens:
-    """Verify tokens of a provider with one valid token, `good`."""
-
-    def __init__(self, good: AccessToken) -> None:
-        self.good = good
-
-    def may_wait(self, token: str) -> bool:
-        return True
-
-    def verify(self, token: str) -> AccessToken:
-        if token != "good":
-            raise Unauthorized
-        return self.good
-
-
-@pytest.fixture
-def provider(trust: Callable[[TokenVerifier], None]) -> Provider:
-    """Configure an identity provider. Its only valid token, `good`, has the given scopes and claims."""
-
-    def provider(*scopes: str, **claims: Any) -> None:
-        trust(Tokens(AccessToken("provider|ada", frozenset(scopes), claims)))
-
-    return provider
 
 
 async def me(client: httpx2.AsyncClient, token: str = "good") -> httpx2.Response:

@@ -7,7 +7,6 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.core.security.tokens import AccessToken, TokenVerifier
 from app.core.security.users import RECENT_LOG_IN_SECONDS
 from app.core.testing import (
     PASSWORD,
@@ -105,22 +104,6 @@ class TestErase:
 
 
 class TestEraseWithProvider:
-    @pytest.fixture
-    def provider(self, trust: Callable[[TokenVerifier], None]) -> Callable[..., None]:
-        """Trust a provider with one token, `good`, that has these claims."""
-
-        class Tokens:
-            def __init__(self, claims: dict[str, Any]) -> None:
-                self.claims = claims
-
-            def may_wait(self, token: str) -> bool:
-                return False
-
-            def verify(self, token: str) -> AccessToken:
-                return AccessToken("provider|ada", frozenset(), self.claims)
-
-        return lambda **claims: trust(Tokens(claims))
-
     HEADERS = {"Authorization": "Bearer good"}
 
     async def test_recent_log_in_erases(

@@ -1,16 +1,13 @@
 """HTTP tests that change, deactivate, filter and sort users."""
 
 import time
-from collections.abc import Iterator
 from email.message import EmailMessage
-from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
 from app.core import ABOUT
-from app.core.accounts.auth.roles import declared_roles
 from app.core.testing import (
     PASSWORD,
     Accounts,
@@ -31,15 +28,6 @@ EMAIL = "ada@example.com"
 @pytest.fixture
 async def ada(user_factory: UserFactory) -> Any:
     return await user_factory(name="Ada", email=EMAIL)
-
-
-@pytest.fixture
-def editor(newcomer: Path) -> Iterator[None]:
-    """A slice that declares the role `editor`."""
-    (newcomer / "roles.py").write_text('ROLES = {"editor": ("notes:write",)}\n')
-    declared_roles.cache_clear()
-    yield
-    declared_roles.cache_clear()
 
 
 async def log_in(client: httpx2.AsyncClient, password: str = PASSWORD, email: str = EMAIL) -> httpx2.Response:

@@ -48,7 +48,7 @@ class Route(NamedTuple):
     def asks_for_a_token(self) -> bool:
         schemes = self.operation.get("security", [])
         # An empty scheme makes the token optional.
-        return bool(schemes) and all("token" in scheme for scheme in schemes)
+        return bool(schemes) and all({"token", "key"} & scheme.keys() for scheme in schemes)
 
     @property
     def ends(self) -> bool:

@@ -216,6 +216,7 @@ async def test_log_has_no_secret_or_personal_data(
         account = {"name": "Ada Lovelace", "email": emails[1], "password": "engine no. 1"}
         form = {"grant_type": "password", "username": emails[0], "password": PASSWORD}
         tokens = (await client.post("/api/v1/auth/token", data=form)).json()
+        created = (await client.post("/api/v1/api-keys", json={"name": "Ada's"}, headers=signed)).json()
         answers = [
             await client.post("/api/v1/users", json=account),
             await client.post("/api/v1/users", json=account),
@@ -230,7 +231,7 @@ async def test_log_has_no_secret_or_personal_data(
             await client.post(
                 "/api/v1/auth/token", data={"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
             ),
-            await client.get("/api/v1/users/me", headers=signed),
+            await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {created['key']}"}),
             await client.get(f"/api/v1/users/{user.id}?email={emails[2]}&token=hunter2", headers=signed),
             await client.get(f"/api/v1/users/{emails[2]}", headers=signed),
             await client.get(f"/reset/{tokens['refresh_token']}"),
@@ -248,24 +249,26 @@ async def test_log_has_no_secret_or_personal_data(
 
     written = lines()
     requests = [line for line in written if line["event"] == "request"]
-    assert [line["status"] for line in requests] == [200, *(answer.status_code for answer in answers)]
-    assert [line["request_id"] for line in requests[1:]] == [answer.headers["x-request-id"] for answer in answers]
+    assert [line["status"] for line in requests] == [200, 201, *(answer.status_code for answer in answers)]
+    assert [line["request_id"] for line in requests[2:]] == [answer.headers["x-request-id"] for answer in answers]
     assert {
         "method": "GET",
         "route": "/api/v1/users/{user_id}",
         "status": 200,
         "user": str(user.id),
-    }.items() <= requests[8].items()
+    }.items() <= requests[9].items()
+    assert {"user": str(user.id), "key_id": created["id"]}.items() <= requests[8].items()
     assert {"route": "/api/v1/auth/token", "user": str(user.id)}.items() <= requests[0].items(), (
         "the log line of a log-in names the user"
     )
     assert all(line["ms"] > 0 for line in requests)
-    assert requests[10]["route"] is None
+    assert requests[11]["route"] is None
     assert all(line["time"].endswith("Z") for line in written)
     [failure] = [line for line in written if "exception" in line]
     assert (failure["level"], failure["request_id"]) == ("error", answers[-1].headers["x-request-id"])
     secrets = [*emails, "Ada Lovelace", "Grace Hopper", "engine no. 1", PASSWORD, "wrong password", "hunter2"]
     secrets += [tokens["access_token"], tokens["refresh_token"], signed["Authorization"].partition(" ")[2]]
+    secrets += [created["key"], "Ada's"]
     text = json.dumps(written)
     assert [secret for secret in secrets if secret in text] == []
 

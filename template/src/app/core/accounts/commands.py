@@ -25,7 +25,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     user.add_argument("--role", action="append", default=[], metavar="ROLE", help="give the user a role")
     user.add_argument("--remove-role", action="append", default=[], metavar="ROLE", help="remove a role of the user")
     user.add_argument("--password", action="store_true", dest="set_password", help="set a new password, end sessions")
-    user.add_argument("--deactivate", action="store_true", help="forbid the user to log in, end sessions")
+    user.add_argument("--deactivate", action="store_true", help="forbid the user to log in, end sessions and API keys")
     user.add_argument("--activate", action="store_true", help="allow the user to log in again")
     user.add_argument("--erase", action="store_true", help="delete the personal data for good")
     user.add_argument("--export", action="store_true", help="print all data of the user as JSON")

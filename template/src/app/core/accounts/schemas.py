@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from app.core.accounts.auth.roles import Role, declared_roles
+from app.core.accounts.keys.schemas import ApiKeyDetails
 from app.core.problems import FieldError, Forbidden, Unprocessable
 from app.core.schemas import UNCHANGED, BaseSchema, ListQuery, sort_by
 from app.core.security.passwords import NewPassword, Password
@@ -153,12 +154,13 @@ class SessionDetails(BaseSchema):
 
 
 class AccountExport(UserDetails):
-    """All data of core about a user, except the password and the refresh tokens."""
+    """All data of core about a user, except the password and the texts of tokens and keys."""
 
     issuer: str | None
     subject: str | None
     last_login: AwareDatetime | None
     sessions: list[SessionDetails] = []
+    api_keys: list[ApiKeyDetails] = []
 
 
 class PersonalData(BaseSchema):

@@ -28,7 +28,9 @@ class AccessToken(NamedTuple):
     scopes: frozenset[str]
     claims: Mapping[str, Any]
     user_id: int | None = None
-    """Id of the user that the token of an identity provider names, or None for an unknown user."""
+    """Id of the user of an API key or a token of an identity provider, or None for an unknown user."""
+    key_id: int | None = None
+    """Id of the API key that was sent as the token."""
     ask: Callable[[], Mapping[str, Any]] | None = None
     """Asks the identity provider about the user."""
 
@@ -62,6 +64,11 @@ class AccessToken(NamedTuple):
         if self.is_machine:
             raise Forbidden("This request needs a user, but the token belongs to a machine.")
         return {**self.claims, **self.ask()} if self.ask and "email" not in self.claims else self.claims
+
+    def require_log_in(self) -> None:
+        """Raise Forbidden for an API key."""
+        if self.key_id is not None:
+            raise Forbidden("An API key does not allow this: log in.")
 
     def require(self, scope: str) -> None:
         """Raise Forbidden unless the token holds `scope`."""

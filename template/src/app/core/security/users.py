@@ -20,6 +20,8 @@ class CurrentUser:
     """Id of the session of a token that a log-in or refresh issued."""
     logged_in_at: float | None = None
     """Time of the log-in at an identity provider in seconds since 1970, if the token has the claim `auth_time`."""
+    key_id: int | None = None
+    """Id of the API key that was sent as the token."""
 
     @property
     def is_admin(self) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from app.core.accounts.access import change_account, issue_access_token, log_in, register_user
-    from app.core.accounts.auth.identity import maybe_logged_in, require_scope
+    from app.core.accounts.auth.identity import maybe_logged_in, require_log_in, require_scope
     from app.core.accounts.events import deactivated, erased, exporting, registered
     from app.core.accounts.models import User
     from app.core.accounts.schemas import EmailAddress
@@ -75,7 +75,7 @@ else:
         __name__,
         {
             "accounts.access": ["change_account", "issue_access_token", "log_in", "register_user"],
-            "accounts.auth.identity": ["maybe_logged_in", "require_scope"],
+            "accounts.auth.identity": ["maybe_logged_in", "require_log_in", "require_scope"],
             "accounts.events": ["deactivated", "erased", "exporting", "registered"],
             "accounts.models": ["User"],
             "accounts.schemas": ["EmailAddress"],
@@ -208,6 +208,7 @@ __all__ = [
     "problem_responses",
     "register_user",
     "registered",
+    "require_log_in",
     "require_match",
     "require_scope",
     "retry",

@@ -18,6 +18,11 @@ IF_MATCH = {
     "description": "ETags of the state that the caller has read; 412 if the resource has changed since then",
 }
 
+API_KEYS = {
+    "key": {"type": "http", "scheme": "bearer", "description": "An API key of `POST /api-keys`."},
+}
+"""The security scheme of routes that accept API keys."""
+
 REFERENCE = "#/components/schemas/{model}"
 
 

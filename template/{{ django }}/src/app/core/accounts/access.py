@@ -67,8 +67,13 @@ def log_in(request: HttpRequest, *, email: str, password: Secret[str]) -> tuple[
 
 
 def issue_access_token(request: HttpRequest, user: CurrentUser) -> str:
-    """Return a new access token with the current rights. Unauthorized unless user and session are active."""
+    """Return a new access token with the current rights. Unauthorized unless user and session are active.
+
+    Forbidden for an API key: the token would have more rights, and outlive the key.
+    """
     tokens = cast("LocalTokens", _state(request).tokens)
+    if user.key_id is not None:
+        raise Forbidden
     found = UserRepository().get(user.id)
     if found is None or not found.is_active:
         raise Unauthorized

@@ -1,4 +1,4 @@
-"""Users and their groups in the admin."""
+"""Users, their groups and their API keys in the admin."""
 
 from typing import Any, ClassVar
 
@@ -10,6 +10,7 @@ from django.contrib.auth.models import Group
 from django.db.models import TextField
 from django.http import HttpRequest
 
+from app.core.accounts.auth.models import ApiKey
 from app.core.accounts.models import User
 from app.core.http.state import State
 
@@ -66,6 +67,22 @@ class UserAdmin(DjangoUserAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return super().has_delete_permission(request, obj) and _may_touch(request, obj)
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(admin.ModelAdmin):
+    """API keys, which their owners create. The admin lists and deletes them."""
+
+    fields = list_display = ("name", "user", "scopes", "created_at", "last_used_at", "expires_at")
+    list_select_related = ("user",)
+    search_fields = ("name", "user__email")
+    ordering = ("-id",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        return False
 
 
 def _may_touch(request: HttpRequest, user: User | None) -> bool:

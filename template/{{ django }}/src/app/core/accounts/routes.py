@@ -13,7 +13,12 @@ from ninja import Query, Router, Status
 from pydantic import TypeAdapter
 
 from app.core.accounts.access import change_email, require_registration
-from app.core.accounts.auth.identity import expire_revocations, require_local_accounts, require_scope
+from app.core.accounts.auth.identity import (
+    expire_revocations,
+    require_local_accounts,
+    require_log_in,
+    require_scope,
+)
 from app.core.accounts.email.verification import VerificationService
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
@@ -83,7 +88,9 @@ def get_me(request: Request, response: HttpResponse) -> UserResponse:
     return tagged(response, UserResponse.model_validate(user))
 
 
-@router.patch("/users/me", response=UserResponse, openapi_extra=problem_responses(409, 412, 429))
+@router.patch(
+    "/users/me", response=UserResponse, auth=require_log_in, openapi_extra=problem_responses(403, 409, 412, 429)
+)
 @transaction.atomic
 def change_me(request: Request, data: UserUpdate, response: HttpResponse) -> UserResponse:
     """Change your name or address. With VERIFY_EMAIL, a new address counts once it is verified."""
@@ -100,7 +107,10 @@ def change_me(request: Request, data: UserUpdate, response: HttpResponse) -> Use
 
 
 @router.put(
-    "/users/me/password", response={HTTPStatus.NO_CONTENT: None}, openapi_extra=problem_responses(403, 404, 429)
+    "/users/me/password",
+    response={HTTPStatus.NO_CONTENT: None},
+    auth=require_log_in,
+    openapi_extra=problem_responses(403, 404, 429),
 )
 @first(require_local_accounts)
 @transaction.non_atomic_requests

@@ -12,6 +12,8 @@ from app.core.accounts.auth.repository import SessionRepository
 from app.core.accounts.auth.roles import scopes_of
 from app.core.accounts.email.tokens import EmailTokenRepository
 from app.core.accounts.events import deactivated, erased, exporting
+from app.core.accounts.keys.repository import ApiKeyRepository
+from app.core.accounts.keys.schemas import ApiKeyDetails
 from app.core.accounts.models import EMAIL_TAKEN, User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import (
@@ -129,7 +131,7 @@ class UserService:
         self.users.update(user, {"password": user.password})
 
     def deactivate(self, user: User) -> None:
-        """Forbid the user to log in, and end all sessions. LastAdmin for the only active admin."""
+        """Forbid the user to log in, and end all sessions and keys. LastAdmin for the only active admin."""
         user.require_other_admin()
         if self.users.deactivate(user):
             user.end_sessions()
@@ -165,6 +167,7 @@ class UserService:
             },
         )
         SessionRepository().delete_of_user(user.id)
+        ApiKeyRepository().of_user(user.id).delete()
         EmailTokenRepository().delete_of_user(user.id)
         self.users.clear_permissions(user)
         self.users.rename_log_entries(user)
@@ -172,7 +175,8 @@ class UserService:
     def export(self, user: User) -> PersonalData:
         """Return all data of a user."""
         sessions = [SessionDetails.model_validate(session) for session in SessionRepository().all_of(user.id)]
-        account = AccountExport.model_validate(user).model_copy(update={"sessions": sessions})
+        keys = [ApiKeyDetails.model_validate(key) for key in ApiKeyRepository().of_user(user.id)]
+        account = AccountExport.model_validate(user).model_copy(update={"sessions": sessions, "api_keys": keys})
         return PersonalData.of(account, exporting.send(User, user=user))
 
 

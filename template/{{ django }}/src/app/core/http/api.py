@@ -13,6 +13,7 @@ from app.core.accounts.auth import data_routes, session_routes
 from app.core.accounts.auth import routes as auth_routes
 from app.core.accounts.auth.identity import BearerToken, UserOptional, logged_in
 from app.core.accounts.email import recovery_routes, verification_routes
+from app.core.accounts.keys import routes as key_routes
 from app.core.config import ABOUT, API_PREFIX, Environment
 from app.core.database.transactions import read_only
 from app.core.http import health
@@ -49,6 +50,7 @@ def _routers() -> Iterator[Found]:
     yield Found("core", data_routes.router, private=True)
     yield Found("core", auth_routes.public, private=False)
     yield Found("core", session_routes.router, private=True)
+    yield Found("core", key_routes.router, private=True)
     yield Found("core", recovery_routes.public, private=False)
     yield Found("core", verification_routes.public, private=False)
     for part in find_parts():

@@ -70,9 +70,14 @@ async def log_in(
 
 
 async def issue_access_token(request: Request, session: ReadSession, user: CurrentUser) -> str:
-    """Return a new access token with the current rights. Unauthorized unless user and session are active."""
+    """Return a new access token with the current rights. Unauthorized unless user and session are active.
+
+    Forbidden for an API key: the token would have more rights, and outlive the key.
+    """
     state = state_of(request.app)
     await require_local_accounts(state)
+    if user.key_id is not None:
+        raise Forbidden
     found = await UserRepository(session).get_with_roles(user.id, fresh=True)
     if found is None or not found.is_active:
         raise Unauthorized

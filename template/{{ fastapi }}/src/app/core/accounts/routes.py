@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from starlette.types import Receive, Scope, Send
 
 from app.core.accounts.access import change_email, require_registration
-from app.core.accounts.auth.identity import LoggedIn, require_local_accounts, require_scope
+from app.core.accounts.auth.identity import LoggedIn, require_local_accounts, require_log_in, require_scope
 from app.core.accounts.email.verification import VerificationService
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
@@ -82,7 +82,7 @@ async def get_me(session: ReadOnly, user: LoggedIn, response: Response) -> UserR
     return tagged(response, UserResponse.model_validate(found))
 
 
-@router.patch("/me", responses=problem_responses(409, 412, 429))
+@router.patch("/me", responses=problem_responses(403, 409, 412, 429), dependencies=[Depends(require_log_in)])
 async def change_me(
     data: UserUpdate, session: Transaction, user: LoggedIn, request: Request, response: Response
 ) -> UserResponse:
@@ -103,7 +103,7 @@ async def change_me(
     "/me/password",
     status_code=HTTPStatus.NO_CONTENT,
     responses=problem_responses(403, 404, 429),
-    dependencies=[Depends(require_local_accounts)],
+    dependencies=[Depends(require_local_accounts), Depends(require_log_in)],
 )
 async def change_my_password(data: PasswordChange, user: LoggedIn, state: CurrentState) -> None:
     """Change your password. Your other sessions and all access tokens end: refresh your tokens."""

@@ -13,6 +13,8 @@ from app.core.accounts.auth.repository import SessionRepository
 from app.core.accounts.auth.roles import scopes_of
 from app.core.accounts.email.tokens import EmailTokenRepository
 from app.core.accounts.events import deactivated, erased, exporting, registered
+from app.core.accounts.keys.repository import ApiKeyRepository
+from app.core.accounts.keys.schemas import ApiKeyDetails
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import (
@@ -69,6 +71,7 @@ class UserService:
         self.session = session
         self.users = UserRepository(session)
         self.sessions = SessionRepository(session)
+        self.keys = ApiKeyRepository(session)
 
     async def create(self, data: UserCreate, *, admin: bool = False) -> User:
         """Register a user. EmailTaken when the address is in use (ignoring case)."""
@@ -175,11 +178,12 @@ class UserService:
         await self.users.update(user, {"revoked_at": later_than(user.revoked_at)})
 
     async def deactivate(self, user: User) -> None:
-        """Forbid the user to log in, and end all sessions. LastAdmin for the only active admin. Lock the row first."""
+        """Forbid the user to log in, and end all sessions and keys. LastAdmin for the only active admin. Lock first."""
         if user.is_active:
             await self.require_other_admin(user)
             await self.users.update(user, {"is_active": False})
             await self.end_sessions(user)
+            await self.keys.delete_of_user(user.id)
             await deactivated.send(self.session, user)
 
     async def activate(self, user: User) -> None:
@@ -189,7 +193,8 @@ class UserService:
     async def export(self, user: User) -> PersonalData:
         """Return all data of a user who was loaded with the roles."""
         sessions = [SessionDetails.model_validate(session) for session in await self.sessions.all_of(user.id)]
-        account = AccountExport.model_validate(user).model_copy(update={"sessions": sessions})
+        keys = [ApiKeyDetails.model_validate(key) for key in await self.keys.all_of(user.id)]
+        account = AccountExport.model_validate(user).model_copy(update={"sessions": sessions, "api_keys": keys})
         return PersonalData.of(account, await exporting.send(self.session, user))
 
     async def erase(self, user: User) -> None:
@@ -200,6 +205,7 @@ class UserService:
         await self.require_other_admin(user)
         await erased.send(self.session, user)
         await self.sessions.delete_of_user(user.id)
+        await self.keys.delete_of_user(user.id)
         await EmailTokenRepository(self.session).delete_of_user(user.id)
         await delete_of_callers(self.session, {str(user.id), user.subject or str(user.id)})
         await self.revoke(user)

@@ -18,6 +18,7 @@ from app.core.accounts.auth import routes as auth_routes
 from app.core.accounts.auth.identity import authenticated
 from app.core.accounts.auth.roles import declared_roles
 from app.core.accounts.email import recovery_routes, verification_routes
+from app.core.accounts.keys import routes as key_routes
 from app.core.config import ABOUT, API_PREFIX, Environment, Settings
 from app.core.database.base import load_models
 from app.core.http import errors, health
@@ -154,6 +155,7 @@ def _routers() -> Iterator[Found]:
     yield Found("core", data_routes.router, private)
     yield Found("core", auth_routes.public, [])
     yield Found("core", session_routes.router, private)
+    yield Found("core", key_routes.router, private)
     yield Found("core", recovery_routes.public, [])
     yield Found("core", verification_routes.public, [])
     for part in find_parts():

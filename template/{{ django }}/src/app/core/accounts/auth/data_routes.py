@@ -6,6 +6,7 @@ from django.db import transaction
 from ninja import Router, Status
 
 from app.core.accounts.auth.erasure import erase_account
+from app.core.accounts.auth.identity import require_log_in
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import AccountErasure, PersonalData
 from app.core.accounts.service import UserService
@@ -13,10 +14,10 @@ from app.core.http.openapi.document import problem_responses
 from app.core.http.state import Request
 from app.core.problems import FieldError, Forbidden, Unauthorized, Unprocessable
 
-router = Router(tags=["users"])
+router = Router(tags=["users"], auth=require_log_in)
 
 
-@router.get("/users/me/export", response=PersonalData)
+@router.get("/users/me/export", response=PersonalData, openapi_extra=problem_responses(403))
 @transaction.atomic
 def export_me(request: Request) -> PersonalData:
     """Export your data. Includes the data of all slices."""

@@ -13,6 +13,8 @@ from django.utils.functional import SimpleLazyObject
 from structlog.contextvars import bind_contextvars
 
 from app.core.accounts.auth.repository import SessionRepository
+from app.core.accounts.keys.service import verify_key
+from app.core.accounts.keys.texts import KEY_PREFIX
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import ProvidedUser
@@ -28,10 +30,11 @@ from app.core.security.users import CurrentUser
 
 
 class BearerToken:
-    """Requires a token. Unauthorized without a valid token, and for an inactive user of an identity provider."""
+    """Requires a token or API key. Unauthorized without, and for an inactive user of an identity provider."""
 
     name = "token"
     is_optional = False
+    accepts_keys = True
     model = MappingProxyType(
         {"type": "oauth2", "flows": {"password": {"scopes": {}, "tokenUrl": f"{API_PREFIX}/auth/token"}}},
     )
@@ -41,7 +44,11 @@ class BearerToken:
         scheme, _, text = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() not in {"bearer", request.state.settings.token_scheme.lower()}:
             raise Unauthorized
-        token = request.state.tokens.verify(text.strip())
+        if (text := text.strip()).startswith(KEY_PREFIX):
+            token = verify_key(text)
+            request.META[CALLER] = token.subject
+            return token
+        token = request.state.tokens.verify(text)
         bind_contextvars(user=token.subject)
         request.META[CALLER] = token.subject
         issuer = request.state.settings.jwt_issuer
@@ -98,6 +105,8 @@ class UserRequired(BearerToken):
 
     def __call__(self, request: Request) -> CurrentUser:
         token = self.verified(request)
+        if not self.accepts_keys:
+            token.require_log_in()
         if self.scope is not None:
             token.require(self.scope)
         user_id = token.user_id
@@ -109,7 +118,13 @@ class UserRequired(BearerToken):
             user_id = _enter(request, token)
         # Loaded on first use, as by Django's own middleware.
         request.user = SimpleLazyObject(partial(_read, user_id))  # type: ignore[assignment]
-        return CurrentUser(user_id, token.scopes, token.session_id, token.logged_in_at)
+        return CurrentUser(user_id, token.scopes, token.session_id, token.logged_in_at, token.key_id)
+
+
+class LogInRequired(UserRequired):
+    """Raises Forbidden for an API key, so that a stolen key cannot create keys or take over the account."""
+
+    accepts_keys = False
 
 
 class UserOptional(UserRequired):
@@ -178,5 +193,6 @@ def require_local_accounts(request: HttpRequest) -> None:
 
 
 logged_in = UserRequired()
+require_log_in = LogInRequired()
 maybe_logged_in = UserOptional()
 """The `auth` of a route of a `public` router that also answers callers without a token. See PublicRequest."""

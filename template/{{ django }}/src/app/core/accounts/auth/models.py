@@ -1,4 +1,4 @@
-"""The tables of sessions, of their refresh tokens, and of the tokens in messages."""
+"""The tables of sessions, of their refresh tokens, of the tokens in messages, and of API keys."""
 
 from django.conf import settings
 from django.db.models import (
@@ -8,6 +8,7 @@ from django.db.models import (
     DateTimeField,
     ForeignKey,
     Index,
+    JSONField,
     Model,
     Q,
     TextField,
@@ -85,6 +86,29 @@ class EmailToken(Model):
 
     def __str__(self) -> str:
         return f"e-mail token {self.pk}"
+
+
+class ApiKey(Model):
+    """The hash of an API key, with the scopes that its owner gave it."""
+
+    user = ForeignKey(settings.AUTH_USER_MODEL, on_delete=CASCADE, related_name="+")
+    name = TextField()
+    digest = TextField(unique=True)
+    scopes = JSONField()
+    created_at = DateTimeField(db_default=Now())
+    last_used_at = DateTimeField(null=True)
+    expires_at = DateTimeField(null=True)
+
+    class Meta:
+        db_table = "api_keys"
+        verbose_name = "API key"
+        constraints = (
+            CheckConstraint(condition=Q(digest__length=64), name="ck_api_keys_digest_is_sha256"),
+            CheckConstraint(condition=Q(name__length__lte=200), name="ck_api_keys_name_length"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class DeletedUser(Model):

@@ -1,4 +1,4 @@
-"""Receivers of Django's signals: access tokens end with a role or with the user."""
+"""Receivers of signals: access tokens and API keys end with a role or with the user."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from django.contrib.auth.signals import user_logged_in
 from django.db.models.signals import m2m_changed, pre_delete
 from django.dispatch import receiver
 
-from app.core.accounts.auth.models import DeletedUser
-from app.core.accounts.events import erased
+from app.core.accounts.auth.models import ApiKey, DeletedUser
+from app.core.accounts.events import deactivated, erased
 from app.core.accounts.models import User
 
 
@@ -76,3 +76,9 @@ def erase_before_deletion(instance: User, **_: Any) -> None:
     instance.require_other_admin()
     erased.send(User, user=instance)
     DeletedUser.objects.get_or_create(pk=instance.pk)
+
+
+@receiver(deactivated)
+def delete_keys(user: User, **_: Any) -> None:
+    """Delete the API keys of a deactivated user: as sessions, they do not return with the user."""
+    ApiKey.objects.filter(user=user).delete()

@@ -7,7 +7,7 @@ from django.db import transaction
 from ninja import Query, Router, Status
 
 from app.core.accounts.auth.audit import note
-from app.core.accounts.auth.identity import expire_revocations, require_local_accounts
+from app.core.accounts.auth.identity import expire_revocations, require_local_accounts, require_log_in
 from app.core.accounts.auth.repository import SessionRepository
 from app.core.accounts.auth.schemas import SessionQuery, SessionResponse
 from app.core.accounts.repository import UserRepository
@@ -18,12 +18,12 @@ from app.core.problems import NotFound, Unauthorized
 from app.core.schemas import Page
 from app.core.types import PathId
 
-router = Router(tags=["auth"])
+router = Router(tags=["auth"], auth=require_log_in)
 
 ENDED = {HTTPStatus.NO_CONTENT: None}
 
 
-@router.get("/auth/sessions", response=Page[SessionResponse], openapi_extra=problem_responses(404))
+@router.get("/auth/sessions", response=Page[SessionResponse], openapi_extra=problem_responses(403, 404))
 @first(require_local_accounts)
 def list_sessions(request: Request, query: Query[SessionQuery]) -> Page[SessionResponse]:
     """List your sessions. The one that was used last is first."""
@@ -39,7 +39,7 @@ def list_sessions(request: Request, query: Query[SessionQuery]) -> Page[SessionR
     return Page[SessionResponse].of(sessions, total, query)
 
 
-@router.delete("/auth/sessions", response=ENDED, openapi_extra=problem_responses(404))
+@router.delete("/auth/sessions", response=ENDED, openapi_extra=problem_responses(403, 404))
 @first(require_local_accounts)
 @transaction.atomic
 def end_sessions(request: Request) -> Status[None]:
@@ -52,7 +52,7 @@ def end_sessions(request: Request) -> Status[None]:
     return Status(HTTPStatus.NO_CONTENT, None)
 
 
-@router.delete("/auth/sessions/{session_id}", response=ENDED, openapi_extra=problem_responses(404))
+@router.delete("/auth/sessions/{session_id}", response=ENDED, openapi_extra=problem_responses(403, 404))
 @first(require_local_accounts)
 @transaction.atomic
 def end_session(request: Request, session_id: PathId) -> Status[None]:

@@ -18,6 +18,7 @@ from pydantic_core import to_json
 from app.core.http.errors import error_body
 from app.core.http.headers import is_json
 from app.core.http.openapi.operations import (
+    API_KEYS,
     REFERENCE,
     complete,
     describe_token,
@@ -137,9 +138,12 @@ class Document(OpenAPISchema):
     def operation_security(self, operation: Operation) -> list[dict[str, Any]] | None:
         named = [scheme for scheme in operation.auth_callbacks if hasattr(scheme, "model")]
         self.securitySchemes |= {scheme.name: dict(scheme.model) for scheme in named}  # type: ignore[attr-defined]
+        self.securitySchemes |= API_KEYS
         # An empty requirement makes the other one optional.
         found: list[dict[str, Any]] = [{} for scheme in named if getattr(scheme, "is_optional", False)]
         found += [{scheme.name: []} for scheme in named]  # type: ignore[attr-defined]
+        if any(getattr(scheme, "accepts_keys", False) for scheme in named):
+            found += [{name: []} for name in API_KEYS]
         return found + (super().operation_security(operation) or []) or None  # with those of django-ninja's own classes
 
 

@@ -2,10 +2,10 @@
 
 from http import HTTPStatus
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from app.core.accounts.auth.erasure import erase_account
-from app.core.accounts.auth.identity import LoggedIn
+from app.core.accounts.auth.identity import LoggedIn, require_log_in
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import AccountErasure, PersonalData
 from app.core.accounts.service import UserService
@@ -14,7 +14,9 @@ from app.core.http.dependencies import CurrentState
 from app.core.http.openapi.document import problem_responses
 from app.core.problems import FieldError, Forbidden, Unauthorized, Unprocessable
 
-router = APIRouter(prefix="/users/me", tags=["users"])
+router = APIRouter(
+    prefix="/users/me", tags=["users"], dependencies=[Depends(require_log_in)], responses=problem_responses(403)
+)
 
 
 @router.get("/export")
@@ -27,7 +29,7 @@ async def export_me(session: Transaction, user: LoggedIn) -> PersonalData:
     return await UserService(session).export(found)
 
 
-@router.post("/erase", status_code=HTTPStatus.NO_CONTENT, responses=problem_responses(403, 409, 429))
+@router.post("/erase", status_code=HTTPStatus.NO_CONTENT, responses=problem_responses(409, 429))
 async def erase_me(data: AccountErasure, user: LoggedIn, state: CurrentState) -> None:
     """Erase your account. Needs the password, or a log-in of the last 10 minutes at the identity provider."""
     await state.rate_limits.hit(state.settings.login_rate, "password", str(user.id))

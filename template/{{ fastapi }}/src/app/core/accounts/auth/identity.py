@@ -14,12 +14,14 @@ from fastapi.security.utils import get_authorization_scheme_param
 from structlog.contextvars import bind_contextvars
 
 from app.core.accounts.auth.repository import SessionRepository
+from app.core.accounts.keys.service import verify_key
+from app.core.accounts.keys.texts import KEY_PREFIX
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import ProvidedUser
 from app.core.accounts.service import UserService
 from app.core.config import API_PREFIX
 from app.core.http.dependencies import USER_ID, CurrentState
-from app.core.http.openapi.document import OPTIONAL
+from app.core.http.openapi.document import LOG_IN, OPTIONAL
 from app.core.http.state import State
 from app.core.idempotency.keys import CALLER
 from app.core.problems import NotFound, Unauthorized
@@ -29,7 +31,7 @@ from app.core.security.users import CurrentUser
 
 
 class BearerToken(SecurityBase):
-    """Returns the verified token of a request or WebSocket. Unauthorized without a token, and for an inactive user."""
+    """Returns the verified token or API key of a request or WebSocket. Unauthorized without, and for inactive users."""
 
     def __init__(self) -> None:
         # Only for the OpenAPI document: OAuth2PasswordBearer cannot read a WebSocket.
@@ -42,6 +44,10 @@ class BearerToken(SecurityBase):
         scheme, token = get_authorization_scheme_param(request.headers.get("authorization"))
         if scheme.lower() not in {"bearer", state.settings.token_scheme.lower()} or not token:
             raise Unauthorized
+        if token.startswith(KEY_PREFIX):
+            verified = await verify_key(state.database, token)
+            request.scope[CALLER] = verified.subject
+            return verified
         verifier = state.tokens
         if verifier.may_wait(token):
             verified = await asyncio.to_thread(verifier.verify, token)
@@ -95,6 +101,19 @@ authenticated = BearerToken()
 VerifiedToken = Annotated[AccessToken, Depends(authenticated)]
 
 
+class LogInRequired(SecurityBase):
+    """Raises Forbidden for an API key, so that a stolen key cannot create keys or take over the account."""
+
+    model = authenticated.model
+    scheme_name = LOG_IN
+
+    async def __call__(self, token: VerifiedToken) -> None:
+        token.require_log_in()
+
+
+require_log_in = LogInRequired()
+
+
 @cache
 def require_scope(scope: str) -> Callable[[AccessToken], Awaitable[None]]:
     """Return a dependency that raises Forbidden unless the token of the request has `scope`."""
@@ -108,16 +127,16 @@ def require_scope(scope: str) -> Callable[[AccessToken], Awaitable[None]]:
 async def current_user(request: HTTPConnection, token: VerifiedToken) -> CurrentUser:
     """Return the user who sends the request.
 
-    The service's own tokens have the id of the user. A token of the identity provider has a subject instead: the first
-    request creates the user. Forbidden for a machine.
+    The service's own tokens and keys have the id of the user. A token of the identity provider has a subject instead:
+    the first request creates the user. Forbidden for a machine.
     """
     state: State = request.app.state.core
+    if token.user_id is not None:
+        request.scope[USER_ID] = token.user_id
+        return CurrentUser(token.user_id, token.scopes, logged_in_at=token.logged_in_at, key_id=token.key_id)
     if (issuer := state.settings.jwt_issuer) is None:
         request.scope[USER_ID] = int(token.subject)
         return CurrentUser(int(token.subject), token.scopes, token.session_id)
-    if token.user_id is not None:
-        request.scope[USER_ID] = token.user_id
-        return CurrentUser(token.user_id, token.scopes, logged_in_at=token.logged_in_at)
     claims = await asyncio.to_thread(token.profile)
     # In a separate transaction: the new user stays even if the request fails.
     async with state.database.sessions.begin() as session:

@@ -1,8 +1,9 @@
-"""The tables of sessions, of their refresh tokens, and of the tokens in messages."""
+"""The tables of sessions, of their refresh tokens, of the tokens in messages, and of API keys."""
 
 from datetime import datetime
 
 from sqlalchemy import BigInteger, CheckConstraint, DateTime, ForeignKey, Identity, Index, Text, func, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database.base import Base
@@ -63,6 +64,26 @@ class EmailToken(Base):
     password: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (CheckConstraint("char_length(digest) = 64", name="digest_is_sha256"),)
+
+
+class ApiKey(Base):
+    """The hash of an API key, with the scopes that its owner gave it."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(Text)
+    digest: Mapped[str] = mapped_column(Text, unique=True)
+    scopes: Mapped[list[str]] = mapped_column(JSONB)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    last_used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (
+        CheckConstraint("char_length(digest) = 64", name="digest_is_sha256"),
+        CheckConstraint("char_length(name) <= 200", name="name_length"),
+    )
 
 
 class DeletedUser(Base):

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 
 from app.core.accounts.auth.audit import note
-from app.core.accounts.auth.identity import LoggedIn, require_local_accounts
+from app.core.accounts.auth.identity import LoggedIn, require_local_accounts, require_log_in
 from app.core.accounts.auth.repository import SessionRepository
 from app.core.accounts.auth.schemas import SessionQuery, SessionResponse
 from app.core.accounts.service import UserService
@@ -22,8 +22,8 @@ from app.core.types import PathId
 router = APIRouter(
     prefix="/auth/sessions",
     tags=["auth"],
-    dependencies=[Depends(require_local_accounts)],
-    responses=problem_responses(404),
+    dependencies=[Depends(require_local_accounts), Depends(require_log_in)],
+    responses=problem_responses(403, 404),
 )
 
 

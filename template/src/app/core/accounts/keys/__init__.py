@@ -1,0 +1,1 @@
+"""API keys: long-lived tokens for machines, with scopes of their owner."""
