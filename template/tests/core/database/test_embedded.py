@@ -6,6 +6,7 @@ import shutil
 import string
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,10 @@ print(start("notes", Path(sys.argv[1])), flush=True)
 sys.stdin.read()
 """
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="on Windows, the server uses no folder in /tmp")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="on Windows, the server uses no folder in /tmp"),
+    pytest.mark.skipif(bool(sysconfig.get_config_var("Py_GIL_DISABLED")), reason="no wheel for free-threaded Python"),
+]
 
 
 class Started:
