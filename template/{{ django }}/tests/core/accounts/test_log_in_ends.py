@@ -154,7 +154,7 @@ def test_deleted_group_revokes_a_token_of_a_concurrent_refresh(
 
 
 @pytest.mark.slow
-def test_nobody_joins_a_group_during_its_deletion(committing_client: httpx2.Client) -> None:
+def test_membership_in_a_deleted_group_is_refused(committing_client: httpx2.Client) -> None:
     log_in(committing_client)
     group = Group.objects.create(name="editor")
     joined: list[Future[None]] = []
