@@ -74,9 +74,9 @@ def releases(origin: Project, tmp_path: Path) -> Callable[..., None]:
     return releases
 
 
-def update(service: Project, *, fails: bool = False) -> str:
+def update(service: Project, *options: str, fails: bool = False) -> str:
     """Run the script and return its output, without uv's own lines."""
-    said = service.run(sys.executable, SCRIPT, fails=fails)
+    said = service.run(sys.executable, SCRIPT, *options, fails=fails)
     return re.sub(r"^ *(Resolved|Prepared|Downloading|Downloaded|Installed) .*\n", "", said, flags=re.MULTILINE)
 
 
@@ -113,11 +113,24 @@ def test_clean_update_is_one_commit_with_report(
     Project(service.path, {**service.environment, "GITHUB_OUTPUT": str(output)}).run(
         "bash", "-eo", "pipefail", "-c", pack
     )
-    assert output.read_text() == "branch=template/v1.2.0\n"
+    commit = service.run("git", "rev-parse", "HEAD")
+    assert output.read_text() == f"branch=template/v1.2.0\ncommit={commit}"
     elsewhere = Project(tmp_path / "elsewhere")
     service.run("git", "clone", "--quiet", "--branch=main", "--depth=1", f"file://{service.path}", elsewhere.path)
     elsewhere.run("git", "fetch", "--quiet", service.path / "update.bundle", "template/v1.2.0:template/v1.2.0")
     assert elsewhere.run("git", "log", "-1", "--format=%B", "template/v1.2.0") == said
+
+
+def test_update_without_checks_runs_no_dependency(service: Project, releases: Callable[..., None]) -> None:
+    """A compromised dependency could change the commit that CI pushes."""
+    releases("1.1.0", "pyproject.toml.jinja", "\n# better")
+    venv = Path(service.environment["UV_PROJECT_ENVIRONMENT"])
+    assert not venv.exists()
+    update(service, "--without-checks")
+    assert not venv.exists(), "nothing was installed"
+    said = report(service)
+    assert said.startswith("Update from the template: v1.0.0 to v1.1.0\n\n## Release notes\n")
+    assert service.run("git", "diff", "--name-only", "main..") == ".copier-answers.yml\npyproject.toml\n"
 
 
 def test_poetry_project_is_updated(

@@ -2,6 +2,8 @@
 
 If there is an update, the script makes one commit on a branch `template/<release>`. Its message lists the changes, the
 conflicts, the result of `poe check` and the release notes. Otherwise the script changes nothing.
+
+`--without-checks` installs no dependency: their code could change the commit. CI checks the branch in another job.
 """
 
 import os
@@ -20,6 +22,7 @@ COPIER = {
 HOSTS = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/", "git+": ""}
 # With other settings, Copier loses edits silently or leaves conflicts in files that git hides.
 SETTINGS = {"apply.whitespace": "nowarn", "core.excludesFile": os.devnull, "status.showUntrackedFiles": "all"}
+COMMANDS = (["lock"], ["sync"], ["run", "poe", "check"])
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 LIMIT = 20_000  # characters of output or notes; a pull request can have 65,536
 
@@ -32,7 +35,7 @@ def main() -> None:
     refuse(manager)
     committed = False
     try:
-        committed = update(before, manager)
+        committed = update(before, manager, checks="--without-checks" not in sys.argv)
     finally:
         if not committed:
             git("restore", "--source=HEAD", "--staged", "--worktree", ".")
@@ -60,7 +63,7 @@ def refuse(manager: str) -> None:
         sys.exit(f"Uncommitted changes: commit or stash them before the update.\n{changed}")
 
 
-def update(before: str, manager: str) -> bool:
+def update(before: str, manager: str, *, checks: bool) -> bool:
     """Return whether there is a commit on a new branch."""
     run(*COPIER[manager], "update", "--defaults", "--quiet", f"--answers-file={answers()}")
     after = answer("_commit")
@@ -74,14 +77,15 @@ def update(before: str, manager: str) -> bool:
         print(f"Nothing to do: the branch {branch} exists and may contain your commits.")
         return False
     conflicts = conflicting()
-    passes, output = check(manager)
+    passes, output = check(manager, *COMMANDS) if checks else check(manager, COMMANDS[0])
+    title = "`poe check`" if checks else "" if passes else f"`{manager} lock`"
     git("add", "--update")
     if made := git("ls-files", "--others", "--exclude-standard", f"{manager}.lock"):
         git("add", made)
     report = [
         f"Update from the template: {before} to {after}",
         *section("Conflicts", bullets(conflicts, "Resolve them on this branch: the files contain conflict markers.")),
-        *section("`poe check`", "It passes." if passes else f"It fails:\n\n{fenced(output)}"),
+        *section(title, title and ("It passes." if passes else f"It fails:\n\n{fenced(output)}")),
         *section("Release notes", notes(answer("_src_path"), before, after)),
         *section("What changed", fenced(changes)),
     ]
@@ -121,11 +125,14 @@ def conflicting() -> list[str]:
     return sorted({line.partition(":")[0] for line in lines if line.endswith(": leftover conflict marker")})
 
 
-def check(manager: str) -> tuple[bool, str]:
-    """Update the lock and run all checks. Return whether they passed, and the output."""
+def check(manager: str, *commands: list[str]) -> tuple[bool, str]:
+    """Run the commands until one fails. Return whether all passed, and the output. A lock builds no package."""
     printed = ""
-    for command in (["lock"], ["sync"], ["run", "poe", "check"]):
-        done = subprocess.run([manager, *command], stdout=-1, stderr=-2, text=True, encoding="utf-8", check=False)
+    for command in commands:
+        environment = os.environ | ({"UV_NO_BUILD": "1"} if command == ["lock"] else {})
+        done = subprocess.run(
+            [manager, *command], env=environment, stdout=-1, stderr=-2, text=True, encoding="utf-8", check=False
+        )
         printed += done.stdout
         if done.returncode:
             return False, printed
