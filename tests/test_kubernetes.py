@@ -58,7 +58,11 @@ def production(service: Project) -> list[Manifest]:
 
 
 def of_kind(manifests: list[Manifest], kind: str) -> Manifest:
-    [found] = [manifest for manifest in manifests if manifest["kind"] == kind and manifest not in workers(manifests)]
+    [found] = [
+        manifest
+        for manifest in manifests
+        if manifest["kind"] == kind and manifest["metadata"]["name"] not in {"worker", "workers"}
+    ]
     return found
 
 
@@ -167,10 +171,11 @@ def test_selectors_match_only_their_pods(manifests: list[Manifest]) -> None:
         for manifest in manifests
         if manifest["kind"] == "NetworkPolicy"
     }
-    assert selected == {"deny": everybody, "from-gateway": {"api"}, "to-dependencies": everybody}
+    smtp = {"to-smtp": everybody} if "to-smtp" in selected else {}
+    assert selected == {"deny": everybody, "from-gateway": {"api"}, "to-dependencies": everybody} | smtp
 
 
-def test_network_policies_deny_by_default(manifests: list[Manifest]) -> None:
+def test_network_policies_deny_by_default(manifests: list[Manifest], overlay: str) -> None:
     policies = {
         manifest["metadata"]["name"]: manifest["spec"] for manifest in manifests if manifest["kind"] == "NetworkPolicy"
     }
@@ -181,7 +186,42 @@ def test_network_policies_deny_by_default(manifests: list[Manifest]) -> None:
     assert (len(entrance["from"]), entrance["ports"]) == (1, [{"port": "http"}])
     exits = policies.pop("to-dependencies")["egress"]
     assert {port["port"] for rule in exits for port in rule["ports"]} == {53, 5432}
+    if overlay == "production":  # refuses to start without SMTP_URL
+        assert policies.pop("to-smtp")["egress"] == [{"ports": [{"port": 587}, {"port": 465}]}]
     assert policies == {}
+
+
+def test_each_component_allows_its_ports(project: Callable[..., Project]) -> None:
+    """The page names each component, and an overlay may list all of them."""
+    service = project(**WITH)
+    page = (service.path / "docs/kubernetes.md").read_text()
+    named = dict(re.findall(r"`../../components/(to-\w+)`[^|]*\| ([\d, ]+?) \|", page))
+    names = sorted(path.name for path in (service.path / "deploy/components").iterdir())
+    assert sorted(named) == names
+    overlay = service.path / "deploy/overlays/development/kustomization.yaml"
+    listed = "".join(f"  - ../../components/{name}\n" for name in names)
+    overlay.write_text(f"{overlay.read_text()}components:\n{listed}")
+    allowed = {
+        manifest["metadata"]["name"]: manifest["spec"]["egress"]
+        for manifest in yaml.safe_load_all(service.run("kubectl", "kustomize", str(overlay.parent)))
+        if manifest["kind"] == "NetworkPolicy" and manifest["metadata"]["name"] in names
+    }
+    ports = {name: [{"ports": [{"port": int(port)} for port in text.split(", ")]}] for name, text in named.items()}
+    assert allowed == ports
+
+
+def test_workers_have_a_disruption_budget(render: Callable[..., Project]) -> None:
+    manifests = list(yaml.safe_load_all(built(render(**WITH_WORKERS).path, "production")))
+    [worker] = workers(manifests)
+    [budget] = [one["spec"] for one in manifests if one["metadata"]["name"] == "workers"]
+    assert budget["selector"] == worker["spec"]["selector"]
+    assert 0 < budget["maxUnavailable"] < worker["spec"]["replicas"]
+
+
+def test_private_registry_needs_only_a_secret(manifests: list[Manifest]) -> None:
+    account = of_kind(manifests, "ServiceAccount")
+    assert account["imagePullSecrets"] == [{"name": "registry"}]
+    assert {pod["spec"]["serviceAccountName"] for pod in pods(manifests)} == {account["metadata"]["name"]}
 
 
 def test_disruption_budget_matches_deployment(production: list[Manifest]) -> None:
