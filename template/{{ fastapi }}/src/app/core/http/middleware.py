@@ -190,7 +190,7 @@ def add_root_path(scope: Scope, root: str) -> None:
 
 def note_client(scope: Scope, headers: Headers, proxies: Proxies | None) -> None:
     """Set the address of the client, also for security events. Behind a trusted proxy, it is the forwarded address."""
-    if client := scope["client"]:
+    if client := scope.get("client"):
         if proxies and proxies.trusts(client[0]):
             apply_forwarded(scope, headers, proxies)
         current_client.set(scope["client"][0])
