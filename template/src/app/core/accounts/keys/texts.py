@@ -19,7 +19,7 @@ def new_key() -> str:
 
 def is_intact(key: str) -> bool:
     """Return whether the checksum fits: a mistyped or invented key needs no query."""
-    found = re.fullmatch(rf"{KEY_PREFIX}([0-9a-f]{{64}})([0-9a-f]{{8}})", key)
+    found = re.fullmatch(KEY_PREFIX + r"([0-9a-f]{64})([0-9a-f]{8})", key)
     return found is not None and found[2] == _checksum(found[1])
 
 
