@@ -363,6 +363,7 @@ CORE_FUNCTIONS = {
         "verify_email",
     },
     "health": {"live", "ready"},
+    "invitations": {"create_invitation", "delete_invitation", "list_invitations"},
     "users": {
         "change_me",
         "change_my_password",

@@ -162,8 +162,8 @@ class Settings(Environment):
         default=(), description="words that new passwords must not contain, comma-separated; empty means none"
     )
     refresh_rate: Rate = Field(default="100/minute", description="refreshes of tokens, and log-outs, from one address")
-    registration: Literal["open", "closed"] = Field(
-        default="open", description="`open` or `closed`: whether anyone may register at `POST /users`"
+    registration: Literal["open", "invited", "closed"] = Field(
+        default="open", description="`open`, `invited` or `closed`: whether anyone may register at `POST /users`"
     )
     registration_rate: Rate = Field(default="30/minute", description="registrations from one address")
     verify_email: bool = Field(

@@ -12,7 +12,6 @@ from pydantic import (
     StrictBool,
     TypeAdapter,
     ValidationError,
-    field_validator,
 )
 
 from app.core.accounts.auth.roles import Role, declared_roles
@@ -47,6 +46,7 @@ class UserCreate(BaseSchema):
     name: ShortText
     email: EmailAddress
     password: NewPassword
+    invitation: OneTimeToken = UNCHANGED
 
 
 class UserUpdate(BaseSchema):
@@ -60,21 +60,24 @@ class UserUpdate(BaseSchema):
         return type(self).model_validate(self.model_dump(exclude_unset=True, exclude={"email"}))
 
 
+def validate_roles(roles: list[str]) -> list[str]:
+    """Return the roles without repetition. ValueError for a role that no slice declares."""
+    if unknown := set(roles) - declared_roles().keys():
+        known = ", ".join(sorted(declared_roles())) or "none"
+        raise ValueError(f"unknown role {', '.join(sorted(unknown))}; the roles of this service: {known}")
+    return sorted(set(roles))
+
+
+Roles = Annotated[list[Role], Field(examples=[[]]), AfterValidator(validate_roles)]
+"""Roles that slices declare."""
+
+
 class UserRightsUpdate(BaseSchema):
     """Request of an admin to change a user. Missing fields do not change; `roles` replaces all roles."""
 
     is_active: StrictBool = UNCHANGED
     is_admin: StrictBool = UNCHANGED
-    roles: Annotated[list[Role], Field(examples=[[]])] = UNCHANGED
-
-    @field_validator("roles")
-    @classmethod
-    def validate_roles(cls, roles: list[str]) -> list[str]:
-        """Return the roles without repetition. ValueError for a role that no slice declares."""
-        if unknown := set(roles) - declared_roles().keys():
-            known = ", ".join(sorted(declared_roles())) or "none"
-            raise ValueError(f"unknown role {', '.join(sorted(unknown))}; the roles of this service: {known}")
-        return sorted(set(roles))
+    roles: Roles = UNCHANGED
 
 
 class EmailRequest(BaseSchema):

@@ -40,10 +40,14 @@ def require_registration(request: HttpRequest) -> None:
 
 
 def register_user(request: HttpRequest, *, name: str, email: str, password: Secret[str]) -> User:
-    """Register a user like `POST /users`. Conflict when the address is in use, Forbidden with VERIFY_EMAIL."""
+    """Register a user like `POST /users`. Conflict when the address is in use.
+
+    Forbidden with VERIFY_EMAIL, and with REGISTRATION=invited.
+    """
     require_registration(request)
-    if _state(request).settings.verify_email:
-        raise Forbidden("This service verifies addresses: register at POST /users.")
+    settings = _state(request).settings
+    if settings.verify_email or settings.registration == "invited":
+        raise Forbidden("This service verifies addresses or invitations: register at POST /users.")
     data = checked(UserCreate, name=name, email=email, password=password)
     return UserService().create(data, make_password(password.get_secret_value()))
 

@@ -19,6 +19,7 @@ from app.core.accounts.auth.identity import (
     require_log_in,
     require_scope,
 )
+from app.core.accounts.email.invitations import InvitationService
 from app.core.accounts.email.verification import VerificationService
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
@@ -32,6 +33,7 @@ from app.core.accounts.schemas import (
     UserUpdate,
 )
 from app.core.accounts.service import UserService, change_password
+from app.core.database.transactions import give_back
 from app.core.http.dependencies import first
 from app.core.http.headers import require_match, tagged
 from app.core.http.limits import exports
@@ -60,14 +62,19 @@ router = Router(tags=["users"])
 def register(request: Request, data: UserCreate, response: HttpResponse) -> Status[UserResponse | None]:
     """Register a user. With VERIFY_EMAIL, always 202: a message to the address says the rest."""
     verifies = request.state.settings.verify_email
+    invitations = InvitationService()
+    invitation_id = invitations.check(data, required=request.state.settings.registration == "invited")
+    give_back()
     if verifies:
         request.state.rate_limits.hit_email("registration", client_address(request), data.email)
     hashed = make_password(data.password.get_secret_value())  # slow: hash before the transaction holds a connection
     with transaction.atomic():
         if verifies:
-            VerificationService().register(data, hashed)
+            VerificationService().register(data, hashed, invitation_id)
             return Status(HTTPStatus.ACCEPTED, None)
         user = UserService().create(data, hashed)
+        if invitation_id is not None:
+            invitations.accept(invitation_id, user)
         response.headers["Location"] = reverse("api:get_user", kwargs={"user_id": user.id})
         return Status(HTTPStatus.CREATED, UserResponse.model_validate(user))
 

@@ -46,7 +46,7 @@ class UserService:
 
     def create(self, data: UserCreate, hashed: str, *, admin: bool = False) -> User:
         """Register a user with the password hash `hashed`. EmailTaken when the address is in use (ignoring case)."""
-        fields = data.model_dump(exclude={"password"})
+        fields = data.model_dump(include={"name", "email"})
         return self.add(**fields, password=hashed, is_superuser=admin, is_staff=admin)
 
     def add(self, *, email: str, **fields: Any) -> User:

@@ -12,7 +12,7 @@ from app.core.accounts import routes as account_routes
 from app.core.accounts.auth import data_routes, session_routes
 from app.core.accounts.auth import routes as auth_routes
 from app.core.accounts.auth.identity import BearerToken, UserOptional, logged_in
-from app.core.accounts.email import recovery_routes, verification_routes
+from app.core.accounts.email import invitation_routes, recovery_routes, verification_routes
 from app.core.accounts.keys import routes as key_routes
 from app.core.config import ABOUT, API_PREFIX, Environment
 from app.core.database.transactions import read_only
@@ -53,6 +53,7 @@ def _routers() -> Iterator[Found]:
     yield Found("core", key_routes.router, private=True)
     yield Found("core", recovery_routes.public, private=False)
     yield Found("core", verification_routes.public, private=False)
+    yield Found("core", invitation_routes.router, private=True)
     for part in find_parts():
         if settings := part.attribute("settings", "Settings", type(Environment), required=True):
             settings.load()

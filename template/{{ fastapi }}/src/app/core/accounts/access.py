@@ -43,10 +43,14 @@ async def require_registration(request: Request) -> None:
 async def register_user(
     request: Request, session: WriteSession, *, name: str, email: str, password: Secret[str]
 ) -> User:
-    """Register a user like `POST /users`. Conflict when the address is in use, Forbidden with VERIFY_EMAIL."""
+    """Register a user like `POST /users`. Conflict when the address is in use.
+
+    Forbidden with VERIFY_EMAIL, and with REGISTRATION=invited.
+    """
     await require_registration(request)
-    if state_of(request.app).settings.verify_email:
-        raise Forbidden("This service verifies addresses: register at POST /users.")
+    settings = state_of(request.app).settings
+    if settings.verify_email or settings.registration == "invited":
+        raise Forbidden("This service verifies addresses or invitations: register at POST /users.")
     data = checked(UserCreate, name=name, email=email, password=password)
     return await UserService(session).create(data)
 

@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.core.accounts.access import change_email, require_registration
 from app.core.accounts.auth.identity import LoggedIn, require_local_accounts, require_log_in, require_scope
+from app.core.accounts.email.invitations import InvitationService
 from app.core.accounts.email.verification import VerificationService
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
@@ -57,11 +58,15 @@ async def register(
     data: UserCreate, session: Transaction, state: CurrentState, request: Request, response: Response
 ) -> UserResponse | Response:
     """Register a user. With VERIFY_EMAIL, always 202: a message to the address says the rest."""
+    invitations = InvitationService(session)
+    invitation_id = await invitations.check(data, required=state.settings.registration == "invited")
     if state.settings.verify_email:
         await state.rate_limits.hit_email("registration", client_address(request), data.email)
-        await VerificationService(session).register(data)
+        await VerificationService(session).register(data, invitation_id)
         return Response(status_code=HTTPStatus.ACCEPTED)
     user = await UserService(session).create(data)
+    if invitation_id is not None:
+        await invitations.accept(invitation_id, user)
     response.headers["Location"] = reverse(request, "get_user", user_id=user.id)
     return UserResponse.model_validate(user)
 

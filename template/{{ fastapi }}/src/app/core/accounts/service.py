@@ -76,7 +76,7 @@ class UserService:
     async def create(self, data: UserCreate, *, admin: bool = False) -> User:
         """Register a user. EmailTaken when the address is in use (ignoring case)."""
         hashed = await in_turn(hash_password, data.password.get_secret_value())
-        fields = data.model_dump(exclude={"password"})
+        fields = data.model_dump(include={"name", "email"})
         return await add_user(self.session, **fields, password=hashed, is_superuser=admin)
 
     async def enter(self, data: ProvidedUser) -> User:

@@ -17,7 +17,7 @@ from app.core.accounts.auth import data_routes, session_routes
 from app.core.accounts.auth import routes as auth_routes
 from app.core.accounts.auth.identity import authenticated
 from app.core.accounts.auth.roles import declared_roles
-from app.core.accounts.email import recovery_routes, verification_routes
+from app.core.accounts.email import invitation_routes, recovery_routes, verification_routes
 from app.core.accounts.keys import routes as key_routes
 from app.core.config import ABOUT, API_PREFIX, Environment, Settings
 from app.core.database.base import load_models
@@ -158,6 +158,7 @@ def _routers() -> Iterator[Found]:
     yield Found("core", key_routes.router, private)
     yield Found("core", recovery_routes.public, [])
     yield Found("core", verification_routes.public, [])
+    yield Found("core", invitation_routes.router, private)
     for part in find_parts():
         if settings := part.attribute("settings", "Settings", type(Environment), required=True):
             settings.load()

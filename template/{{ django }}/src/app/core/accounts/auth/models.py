@@ -77,6 +77,7 @@ class EmailToken(Model):
     email = TextField()
     expires_at = DateTimeField(db_index=True)
     user = ForeignKey(settings.AUTH_USER_MODEL, on_delete=CASCADE, related_name="+", null=True)
+    invitation = ForeignKey("Invitation", on_delete=CASCADE, related_name="+", null=True)
     name = TextField(null=True)
     password = TextField(null=True)
 
@@ -86,6 +87,23 @@ class EmailToken(Model):
 
     def __str__(self) -> str:
         return f"e-mail token {self.pk}"
+
+
+class Invitation(Model):
+    """The hash of a token that allows one registration. It is deleted when it is used."""
+
+    digest = TextField(unique=True)
+    email = TextField(null=True)
+    roles = JSONField()
+    created_at = DateTimeField(db_default=Now())
+    expires_at = DateTimeField(db_index=True)
+
+    class Meta:
+        db_table = "invitations"
+        constraints = (CheckConstraint(condition=Q(digest__length=64), name="ck_invitations_digest_is_sha256"),)
+
+    def __str__(self) -> str:
+        return f"invitation {self.pk}"
 
 
 class ApiKey(Model):

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from app.core.accounts.auth.models import NEW_ADDRESS, REGISTRATION
+from app.core.accounts.email.invitations import InvitationService
 from app.core.accounts.email.tokens import EmailTokenRepository
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
@@ -22,9 +23,10 @@ class VerificationService:
         self.users = UserRepository()
         self.tokens = EmailTokenRepository()
 
-    def register(self, data: UserCreate, hashed: str) -> None:
+    def register(self, data: UserCreate, hashed: str, invitation_id: int | None = None) -> None:
         """Store a registration, and send a message. Does the same work for a taken address."""
-        token = self.tokens.issue(REGISTRATION, data.email, LIFETIME, name=data.name, password=hashed)
+        fields = {"name": data.name, "password": hashed, "invitation_id": invitation_id}
+        token = self.tokens.issue(REGISTRATION, data.email, LIFETIME, **fields)
         self._send(data.email, token)
 
     def request_change(self, user: User, email: str) -> None:
@@ -66,7 +68,9 @@ class VerificationService:
             if user:
                 UserService().change(user, UserUpdate(email=used.email))
             else:
-                UserService().add(name=used.name, email=used.email, password=used.password)
+                added = UserService().add(name=used.name, email=used.email, password=used.password)
+                if used.invitation_id is not None:
+                    InvitationService().accept(used.invitation_id, added)
             self.tokens.delete_registrations(used.email)
         except EmailTaken:
             return False

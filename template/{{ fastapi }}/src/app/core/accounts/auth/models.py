@@ -60,8 +60,24 @@ class EmailToken(Base):
     email: Mapped[str] = mapped_column(Text)
     expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    invitation_id: Mapped[int | None] = mapped_column(ForeignKey("invitations.id", ondelete="CASCADE"), index=True)
     name: Mapped[str | None] = mapped_column(Text)
     password: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (CheckConstraint("char_length(digest) = 64", name="digest_is_sha256"),)
+
+
+class Invitation(Base):
+    """The hash of a token that allows one registration. It is deleted when it is used."""
+
+    __tablename__ = "invitations"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    digest: Mapped[str] = mapped_column(Text, unique=True)
+    email: Mapped[str | None] = mapped_column(Text)
+    roles: Mapped[list[str]] = mapped_column(JSONB)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
 
     __table_args__ = (CheckConstraint("char_length(digest) = 64", name="digest_is_sha256"),)
 

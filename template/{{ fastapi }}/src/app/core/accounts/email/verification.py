@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from app.core.accounts.email.invitations import InvitationService
 from app.core.accounts.email.tokens import NEW_ADDRESS, REGISTRATION, EmailTokenRepository
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
@@ -24,10 +25,11 @@ class VerificationService:
         self.users = UserRepository(session)
         self.tokens = EmailTokenRepository(session)
 
-    async def register(self, data: UserCreate) -> None:
+    async def register(self, data: UserCreate, invitation_id: int | None = None) -> None:
         """Store a registration, and send a message. Does the same work for a taken address."""
         hashed = await in_turn(hash_password, data.password.get_secret_value())
-        token = await self.tokens.issue(REGISTRATION, data.email, LIFETIME, name=data.name, password=hashed)
+        fields = {"name": data.name, "password": hashed, "invitation_id": invitation_id}
+        token = await self.tokens.issue(REGISTRATION, data.email, LIFETIME, **fields)
         await self._send(data.email, token)
 
     async def request_change(self, user: User, email: str) -> None:
@@ -69,7 +71,9 @@ class VerificationService:
             if user:
                 await UserService(self.session).change(user, UserUpdate(email=used.email))
             else:
-                await add_user(self.session, name=used.name, email=used.email, password=used.password)
+                added = await add_user(self.session, name=used.name, email=used.email, password=used.password)
+                if used.invitation_id is not None:
+                    await InvitationService(self.session).accept(used.invitation_id, added)
             await self.tokens.delete_registrations(used.email)
         except EmailTaken:
             return False
