@@ -23,6 +23,11 @@ async def tokens_of(client: httpx2.AsyncClient, email: str) -> dict[str, Any]:
     return tokens
 
 
+def claims_of(tokens: dict[str, Any]) -> dict[str, Any]:
+    claims: dict[str, Any] = jwt.decode(tokens["access_token"], options={"verify_signature": False})
+    return claims
+
+
 async def refresh(client: httpx2.AsyncClient, token: str) -> httpx2.Response:
     return await client.post("/api/v1/auth/token", data={"grant_type": "refresh_token", "refresh_token": token})
 
@@ -51,6 +56,11 @@ async def test_log_in_returns_a_bearer_token(async_client: httpx2.AsyncClient, u
     assert (tokens["token_type"], tokens["expires_in"]) == ("bearer", 900)
     me = await async_client.get("/api/v1/users/me", headers=bearer(tokens["access_token"]))
     assert me.json()["id"] == user.id
+    again = await log_in(async_client, "ada@example.com")
+    assert again.status_code == 200
+    assert again.json()["refresh_token"] != tokens["refresh_token"]
+    sessions = {claims_of(found)["sid"] for found in (tokens, again.json())}
+    assert len(sessions) == 2, "each log-in begins a session"
 
 
 @pytest.mark.parametrize("email", ["jo\u0308rg@example.com", "ada@xn--bcher-kva.example", "Ada@EXAMPLE.com"])
@@ -70,7 +80,7 @@ async def test_access_token_lifetime_is_a_setting(make_client: MakeClient, user_
     await user_factory(email="ada@example.com")
     async with make_client(access_token_minutes=5) as client:
         tokens = await tokens_of(client, "ada@example.com")
-    claims = jwt.decode(tokens["access_token"], options={"verify_signature": False})
+    claims = claims_of(tokens)
     assert tokens["expires_in"] == claims["exp"] - int(claims["iat"]) == 300
 
 
@@ -175,6 +185,7 @@ async def test_refresh_rotates_the_refresh_token(async_client: httpx2.AsyncClien
     second = (await refresh(async_client, first["refresh_token"])).json()
     assert second["refresh_token"] != first["refresh_token"]
     assert (await async_client.get("/api/v1/users/me", headers=bearer(second["access_token"]))).status_code == 200
+    refused(await refresh(async_client, first["refresh_token"]))
 
 
 async def test_refresh_token_reuse_revokes_family(
@@ -187,8 +198,7 @@ async def test_refresh_token_reuse_revokes_family(
     await rows(LATER)
     with capture_logs() as lines:
         refused(await refresh(async_client, first["refresh_token"]))
-    [reported] = [line for line in lines if line["event"] == "refresh token reused"]
-    assert reported["account"] == user.id
+    assert [line["account"] for line in lines if line["event"] == "refresh token reused"] == [user.id]
     refused(await refresh(async_client, second["refresh_token"]))
     assert_problem(await async_client.get("/api/v1/users/me", headers=bearer(second["access_token"])), 401)
     assert (await refresh(async_client, other_log_in["refresh_token"])).status_code == 200

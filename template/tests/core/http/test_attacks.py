@@ -216,6 +216,17 @@ async def test_every_route_accepts_its_documented_example(
             )
 
 
+def is_whole(response: httpx2.Response) -> bool:
+    """Return whether the body is valid JSON, if the media type is JSON."""
+    kind = response.headers.get("content-type", "").partition(";")[0]
+    if response.content and kind.endswith(("/json", "+json")):
+        try:
+            response.json()
+        except ValueError:
+            return False
+    return True
+
+
 @pytest.mark.slow
 async def test_injection_strings_are_inert(
     unlimited_client: httpx2.AsyncClient,
@@ -243,6 +254,7 @@ async def test_injection_strings_are_inert(
                     "cannot store, use a type that refuses it, such as ShortText (app.core), in paths and queries too."
                 )
                 assert PRODUCT[1] not in response.text, f"{said}: the service evaluated the text as a template."
+                assert is_whole(response), f"{said} answers with invalid JSON: encode it with a library."
                 found = [sql for sql in statements if MARK in sql]
                 assert not found, f"{said}: the text is part of a statement; pass the text as a parameter: {found[0]}"
 

@@ -9,7 +9,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from app.core import ConfigError
-from app.core.testing import Headers, SignIn, UserFactory, assert_problem, pointers
+from app.core.testing import Headers, Rows, SignIn, UserFactory, assert_problem, pointers
 from app.payments.events import process_response
 from app.payments.settings import Settings
 from tests.orders.helpers import place_order
@@ -81,9 +81,10 @@ async def test_only_success_event_pays_the_order(
     assert (order["paid_at"] is not None) is message.startswith("Success")
 
 
-async def test_order_is_paid_once(async_client: httpx2.AsyncClient, user: Headers, order_id: int) -> None:
+async def test_order_is_paid_once(async_client: httpx2.AsyncClient, user: Headers, order_id: int, rows: Rows) -> None:
     success: dict[str, Any] = {"order_id": order_id, "status": "ok", "data": "pay_7"}
     await deliver(async_client, **success)
+    await rows("UPDATE orders SET paid_at = paid_at - interval '1 hour' RETURNING id")
     paid = (await async_client.get(f"/api/v1/orders/{order_id}", headers=user)).json()
     assert (await deliver(async_client, **success)).json() == {"message": "Success: pay_7"}
     await deliver(async_client, event_id="evt_2", **success)

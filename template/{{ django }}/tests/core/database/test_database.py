@@ -51,7 +51,7 @@ def users_named(name: str) -> int:
 
 async def test_error_rolls_back_and_hides_details(async_client: httpx2.AsyncClient, replace: Replace) -> None:
     def fail_after_write(*_: Any) -> None:
-        User.objects.create(name="Lost", email="lost@example.com", subject="lost")
+        User.objects.create(name="Lost", email="lost@example.com")
         raise RuntimeError("secret of the server")
 
     replace(fail_after_write)
