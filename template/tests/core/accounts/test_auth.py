@@ -323,7 +323,7 @@ async def test_document_describes_the_token_scheme(
     async with make_client(token_scheme=scheme) as client:
         document = (await client.get("/openapi.json")).json()
     assert document["components"]["securitySchemes"]["token"] == documented
-    assert document["paths"]["/api/v1/users/me"]["get"]["security"] == [{"token": []}]
+    assert document["paths"]["/api/v1/users/me"]["get"]["security"] == [{"token": []}, {"key": []}]
 
 
 async def test_identity_provider_disables_local_accounts(make_client: MakeClient) -> None:

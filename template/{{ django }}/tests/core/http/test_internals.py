@@ -21,6 +21,7 @@ IMPORTED = {
     "ninja.params.models",
     "ninja.params.models.QueryModel",
     "ninja.signature.details.is_pydantic_model",
+    "ninja.utils.contribute_operation_args",
 }
 
 

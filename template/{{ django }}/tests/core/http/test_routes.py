@@ -113,7 +113,7 @@ async def test_optional_user_accepts_missing_token(
     assert (await client.get("greeting", headers=sign_in(user))).json() == str(user.id)
     assert_problem(await client.get("greeting", headers={"Authorization": "Bearer x"}), 401)
     operation = planted.get_openapi_schema()["paths"]["/api/v1/newcomer/greeting"]["get"]
-    assert operation["security"] == [{}, {"token": []}]
+    assert operation["security"] == [{}, {"token": []}, {"key": []}]
     assert "401" in operation["responses"]
 
 
