@@ -181,6 +181,8 @@ def action(step: dict[str, Any]) -> str:
 def test_github_fails_at_severe_vulnerabilities(render: Callable[..., Project]) -> None:
     for name in ("ci", "release"):
         steps = load(render().path / f".github/workflows/{name}.yml")["jobs"]["image"]["steps"]
+        assert not any("continue-on-error" in step for step in steps)
+        assert all("vars.ATTEST" in step["if"] for step in steps if "if" in step)
         (scan,) = [step for step in steps if action(step) == "anchore/scan-action"]
         assert not any("if" in step or "continue-on-error" in step for step in steps[: steps.index(scan) + 1])
         (built,) = [step for step in steps if step.get("with", {}).get("load")]
