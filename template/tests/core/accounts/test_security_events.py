@@ -42,7 +42,7 @@ async def test_log_ins_are_events(
     client = committing_async_client
     ada = await register(client, "ada")
     await log_in(client, "ada", "wrong password")
-    await log_in(client, "nobody")
+    await log_in(client, "unknown")
     await log_in(client, "ada")
     await asyncio.to_thread(sql, f"UPDATE users SET is_superuser = true WHERE id = {ada}")
     await log_in(client, "ada")
