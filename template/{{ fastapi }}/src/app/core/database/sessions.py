@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Protocol
 
 import asyncpg
@@ -169,7 +170,7 @@ async def get_idempotent_db(
     request: Request, idempotency_key: Annotated[IdempotencyKey | None, Header(alias="Idempotency-Key")] = None
 ) -> AsyncGenerator[WriteSession]:
     """Yield a session as `get_db` does. A repeated request with the same key gets the response of the first."""
-    async with get_database(request).sessions.begin() as session:
+    async with asynccontextmanager(get_db)(request) as session:
         if idempotency_key is None:
             yield session
         elif (caller := request.scope.get(CALLER)) is None:
@@ -177,8 +178,6 @@ async def get_idempotent_db(
         else:
             async with stored_once(session, request, caller, idempotency_key):
                 yield session
-        if request.scope.get(FAILED):
-            await session.rollback()
 
 
 async def get_read_only_db(request: HTTPConnection) -> AsyncGenerator[ReadSession]:

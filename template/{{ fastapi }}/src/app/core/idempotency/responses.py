@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, select, tuple_, update
@@ -12,6 +11,7 @@ from starlette.responses import Response
 
 from app.core.idempotency.keys import KEPT, MAX_EXPIRED, STORED_HEADERS, IdempotencyKeyReused, fingerprint
 from app.core.idempotency.models import IdempotentRequest
+from app.core.problems import Conflict
 
 if TYPE_CHECKING:
     from app.core.database.sessions import WriteSession
@@ -45,7 +45,9 @@ async def stored_once(session: "WriteSession", request: Request, caller: str, ke
         first = (await session.scalars(select(IdempotentRequest).filter_by(**entry))).one()
         if first.fingerprint != digest:
             raise IdempotencyKeyReused
-        raise RepeatedError(Response(first.body, first.status or HTTPStatus.OK, first.headers))
+        if first.status is None:  # the handler committed by itself, and then failed
+            raise Conflict("The first request with this Idempotency-Key did not complete.")
+        raise RepeatedError(Response(first.body, first.status, first.headers))
     yield
     response: Response | None = request.scope.get(RESPONSE)
     if response is not None:
