@@ -48,7 +48,7 @@ def test_security_page_lists_rendered_items(render: Callable[..., Project], answ
     example = "example" in chosen
     items = re.findall(r"^\| (\d+\.\d+\.\d+)/L[1-3] \| [^|]+ \| [^|]+ \| `", text, re.MULTILINE)
     assert len(items) == len(set(items))
-    assert len(items) == 116 + 2 * example
+    assert len(items) == 117 + 2 * example
     assert ("/api/v1/payments/events" in text) == example
     assert "\n\n\n" not in text
     assert "{%" not in text
