@@ -37,7 +37,7 @@ def list_api_keys(request: Request, query: Query[ApiKeyQuery]) -> Page[ApiKeyDet
 @router.delete("/api-keys/{key_id}", response={HTTPStatus.NO_CONTENT: None}, openapi_extra=problem_responses(403, 404))
 @transaction.atomic
 def delete_api_key(request: Request, key_id: PathId) -> Status[None]:
-    """Delete one of your API keys. Requests with this key are refused from now on."""
+    """Delete an API key. Requests with this key are refused from now on."""
     if not ApiKeyRepository().delete_own(request.auth.id, key_id):
         raise NotFound("You have no such API key.")
     return Status(HTTPStatus.NO_CONTENT, None)

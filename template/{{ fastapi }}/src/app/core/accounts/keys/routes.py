@@ -38,6 +38,6 @@ async def list_api_keys(
 
 @router.delete("/{key_id}", status_code=HTTPStatus.NO_CONTENT, responses=problem_responses(404))
 async def delete_api_key(key_id: PathId, session: Transaction, user: LoggedIn) -> None:
-    """Delete one of your API keys. Requests with this key are refused from now on."""
+    """Delete an API key. Requests with this key are refused from now on."""
     if not await ApiKeyRepository(session).delete_own(user.id, key_id):
         raise NotFound("You have no such API key.")
