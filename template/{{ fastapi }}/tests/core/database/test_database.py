@@ -246,8 +246,8 @@ async def test_connection_that_does_not_answer_is_503(
     async with client_of(probe) as client:
         with monkeypatch.context() as patch:
             patch.setattr(asyncpg.Connection, method, wait)
-            assert_problem(await client.get("/api/v1/users/1", headers=admin), 503)
-        assert_problem(await client.get("/api/v1/users/1", headers=admin), 404)
+            assert_problem(await client.get("/api/v1/users/404", headers=admin), 503)
+        assert_problem(await client.get("/api/v1/users/404", headers=admin), 404)
     await state_of(probe).database.close()
 
 
