@@ -159,9 +159,9 @@ def test_broken_slice_is_one_sentence_at_start(service: Project) -> None:
 
 @pytest.mark.parametrize("framework", choices("framework"))
 def test_first_endpoint_takes_at_most_18_concepts(render: Callable[..., Project], framework: str) -> None:
-    """Counts the names of core in the slice of the README without its tests and listeners, and the router."""
+    """Counts the names of core in the slice of the README without its tests, and the router."""
     files = slice_of_the_readme(render(framework=framework))
-    trees = [ast.parse(code) for path, code in files.items() if path.startswith("src/") and "listeners" not in path]
+    trees = [ast.parse(code) for path, code in files.items() if path.startswith("src/")]
     imports = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     concepts = {alias.name for node in imports if node.module == "app.core" for alias in node.names} | {"router"}
     assert 10 <= len(concepts) <= 18, sorted(concepts)

@@ -14,7 +14,7 @@ from app.core.values import DatabaseUrl, Dsn, HttpUrl, Networks, Pairs, Rate, Re
 
 
 class About(NamedTuple):
-    """The names of the service in `about.toml`."""
+    """The names of the service in `http/about.toml`."""
 
     name: str
     """Name of the distribution, the image and the database."""
@@ -22,7 +22,7 @@ class About(NamedTuple):
     description: str
 
 
-ABOUT = About(**tomllib.loads((Path(__file__).parent / "about.toml").read_text("utf-8")))
+ABOUT = About(**tomllib.loads((Path(__file__).parent / "http" / "about.toml").read_text("utf-8")))
 
 API_PREFIX = "/api/v1"
 """Prefix of all routes of core and of the slices, except health checks and documentation."""

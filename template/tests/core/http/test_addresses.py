@@ -34,7 +34,7 @@ def test_trusted_proxy_may_be_mapped_to_ipv6(peer: str) -> None:
     assert not Proxies(["10.0.0.0/8"]).trusts("")
 
 
-def test_trusted_everybody_takes_the_first_address() -> None:
+def test_asterisk_trusts_the_first_address() -> None:
     assert Proxies(["*"]).client("10.0.0.1", "203.0.113.7, 10.0.0.2") == "203.0.113.7"
 
 

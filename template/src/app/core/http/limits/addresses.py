@@ -35,12 +35,12 @@ class Proxies:
 
     def __init__(self, trusted: Iterable[str]) -> None:
         names = tuple(trusted)
-        self._everybody = "*" in names
+        self._trusts_all = "*" in names
         self._networks = [ip_network(name) for name in names if name != "*"]
 
     def trusts(self, address: str) -> bool:
         """Return whether the address is a trusted proxy."""
-        return self._everybody or self._trusts(parse_address(address))
+        return self._trusts_all or self._trusts(parse_address(address))
 
     def client(self, peer: str, forwarded: str) -> str:
         """Return the client of a request from the trusted proxy `peer` with this X-Forwarded-For header.
@@ -49,7 +49,7 @@ class Proxies:
         all addresses are trusted, the last one is the client: an address before it may be forged.
         """
         hops = [parse_address(hop) for hop in forwarded.split(",")]
-        if self._everybody:
+        if self._trusts_all:
             return str(hops[0] or peer)
         client = parse_address(peer)
         for number, hop in enumerate(reversed(hops)):

@@ -42,7 +42,7 @@ DELETE_EXPIRED = """
 
 
 class RepeatedError(Exception):
-    """The request repeats an earlier one, whose response is stored."""
+    """The caller has sent this request before. Has the stored response."""
 
     def __init__(self, response: HttpResponse) -> None:
         super().__init__()

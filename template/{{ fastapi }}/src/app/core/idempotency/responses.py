@@ -21,7 +21,7 @@ RESPONSE = "app.response"
 
 
 class RepeatedError(Exception):
-    """The request repeats an earlier one, whose response is stored."""
+    """The caller has sent this request before. Has the stored response."""
 
     def __init__(self, response: Response) -> None:
         super().__init__()
