@@ -29,6 +29,9 @@ class Thing(BaseSchema):
 async def create_thing(data: Thing, session: IdempotentTransaction, response: Response) -> str:
     if data.name == "refused":
         raise Conflict
+    if data.name == "half":
+        await session.commit()
+        raise Conflict
     response.headers["Location"] = f"/things/{data.name}"
     return uuid4().hex
 """
