@@ -70,6 +70,8 @@ def move_core(template: Path) -> None:
             parts.append(f"{found.rpartition('.')[2]} as {alias or name}" if found else part)
         return f"{match[1]}from app.core{match[2] or ''} import {', '.join(parts)}"
 
+    [config] = template.rglob("src/app/core/config_2.py")
+    config.write_text(config.read_text().replace('"http" / "about.toml"', '"http_2" / "about.toml"'))
     for path in template.rglob("*"):
         if path.is_file() and path.suffix in {".py", ".jinja", ".md", ".yaml", ".yml", ".toml"}:
             text = path.read_text()

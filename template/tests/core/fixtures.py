@@ -35,7 +35,7 @@ from app.core.mail import messages as mail_messages
 from app.core.observability import logs
 from app.core.security import passwords
 from app.core.security.tokens import LocalTokens
-from app.core.testing import ERRORS, PASSWORD, Execute, Headers, SignIn, Use, UserFactory
+from app.core.testing import ERRORS, PASSWORD, Execute, Headers, Rows, SignIn, Use, UserFactory
 
 # The shell must not affect tests: unset the variables of core, slices, libraries and proxies.
 LIBRARIES = re.compile(r"(OTEL|SENTRY|UVICORN|DJANGO)_.*|FORWARDED_ALLOW_IPS|(HTTPS?|ALL|NO)_PROXY")
@@ -168,6 +168,13 @@ def newcomer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     yield folder
     for name in [name for name in sys.modules if name.startswith("app.newcomer")]:
         sys.modules.pop(name, None)
+
+
+@pytest.fixture
+async def nested_loops(rows: Rows) -> None:
+    """Let the planner use only nested loops, as it may after new statistics."""
+    for other in ("enable_hashjoin", "enable_mergejoin", "enable_hashagg", "enable_sort", "enable_material"):
+        await rows(f"SELECT set_config('{other}', 'off', true)")
 
 
 @pytest.fixture

@@ -346,6 +346,7 @@ class TestExpiredTokens:
         " FROM generate_series(1, 3) AS number RETURNING id"
     )
 
+    @pytest.mark.usefixtures("nested_loops")
     @pytest.mark.parametrize("event", ["log-in", "message"])
     async def test_each_event_deletes_some(
         self,

@@ -71,6 +71,7 @@ async def test_response_is_stored_for_a_day(things: httpx2.AsyncClient, user: He
     assert (await create(things, user, "b")).content == second.content
 
 
+@pytest.mark.usefixtures("nested_loops")
 async def test_expired_responses_are_deleted(
     things: httpx2.AsyncClient, user_factory: UserFactory, sign_in: SignIn, rows: Rows
 ) -> None:

@@ -34,11 +34,14 @@ BEGIN = """
     WHERE idempotent_requests.created_at < now() - make_interval(secs => %s)
 """
 DELETE_EXPIRED = """
-    DELETE FROM idempotent_requests WHERE (caller, key) IN (
+    WITH chosen AS (
         SELECT caller, key FROM idempotent_requests WHERE created_at < now() - make_interval(secs => %s)
         ORDER BY created_at LIMIT %s FOR UPDATE SKIP LOCKED
     )
+    DELETE FROM idempotent_requests USING chosen
+    WHERE idempotent_requests.caller = chosen.caller AND idempotent_requests.key = chosen.key
 """
+"""A plan may run a subquery again for each row, which ignores its limit. A CTE runs once."""
 
 
 class RepeatedError(Exception):

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, func, select, tuple_, update
+from sqlalchemy import and_, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from starlette.requests import Request
 from starlette.responses import Response
@@ -58,10 +58,10 @@ async def stored_once(session: "WriteSession", request: Request, caller: str, ke
         }
         await session.execute(update(IdempotentRequest).filter_by(**entry).values(stored))
     others = select(IdempotentRequest.caller, IdempotentRequest.key).where(expired)
-    some = others.order_by(IdempotentRequest.created_at).limit(MAX_EXPIRED).with_for_update(skip_locked=True)
-    await session.execute(
-        delete(IdempotentRequest).where(tuple_(IdempotentRequest.caller, IdempotentRequest.key).in_(some))
-    )
+    # A plan may run a subquery again for each row, which ignores its limit. A CTE runs once.
+    some = others.order_by(IdempotentRequest.created_at).limit(MAX_EXPIRED).with_for_update(skip_locked=True).cte()
+    is_chosen = and_(IdempotentRequest.caller == some.c.caller, IdempotentRequest.key == some.c.key)
+    await session.execute(delete(IdempotentRequest).where(is_chosen))
 
 
 async def delete_of_callers(session: "WriteSession", callers: Collection[str]) -> None:

@@ -61,7 +61,9 @@ class EmailTokenRepository(BaseRepository[EmailToken]):
         """Delete at most MAX_DELETED expired tokens of all addresses. Return their number."""
         expired = self.rows.filter(expires_at__lt=Now()).order_by("expires_at").select_for_update(skip_locked=True)
         with transaction.atomic(savepoint=False):
-            return self.rows.filter(pk__in=expired.values("pk")[:MAX_DELETED]).delete()[0]
+            # A list, because a plan may run a subquery again for each row, which ignores its limit.
+            chosen = list(expired.values_list("pk", flat=True)[:MAX_DELETED])
+            return self.rows.filter(pk__in=chosen).delete()[0]
 
     def delete_of_user(self, user_id: int, purpose: str | None = None) -> None:
         """Delete the tokens of a user for one purpose, or all."""

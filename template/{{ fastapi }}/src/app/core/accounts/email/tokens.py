@@ -67,8 +67,9 @@ class EmailTokenRepository[Session: ReadSession](BaseRepository[EmailToken, Sess
     async def delete_expired(self: "EmailTokenRepository[WriteSession]") -> int:
         """Delete at most MAX_DELETED expired tokens of all addresses. Return their number."""
         expired = select(EmailToken.id).where(EmailToken.expires_at < func.now()).order_by(EmailToken.expires_at)
-        chosen = expired.limit(MAX_DELETED).with_for_update(skip_locked=True)
-        deleted = delete(EmailToken).where(EmailToken.id.in_(chosen.scalar_subquery())).returning(EmailToken.id)
+        # A plan may run a subquery again for each row, which ignores its limit. A CTE runs once.
+        chosen = expired.limit(MAX_DELETED).with_for_update(skip_locked=True).cte()
+        deleted = delete(EmailToken).where(EmailToken.id == chosen.c.id).returning(EmailToken.id)
         return len((await self.session.scalars(deleted)).all())
 
     async def delete_of_user(
