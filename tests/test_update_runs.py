@@ -154,7 +154,7 @@ def another_log_in(template: Path) -> None:
     """Refuse the log-in of locked users, with a new detail, in both frameworks and their tests."""
     checks = {"fastapi": "user.is_active else None", "django": "and user.is_active:"}
     for framework, check in checks.items():
-        [service] = (template / f"{{{{ {framework} }}}}").rglob("src/app/core/accounts/service.py")
+        [service] = (template / f"{{{{ {framework} }}}}").rglob("src/app/core/accounts/auth/service.py")
         plant(service, check, check.replace("user.is_active", "user.is_active and not user.locked"))
     paths = [path for path in template.rglob("*.py") if DETAIL in path.read_text()]
     assert {path.name for path in paths} >= {"access.py", "test_auth.py"}

@@ -34,8 +34,9 @@ class FieldError(BaseModel):
     message: str
 
 
-def _is_none(value: object) -> bool:
-    return value is None
+def _optional(description: str) -> Any:
+    """Return a field that the body leaves out if it is None."""
+    return Field(default=None, exclude_if=lambda value: value is None, description=description)
 
 
 class Problem(ErrorBody):
@@ -48,18 +49,10 @@ class Problem(ErrorBody):
     status: int
     detail: str
     instance: str = Field(description="path of the request")
-    errors: list[FieldError] | None = Field(
-        default=None, exclude_if=_is_none, description=f"the first {MAX_ERRORS} errors in the request"
-    )
-    more_errors: int | None = Field(
-        default=None, exclude_if=_is_none, description="number of errors that `errors` leaves out"
-    )
-    error: str | None = Field(
-        default=None, exclude_if=_is_none, description="code of an OAuth 2 endpoint (RFC 6749, section 5.2)"
-    )
-    data: JsonValue = Field(
-        default=None, exclude_if=_is_none, description="details for programs; the structure depends on the route"
-    )
+    errors: list[FieldError] | None = _optional(f"the first {MAX_ERRORS} errors in the request")
+    more_errors: int | None = _optional("number of errors that `errors` leaves out")
+    error: str | None = _optional("code of an OAuth 2 endpoint (RFC 6749, section 5.2)")
+    data: JsonValue = _optional("details for programs; the structure depends on the route")
 
     @classmethod
     def of(cls, problem: "Problem") -> "Problem":
@@ -206,9 +199,7 @@ def require_values(data: Mapping[str, Any], names: Container[str]) -> None:
     """Raise Unprocessable with each field of `names` that is null in a body."""
     nulls = [name for name, value in data.items() if value is None and name in names]
     if nulls:
-        raise Unprocessable(
-            *(FieldError(pointer=_pointer(("body", name)), message="must not be null") for name in nulls)
-        )
+        raise Unprocessable(*(FieldError(pointer=f"/body/{name}", message="must not be null") for name in nulls))
 
 
 def document(error: ProblemError, instance: str, kind: type[ErrorBody]) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 
 from app.core.accounts.auth.roles import declared_roles
 from app.core.problems import Unauthorized
-from app.core.security.tokens import AccessToken, TokenVerifier
+from app.core.security.bearer import AccessToken, TokenVerifier, log_in_time
 
 
 class Tokens:
@@ -31,7 +31,7 @@ def provider(trust: Callable[[TokenVerifier], None]) -> Callable[..., None]:
     """Configure an identity provider. Its only valid token, `good`, has the given scopes and claims."""
 
     def provider(*scopes: str, **claims: Any) -> None:
-        trust(Tokens(AccessToken("provider|ada", frozenset(scopes), claims)))
+        trust(Tokens(AccessToken("provider|ada", frozenset(scopes), claims, logged_in_at=log_in_time(claims))))
 
     return provider
 

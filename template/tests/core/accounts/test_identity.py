@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.core.security.tokens import ADMIN
+from app.core.security.bearer import ADMIN
 from app.core.testing import IDENTITY_PROVIDER, Listen, UserFactory, assert_problem
 
 CLAIMS = {"email": "ada@example.com", "email_verified": True, "name": "Ada"}

@@ -9,7 +9,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.core.security.tokens import ADMIN, LocalTokens
+from app.core.security.bearer import ADMIN
+from app.core.security.tokens import LocalTokens
 from app.core.testing import PASSWORD, Headers, MakeClient, Rows, assert_problem, pointers
 
 URL = "/api/v1/invitations"

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from app.core.cli.main import main
-from app.core.security.tokens import AccessToken, TokenVerifier
+from app.core.security.bearer import AccessToken, TokenVerifier
 from app.core.slices import SliceError, import_all
 from app.core.testing import Listen, UserFactory
 

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from app.core.problems import Unauthorized, Unavailable
 from app.core.security import issuer
-from app.core.security.issuer import IssuerKeys
-from app.core.security.tokens import ADMIN, IssuerTokens, TokenVerifier
+from app.core.security.bearer import ADMIN, TokenVerifier
+from app.core.security.issuer import IssuerKeys, IssuerTokens
 from app.core.testing import MakeClient, assert_problem
 
 PATHS = ["/.well-known/openid-configuration", "/keys"]

@@ -7,8 +7,8 @@ import pytest
 
 from app.core.config import Settings
 from app.core.problems import Unauthorized
-from app.core.security.revocations import Reading, Revocations, later_than, revision_of
-from app.core.security.tokens import AccessToken, LocalTokens
+from app.core.security.bearer import AccessToken
+from app.core.security.tokens import LocalTokens, Reading, Revocations, later_than, revision_of
 
 TOKENS = LocalTokens(Settings(environment="test"))
 SOON = datetime.now(UTC) + timedelta(hours=1)

@@ -26,7 +26,9 @@ from app.core.config import ABOUT, Settings
 from app.core.http.limits import addresses
 from app.core.problems import Forbidden, Unavailable
 from app.core.security import passwords, tokens
-from app.core.security.tokens import ACCESS_TOKEN, ADMIN, AccessToken, IssuerTokens, LocalTokens, TokenVerifier
+from app.core.security.bearer import ACCESS_TOKEN, ADMIN, AccessToken, TokenVerifier
+from app.core.security.issuer import IssuerTokens
+from app.core.security.tokens import LocalTokens
 from app.core.testing import assert_problem
 
 SETTINGS = Settings(environment="test")

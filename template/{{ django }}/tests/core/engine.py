@@ -53,7 +53,8 @@ from app.core.http.middleware import Application
 from app.core.mail import send
 from app.core.observability import logs
 from app.core.problems import ErrorBody
-from app.core.security.tokens import ADMIN, LocalTokens, TokenVerifier
+from app.core.security.bearer import ADMIN, TokenVerifier
+from app.core.security.tokens import LocalTokens
 from app.core.testing import IDENTITY_PROVIDER, Accounts, Execute, Headers, Listen, MakeClient, Rows
 
 FIXED = {"auth_permission", "django_content_type"}

@@ -28,8 +28,9 @@ from app.core.http.limits.rates import RateLimits
 from app.core.http.state import State, state_of
 from app.core.mail import send
 from app.core.problems import ErrorBody
+from app.core.security.bearer import TokenVerifier
 from app.core.security.passwords import hash_password
-from app.core.security.tokens import LocalTokens, TokenVerifier
+from app.core.security.tokens import LocalTokens
 from app.core.slices import PACKAGE
 from app.core.testing import IDENTITY_PROVIDER, Accounts, Execute, Listen, MakeClient, Rows
 from app.main import create_app

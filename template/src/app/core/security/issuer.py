@@ -1,9 +1,10 @@
-"""Public keys of an identity provider (JWKS, RFC 7517), cached and refreshed; and its userinfo endpoint."""
+"""Access tokens of an identity provider, its public keys (JWKS, RFC 7517) and its userinfo endpoint."""
 
 import json
 import threading
 import time
 import urllib.request
+from collections.abc import Mapping, Sequence
 from functools import cache
 from http import HTTPStatus
 from http.client import HTTPException
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 import jwt
 
 from app.core.problems import Unauthorized, Unavailable
+from app.core.security.bearer import ACCESS_TOKEN, AccessToken, checked_header, log_in_time, verified_claims
 
 MAX_BYTES = 262_144
 """Maximum size of a document of the provider: enough for hundreds of keys."""
@@ -165,3 +167,65 @@ class IssuerKeys:
         if not isinstance(found, dict):
             raise UnusableError
         return found
+
+
+class IssuerTokens:
+    """Access tokens of an identity provider, verified with its public keys."""
+
+    RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+    ALGORITHMS = (*RSA_ALGORITHMS, "ES256", "ES384", "EdDSA")
+    """Asymmetric only, against algorithm confusion: with HMAC allowed, a token could be signed with the public key."""
+    TYPES = (ACCESS_TOKEN, f"application/{ACCESS_TOKEN}", "jwt")
+    """Accepted values of `typ`. Older providers use `JWT`."""
+    ID_TOKEN = frozenset({"nonce", "at_hash", "c_hash"})
+    """Claims of ID tokens only. The audience of an ID token is its client, which may be the audience of the service."""
+
+    def __init__(
+        self,
+        issuer: str,
+        audience: str,
+        scope_claims: Sequence[str] = ("scope",),
+        scope_map: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        self.issuer = issuer
+        self.audience = audience
+        self.keys = IssuerKeys(issuer)
+        self.scope_claims = scope_claims
+        self.scope_map = scope_map
+
+    def may_wait(self, token: str, /) -> bool:
+        try:
+            return not self.keys.is_known(self._key_id(token))
+        except Unauthorized:
+            return False
+
+    def verify(self, token: str) -> AccessToken:
+        key = self.keys.find(self._key_id(token))
+        algorithms = self.ALGORITHMS if isinstance(key, jwt.PyJWK) else self.RSA_ALGORITHMS
+        claims = verified_claims(token, key, algorithms, audience=self.audience, issuer=self.issuer)
+        if self.ID_TOKEN & claims.keys():
+            raise Unauthorized
+        subject: str = claims["sub"]
+        return AccessToken(
+            subject,
+            self._scopes(claims),
+            claims,
+            ask=lambda: self.keys.userinfo(token, subject),
+            logged_in_at=log_in_time(claims),
+        )
+
+    def _scopes(self, claims: Mapping[str, Any]) -> frozenset[str]:
+        """Return the scopes in `scope_claims`: words of text (RFC 8693, section 4.2), or texts of a list."""
+        values: set[str] = set()
+        for value in map(claims.get, self.scope_claims):
+            parts = value.split() if isinstance(value, str) else value
+            values |= {part for part in parts if isinstance(part, str)} if isinstance(parts, list) else set()
+        mapped = {scope for value, scope in self.scope_map if value in values}
+        return frozenset(mapped if self.scope_map else values)
+
+    def _key_id(self, token: str) -> str:
+        """Return the key id of a token. Unauthorized for a wrong type or algorithm: the provider is not asked then."""
+        key_id = checked_header(token, self.TYPES, self.ALGORITHMS).get("kid")
+        if not isinstance(key_id, str):
+            raise Unauthorized
+        return key_id

@@ -1,91 +1,24 @@
-"""Access tokens of the service or of an identity provider, and random tokens."""
+"""Access tokens of the service, their revocation, and random tokens."""
 
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable
+from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
+from itertools import count
+from threading import Lock
 
 import jwt
 
 from app.core.config import ABOUT, Settings
-from app.core.problems import Forbidden, Unauthorized
-from app.core.security.issuer import IssuerKeys
+from app.core.problems import Unauthorized
+from app.core.security.bearer import ACCESS_TOKEN, AccessToken, TokenVerifier, checked_header, verified_claims
+from app.core.security.issuer import IssuerTokens
 
-ADMIN = "admin"
-"""The scope of admins. A log-in gives admins the scopes of all roles, too."""
-
-ACCESS_TOKEN = "at+jwt"  # noqa: S105 -- a type, not a token
-"""The `typ` of an access token (RFC 9068). Other kinds of JWT are refused, against token confusion."""
-
-
-class AccessToken(NamedTuple):
-    """A verified access token."""
-
-    subject: str
-    scopes: frozenset[str]
-    claims: Mapping[str, Any]
-    user_id: int | None = None
-    """Id of the user of an API key or a token of an identity provider, or None for an unknown user."""
-    key_id: int | None = None
-    """Id of the API key that was sent as the token."""
-    ask: Callable[[], Mapping[str, Any]] | None = None
-    """Asks the identity provider about the user."""
-
-    @property
-    def session_id(self) -> int | None:
-        """Id of the session of a token that this service issued."""
-        session = self.claims.get("sid")  # an identity provider may use text
-        return session if isinstance(session, int) else None
-
-    @property
-    def logged_in_at(self) -> float | None:
-        """Time of the log-in (OpenID Connect Core 1.0, section 2), in seconds since 1970. None without the claim."""
-        found = self.claims.get("auth_time")
-        return found if isinstance(found, int | float) and not isinstance(found, bool) else None
-
-    @property
-    def is_machine(self) -> bool:
-        """Return whether a provider issued the token to a client without a user (grant `client_credentials`).
-
-        RFC 9068, section 2.2: the subject is the client. Claims of Auth0 (`gty`) and Entra (`idtyp`) say it, too.
-        """
-        client = self.claims.get("client_id"), self.claims.get("azp"), self.claims.get("cid")
-        granted = self.claims.get("gty") == "client-credentials" or self.claims.get("idtyp") == "app"
-        return granted or self.subject in client
-
-    def profile(self) -> Mapping[str, Any]:
-        """Return the claims about the user: of the token, and without e-mail there, of the provider.
-
-        May send a request. Forbidden for a machine, Unavailable if the provider does not answer.
-        """
-        if self.is_machine:
-            raise Forbidden("This request needs a user, but the token belongs to a machine.")
-        return {**self.claims, **self.ask()} if self.ask and "email" not in self.claims else self.claims
-
-    def require_log_in(self) -> None:
-        """Raise Forbidden for an API key."""
-        if self.key_id is not None:
-            raise Forbidden("An API key does not allow this: log in.")
-
-    def require(self, scope: str) -> None:
-        """Raise Forbidden unless the token holds `scope`."""
-        if scope not in self.scopes:
-            raise Forbidden
-
-
-class TokenVerifier(Protocol):
-    """Verifies access tokens."""
-
-    def may_wait(self, token: str, /) -> bool:
-        """Return whether `verify` may send a request. If so, call `verify` in a thread."""
-        ...
-
-    def verify(self, token: str) -> AccessToken:
-        """Return the verified token. Unauthorized unless it is a valid access token for this service."""
-        ...
+REVOCATION_MARGIN = timedelta(minutes=1)
+"""Time that a revocation is read after its last token has expired: clocks differ, and a transaction takes time."""
 
 
 class LocalTokens:
@@ -143,66 +76,11 @@ class LocalTokens:
         return verified
 
     def _check(self, token: str) -> AccessToken:
-        header = _header(token, (ACCESS_TOKEN,), (self.ALGORITHM,))
-        claims = _verified(token, self._key, [header["alg"]], audience=self.NAME, issuer=self.NAME)
+        header = checked_header(token, (ACCESS_TOKEN,), (self.ALGORITHM,))
+        claims = verified_claims(token, self._key, [header["alg"]], audience=self.NAME, issuer=self.NAME)
         scope = claims.get("scope")
-        return AccessToken(claims["sub"], frozenset(scope.split() if isinstance(scope, str) else ()), claims)
-
-
-class IssuerTokens:
-    """Access tokens of an identity provider, verified with its public keys."""
-
-    RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
-    ALGORITHMS = (*RSA_ALGORITHMS, "ES256", "ES384", "EdDSA")
-    """Asymmetric only, against algorithm confusion: with HMAC allowed, a token could be signed with the public key."""
-    TYPES = (ACCESS_TOKEN, f"application/{ACCESS_TOKEN}", "jwt")
-    """Accepted values of `typ`. Older providers use `JWT`."""
-    ID_TOKEN = frozenset({"nonce", "at_hash", "c_hash"})
-    """Claims of ID tokens only. The audience of an ID token is its client, which may be the audience of the service."""
-
-    def __init__(
-        self,
-        issuer: str,
-        audience: str,
-        scope_claims: Sequence[str] = ("scope",),
-        scope_map: Sequence[tuple[str, str]] = (),
-    ) -> None:
-        self.issuer = issuer
-        self.audience = audience
-        self.keys = IssuerKeys(issuer)
-        self.scope_claims = scope_claims
-        self.scope_map = scope_map
-
-    def may_wait(self, token: str, /) -> bool:
-        try:
-            return not self.keys.is_known(self._key_id(token))
-        except Unauthorized:
-            return False
-
-    def verify(self, token: str) -> AccessToken:
-        key = self.keys.find(self._key_id(token))
-        algorithms = self.ALGORITHMS if isinstance(key, jwt.PyJWK) else self.RSA_ALGORITHMS
-        claims = _verified(token, key, algorithms, audience=self.audience, issuer=self.issuer)
-        if self.ID_TOKEN & claims.keys():
-            raise Unauthorized
-        subject: str = claims["sub"]
-        return AccessToken(subject, self._scopes(claims), claims, ask=lambda: self.keys.userinfo(token, subject))
-
-    def _scopes(self, claims: Mapping[str, Any]) -> frozenset[str]:
-        """Return the scopes in `scope_claims`: words of text (RFC 8693, section 4.2), or texts of a list."""
-        values: set[str] = set()
-        for value in map(claims.get, self.scope_claims):
-            parts = value.split() if isinstance(value, str) else value
-            values |= {part for part in parts if isinstance(part, str)} if isinstance(parts, list) else set()
-        mapped = {scope for value, scope in self.scope_map if value in values}
-        return frozenset(mapped if self.scope_map else values)
-
-    def _key_id(self, token: str) -> str:
-        """Return the key id of a token. Unauthorized for a wrong type or algorithm: the provider is not asked then."""
-        key_id = _header(token, self.TYPES, self.ALGORITHMS).get("kid")
-        if not isinstance(key_id, str):
-            raise Unauthorized
-        return key_id
+        scopes = frozenset(scope.split() if isinstance(scope, str) else ())
+        return AccessToken(claims["sub"], scopes, claims, session_id=claims.get("sid"))
 
 
 def token_verifier(settings: Settings) -> TokenVerifier:
@@ -213,38 +91,99 @@ def token_verifier(settings: Settings) -> TokenVerifier:
     return LocalTokens(settings)
 
 
-def _header(token: str, types: Sequence[str], algorithms: Sequence[str]) -> dict[str, Any]:
-    """Return the header of `token`. Unauthorized for a wrong type or algorithm."""
-    try:
-        header = jwt.get_unverified_header(token)
-    except jwt.PyJWTError:
-        raise Unauthorized from None
-    if str(header.get("typ", "jwt")).lower() not in types or header.get("alg") not in algorithms:
-        raise Unauthorized
-    return header
+class Reading(Future[bool]):
+    """One read of the revocations, for all requests that begin meanwhile.
+
+    The result is False if the request that reads was cancelled: another request must read.
+    """
+
+    _numbers = count(1)
+
+    def __init__(self, began: float) -> None:
+        super().__init__()
+        self.number = next(self._numbers)
+        self.began = began
+        self.set_running_or_notify_cancel()  # the end of a waiting request must not cancel the read
+
+    def fail(self, error: BaseException) -> None:
+        """End the read without a result. Waiting requests raise `error`, too."""
+        if isinstance(error, Exception):
+            self.set_exception(error)
+        else:
+            self.set_result(False)
 
 
-def _verified(token: str, key: Any, algorithms: Iterable[str], *, audience: str, issuer: str) -> dict[str, Any]:
-    own = isinstance(key, str)
-    try:
-        claims = jwt.decode(
-            token,
-            key,
-            list(algorithms),
-            audience=audience,
-            issuer=issuer,
-            options={
-                "require": ["exp", "sub", "aud", "iss"],
-                "strict_aud": own,
-                "enforce_minimum_key_length": not own,  # `config.py` checks the length of SECRET_KEY
-            },
-        )
-    except jwt.PyJWTError:
-        raise Unauthorized from None
-    # OpenID Connect Core 1.0, section 2. PostgreSQL refuses NUL and lone surrogates in text.
-    if not 1 <= len(claims["sub"]) <= 255 or not claims["sub"].isprintable():
-        raise Unauthorized
-    return claims
+class Revocations:
+    """The last revocation of access tokens by user, and the ended sessions.
+
+    Deactivation, a new password and a lost role revoke all tokens of a user. A log-out ends those of its session.
+
+    Each process reads the revocations from the database at most once in SECONDS, for any number of requests: so it
+    refuses a token at the latest SECONDS after the commit of the revocation. The process that revoked the token refuses
+    it at the next request. The cost: two indexed queries in SECONDS, for which requests that begin meanwhile wait.
+    """
+
+    SECONDS = 1.0
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._times: dict[str, float] = {}
+        self._ended: frozenset[int] = frozenset()
+        self._last: Reading | None = None
+        self._known = 0
+        self._fresh_since = float("-inf")
+
+    def begin(self) -> tuple[Reading, bool] | None:
+        """Return None if the known revocations are fresh. Otherwise return a read, and whether it is the caller's.
+
+        The caller performs an own read, and calls `update` or `Reading.fail`. The caller waits for another read.
+        """
+        now = time.monotonic()
+        if now - self._fresh_since < self.SECONDS:
+            return None
+        with self._lock:
+            if self._last and not self._last.done() and now - self._last.began < self.SECONDS:
+                return self._last, False
+            self._last = Reading(now)
+            return self._last, True
+
+    def update(self, reading: Reading, revoked: Iterable[tuple[int, datetime]], ended: Iterable[int] = ()) -> None:
+        """Replace all known revocations: ids of users with the time of the last revocation, and ids of sessions.
+
+        The result of a slow read does not replace that of a read that began later.
+        """
+        times, sessions = {str(user_id): at.timestamp() for user_id, at in revoked}, frozenset(ended)
+        with self._lock:
+            if reading.number > self._known:
+                self._known, self._times, self._ended = reading.number, times, sessions
+            if reading is self._last:
+                self._fresh_since = reading.began
+        reading.set_result(True)
+
+    def expire(self) -> None:
+        """Read the revocations before the next request. A read that has begun may lack the latest one."""
+        with self._lock:
+            self._last = None
+            self._fresh_since = float("-inf")
+
+    def check(self, token: AccessToken) -> None:
+        """Raise Unauthorized for a token of an ended session, or from before the last revocation of its user."""
+        revoked = self._times.get(token.subject)
+        # The time of issue is too late as a limit: the rights were read before, perhaps during the revocation.
+        known = token.claims.get("rev", token.claims["iat"])
+        if (revoked is not None and known < revoked) or token.session_id in self._ended:
+            raise Unauthorized
+
+
+def revision_of(revoked_at: datetime | None) -> float:
+    """Return the revision of the rights of a user with this last revocation, for an access token."""
+    return revoked_at.timestamp() if revoked_at else 0.0
+
+
+def later_than(last: datetime | None) -> datetime:
+    """Return the time of a revocation: now, but later than the last one, which another clock may have set."""
+    now = datetime.now(UTC)
+    return max(now, last + timedelta(microseconds=1)) if last else now
 
 
 def new_token() -> str:

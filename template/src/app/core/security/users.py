@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 
 from app.core.problems import Forbidden
-from app.core.security.tokens import ADMIN
+from app.core.security.bearer import ADMIN
 
 RECENT_LOG_IN_SECONDS = 600
 """Maximum age of a log-in at an identity provider that replaces the password of a request."""

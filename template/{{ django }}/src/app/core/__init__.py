@@ -51,8 +51,8 @@ if TYPE_CHECKING:
         QuerySchema,
         sort_by,
     )
+    from app.core.security.bearer import ADMIN
     from app.core.security.passwords import NewPassword, Password
-    from app.core.security.tokens import ADMIN
     from app.core.security.users import CurrentUser
     from app.core.security.webhooks import BadSignature, verify_webhook
     from app.core.types import (
@@ -120,7 +120,7 @@ else:
                 "sort_by",
             ],
             "security.passwords": ["NewPassword", "Password"],
-            "security.tokens": ["ADMIN"],
+            "security.bearer": ["ADMIN"],
             "security.users": ["CurrentUser"],
             "security.webhooks": ["BadSignature", "verify_webhook"],
             "types": [

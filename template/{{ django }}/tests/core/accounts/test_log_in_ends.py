@@ -21,8 +21,8 @@ from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
 from app.core.config import Settings
 from app.core.http.middleware import Application
-from app.core.security.revocations import Revocations
-from app.core.security.tokens import ADMIN, LocalTokens
+from app.core.security.bearer import ADMIN
+from app.core.security.tokens import LocalTokens, Revocations
 from app.core.testing import PASSWORD, Accounts, UserFactory, assert_problem
 
 

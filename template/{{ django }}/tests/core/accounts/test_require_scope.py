@@ -8,7 +8,8 @@ from app.core.accounts.auth.identity import require_scope
 from app.core.config import Settings
 from app.core.http.state import Request, State
 from app.core.problems import Forbidden
-from app.core.security.tokens import ADMIN, AccessToken, LocalTokens
+from app.core.security.bearer import ADMIN, AccessToken
+from app.core.security.tokens import LocalTokens
 from app.core.testing import IDENTITY_PROVIDER
 
 

@@ -14,7 +14,8 @@ from ninja.compatibility.files import FIX_MIDDLEWARE_PATH
 from app.core.accounts.models import User
 from app.core.http.api import all_routes
 from app.core.http.openapi.document import API, JSONParser, JSONRenderer
-from app.core.security.tokens import AccessToken, IssuerTokens
+from app.core.security.bearer import AccessToken
+from app.core.security.issuer import IssuerTokens
 from app.core.testing import IDENTITY_PROVIDER, Headers, MakeClient, SignIn, UserFactory, assert_problem
 
 ROUTES = """

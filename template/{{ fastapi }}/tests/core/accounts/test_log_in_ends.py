@@ -18,8 +18,8 @@ from app.core.accounts.service import UserService
 from app.core.config import Settings
 from app.core.database.sessions import WriteSession
 from app.core.http.state import State, state_of
-from app.core.security.revocations import Revocations
-from app.core.security.tokens import ADMIN, LocalTokens
+from app.core.security.bearer import ADMIN
+from app.core.security.tokens import LocalTokens, Revocations
 from app.core.testing import PASSWORD, Rows, UserFactory, assert_problem
 
 

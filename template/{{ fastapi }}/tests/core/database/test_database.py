@@ -261,7 +261,7 @@ LOG_IN = {
 @pytest.mark.parametrize(
     ("sent", "waits"),
     [
-        (LOG_IN, "app.core.accounts.service.verify_password"),
+        (LOG_IN, "app.core.accounts.auth.service.verify_password"),
         ({"url": "/api/v1/users", "json": ADA}, "app.core.accounts.service.hash_password"),
     ],
 )

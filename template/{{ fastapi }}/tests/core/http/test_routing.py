@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 
 from app.core.config import Settings
 from app.core.http.state import state_of
-from app.core.security.tokens import AccessToken
+from app.core.security.bearer import AccessToken
 from app.core.slices import SliceError
 from app.core.testing import IDENTITY_PROVIDER, Headers, Rows, SignIn, UserFactory, assert_problem
 from app.main import create_app

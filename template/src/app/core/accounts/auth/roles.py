@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
-from app.core.security.tokens import ADMIN
+from app.core.security.bearer import ADMIN
 from app.core.slices import SliceError, find_slices
 
 Role = Annotated[str, StringConstraints(min_length=1, max_length=150)]

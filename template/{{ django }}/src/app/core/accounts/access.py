@@ -10,7 +10,7 @@ from pydantic import Secret
 from app.core.accounts.auth.identity import require_local_accounts
 from app.core.accounts.auth.repository import SessionRepository
 from app.core.accounts.auth.schemas import Origin, TokenResponse
-from app.core.accounts.auth.service import AuthService, access_token
+from app.core.accounts.auth.service import AuthService, access_token, authenticate
 from app.core.accounts.email.verification import VerificationService
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
@@ -23,7 +23,7 @@ from app.core.accounts.schemas import (
     as_registered,
     checked,
 )
-from app.core.accounts.service import UserService, authenticate, logged_in
+from app.core.accounts.service import UserService, logged_in
 from app.core.http.limits.rates import client_address
 from app.core.http.state import State
 from app.core.problems import Forbidden, Unauthorized

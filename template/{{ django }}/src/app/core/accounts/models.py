@@ -20,7 +20,7 @@ from app.core.database import lookups  # noqa: F401 -- registers lookups that co
 from app.core.mail import send
 from app.core.mail.texts import write_message
 from app.core.problems import Conflict
-from app.core.security.revocations import later_than
+from app.core.security.tokens import later_than
 
 EMAIL_TAKEN = "This e-mail address is already registered."
 

@@ -19,6 +19,7 @@ from app.core.accounts.auth.identity import (
     require_log_in,
     require_scope,
 )
+from app.core.accounts.auth.service import change_password
 from app.core.accounts.email.invitations import InvitationService
 from app.core.accounts.email.verification import VerificationService
 from app.core.accounts.models import User
@@ -32,7 +33,7 @@ from app.core.accounts.schemas import (
     UserRightsUpdate,
     UserUpdate,
 )
-from app.core.accounts.service import UserService, change_password
+from app.core.accounts.service import UserService
 from app.core.database.transactions import give_back
 from app.core.http.dependencies import first
 from app.core.http.headers import require_match, tagged
@@ -42,7 +43,7 @@ from app.core.http.openapi.document import problem_responses
 from app.core.http.state import Request
 from app.core.problems import Forbidden, NotFound, Unauthorized
 from app.core.schemas import Page
-from app.core.security.tokens import ADMIN
+from app.core.security.bearer import ADMIN
 from app.core.types import PathId
 
 CHUNK_BYTES = 16_384

@@ -1,4 +1,4 @@
-"""The account service: creating, changing, exporting and erasing users; authentication."""
+"""The account service: creating, changing, exporting and erasing users."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,7 +7,6 @@ from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
 from pydantic import Secret
 
-from app.core.accounts.auth.audit import note
 from app.core.accounts.auth.repository import SessionRepository
 from app.core.accounts.auth.roles import scopes_of
 from app.core.accounts.email.tokens import EmailTokenRepository
@@ -18,7 +17,6 @@ from app.core.accounts.models import EMAIL_TAKEN, User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import (
     AccountExport,
-    PasswordChange,
     PersonalData,
     ProvidedUser,
     SessionDetails,
@@ -26,12 +24,10 @@ from app.core.accounts.schemas import (
     UserRightsUpdate,
     UserUpdate,
 )
-from app.core.database.transactions import give_back
 from app.core.idempotency.responses import delete_of_callers
 from app.core.mail import send
 from app.core.mail.texts import write_message
-from app.core.problems import Conflict, Unauthorized
-from app.core.security.passwords import verify_password
+from app.core.problems import Conflict
 from app.core.security.users import CurrentUser
 
 
@@ -178,51 +174,6 @@ class UserService:
         keys = [ApiKeyDetails.model_validate(key) for key in ApiKeyRepository().of_user(user.id)]
         account = AccountExport.model_validate(user).model_copy(update={"sessions": sessions, "api_keys": keys})
         return PersonalData.of(account, exporting.send(User, user=user))
-
-
-def authenticate(email: str, password: Secret[str]) -> User | None:
-    """Return the active user with this address if the password matches. Equally slow for an unknown address.
-
-    Hashing holds no database connection: a burst of log-ins would use up the pool.
-    """
-    user = UserRepository().get_by_email(email)
-    give_back()
-    if user is None:
-        verify_password(password.get_secret_value(), None)
-    elif user.check_password(password.get_secret_value()) and user.is_active:
-        return user
-    note("log-in failed", user.pk if user else None)
-    return None
-
-
-def verified_user(user_id: int, password: Secret[str]) -> User | None:
-    """Return the active user with this id, or None if the password is wrong.
-
-    Unauthorized for a caller who was deactivated or deleted.
-
-    Hashing holds no database connection, as in `authenticate`.
-    """
-    user = UserRepository().get(user_id)
-    give_back()
-    if user is None or not user.is_active:
-        raise Unauthorized
-    return user if user.check_password(password.get_secret_value()) else None
-
-
-def change_password(caller: CurrentUser, data: PasswordChange) -> bool:
-    """Set a new password, and end all other sessions. Return False if the current password is wrong."""
-    user = verified_user(caller.id, data.current)
-    if user is None:
-        return False
-    known = user.password
-    user.set_password(data.new.get_secret_value())
-    user.kept_session = caller.session_id
-    with transaction.atomic():
-        locked = UserRepository().get_for_update(caller.id)
-        if locked is None or locked.password != known:  # changed by another request
-            return False
-        UserRepository().update(user, {"password": user.password})
-    return True
 
 
 def logged_in(user: User) -> CurrentUser:

@@ -8,8 +8,8 @@ from django.http import HttpRequest
 
 from app.core.config import Settings
 from app.core.http.limits.rates import RateLimits
-from app.core.security.revocations import Revocations
-from app.core.security.tokens import TokenVerifier, token_verifier
+from app.core.security.bearer import TokenVerifier
+from app.core.security.tokens import Revocations, token_verifier
 from app.core.security.users import CurrentUser
 
 if TYPE_CHECKING:

@@ -60,7 +60,7 @@ class OrderRepository(BaseRepository[Order]):
 
     def add(self, user_id: int, lines: Iterable[Mapping[str, Any]]) -> Order:
         """Store an order, and return it with its lines."""
-        order = self.rows.create(user_id=user_id)
+        order = Order.objects.create(user_id=user_id)
         OrderItem.objects.bulk_create(OrderItem(order_id=order.id, **line) for line in lines)
         prefetch_related_objects([order], LINES)
         return order

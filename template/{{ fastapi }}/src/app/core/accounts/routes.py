@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.core.accounts.access import change_email, require_registration
 from app.core.accounts.auth.identity import LoggedIn, require_local_accounts, require_log_in, require_scope
+from app.core.accounts.auth.service import change_password
 from app.core.accounts.email.invitations import InvitationService
 from app.core.accounts.email.verification import VerificationService
 from app.core.accounts.models import User
@@ -26,7 +27,7 @@ from app.core.accounts.schemas import (
     UserRightsUpdate,
     UserUpdate,
 )
-from app.core.accounts.service import UserService, change_password
+from app.core.accounts.service import UserService
 from app.core.database.engine import Database
 from app.core.database.on_commit import on_commit
 from app.core.database.sessions import ReadOnly, Transaction, get_database
@@ -38,7 +39,7 @@ from app.core.http.openapi.document import problem_responses
 from app.core.http.routing import reverse
 from app.core.problems import Forbidden, NotFound, Unauthorized
 from app.core.schemas import Page
-from app.core.security.tokens import ADMIN
+from app.core.security.bearer import ADMIN
 from app.core.types import PathId
 
 CHUNK_BYTES = 16_384

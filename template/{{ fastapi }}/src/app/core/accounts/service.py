@@ -1,11 +1,10 @@
-"""The account service: creating, changing, exporting and erasing users; authentication."""
+"""The account service: creating, changing, exporting and erasing users."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from pydantic import Secret
 from sqlalchemy.exc import IntegrityError
 
 from app.core.accounts.auth.audit import note
@@ -19,7 +18,6 @@ from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import (
     AccountExport,
-    PasswordChange,
     PersonalData,
     ProvidedUser,
     SessionDetails,
@@ -27,15 +25,14 @@ from app.core.accounts.schemas import (
     UserRightsUpdate,
     UserUpdate,
 )
-from app.core.database.engine import Database
 from app.core.database.on_commit import on_commit
 from app.core.database.sessions import WriteSession
 from app.core.idempotency.responses import delete_of_callers
 from app.core.mail import send
 from app.core.mail.texts import write_message
-from app.core.problems import Conflict, Unauthorized
-from app.core.security.passwords import hash_password, in_turn, verify_password
-from app.core.security.revocations import later_than
+from app.core.problems import Conflict
+from app.core.security.passwords import hash_password, in_turn
+from app.core.security.tokens import later_than
 from app.core.security.users import CurrentUser
 
 
@@ -212,50 +209,6 @@ class UserService:
         await self.users.remove_roles(user.id)
         nothing = dict.fromkeys(("email", "password", "issuer", "subject", "last_login"))
         await self.users.update(user, {"name": "", "is_active": False, "is_superuser": False, **nothing})
-
-
-async def authenticate(database: Database, email: str, password: Secret[str]) -> User | None:
-    """Return the active user with this address if the password matches. Equally slow for an unknown address.
-
-    Hashing holds no database connection: a burst of log-ins would use up the pool.
-    """
-    async with database.read_sessions() as session:
-        user = await UserRepository(session).get_by_email(email)
-    hashed = user.password if user and user.is_active else None
-    if await in_turn(verify_password, password.get_secret_value(), hashed):
-        return user
-    note("log-in failed", user.id if user else None)
-    return None
-
-
-async def verified_hash(database: Database, user_id: int, password: Secret[str]) -> str | None:
-    """Return the password hash of an active user, or None if the password is wrong.
-
-    Unauthorized for a caller who was deactivated or deleted.
-
-    Hashing holds no database connection, as in `authenticate`.
-    """
-    async with database.read_sessions() as session:
-        user = await UserRepository(session).get(user_id)
-    if user is None or not user.is_active:
-        raise Unauthorized
-    known = user.password
-    return known if await in_turn(verify_password, password.get_secret_value(), known) else None
-
-
-async def change_password(database: Database, caller: CurrentUser, data: PasswordChange) -> bool:
-    """Set a new password, and end all other sessions. Return False if the current password is wrong."""
-    known = await verified_hash(database, caller.id, data.current)
-    if known is None:
-        return False
-    hashed = await in_turn(hash_password, data.new.get_secret_value())
-    async with database.sessions.begin() as session:
-        service = UserService(session)
-        locked = await service.users.lock(caller.id)
-        if locked is None or locked.password != known:  # changed by another request
-            return False
-        await service.set_password(locked, hashed, kept_session=caller.session_id)
-    return True
 
 
 def logged_in(user: User) -> CurrentUser:

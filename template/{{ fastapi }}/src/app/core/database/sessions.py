@@ -1,13 +1,14 @@
 """Sessions for writing and for reading, as different types, and the connection pool."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Protocol
 
 import asyncpg
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Request, Response
 from fastapi.requests import HTTPConnection
+from fastapi.routing import APIRoute
 from sqlalchemy import CompoundSelect, Result, ScalarResult, Select, event
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncResult, AsyncSession
@@ -21,7 +22,7 @@ from sqlalchemy.util.queue import AsyncAdaptedQueue, Empty
 
 from app.core.database.sqlstate import is_temporary
 from app.core.idempotency.keys import CALLER, IdempotencyKey
-from app.core.idempotency.responses import stored_once
+from app.core.idempotency.responses import RESPONSE, stored_once
 from app.core.problems import Unauthorized
 
 if TYPE_CHECKING:
@@ -190,3 +191,34 @@ async def get_read_only_db(request: HTTPConnection) -> AsyncGenerator[ReadSessio
 Transaction = Annotated[WriteSession, Depends(get_db, scope="function")]
 IdempotentTransaction = Annotated[WriteSession, Depends(get_idempotent_db, scope="function")]
 ReadOnly = Annotated[ReadSession, Depends(get_read_only_db, scope="function")]
+
+
+class _Watched(APIRoute):
+    """Records in the scope of the request the response of FastAPI's own handler, or that the handler raised."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handler = super().get_route_handler()
+
+        async def watched(request: Request) -> Response:
+            request.scope[FAILED] = True
+            request.scope[RESPONSE] = response = await handler(request)
+            request.scope[FAILED] = False
+            return response
+
+        return watched
+
+
+def watch_route(route: APIRoute) -> None:
+    """Roll back the transaction when the function of a route raises, also if the route has its own APIRoute subclass.
+
+    A subclass may catch the error in `get_route_handler`. FastAPI closes the dependencies outside of that method.
+    Without `_Watched` as an additional base class, the transaction would not see the error, and would commit. The
+    response of an idempotent route is recorded, too.
+    """
+    dependants = [route.dependant]
+    for dependant in dependants:
+        dependants += dependant.dependencies
+    kind = type(route)
+    is_idempotent = any(dependant.call is get_idempotent_db for dependant in dependants)
+    if not isinstance(route, _Watched) and (kind is not APIRoute or is_idempotent):
+        route.__class__ = type(kind.__name__, (_Watched,) if kind is APIRoute else (kind, _Watched), {})

@@ -72,22 +72,14 @@ class BodyLimit(RequestBodyLimitResponder):
     def __init__(self, app: ASGIApp, max_body_size: int) -> None:
         super().__init__(self._refusing, max_body_size)
         self._limited = app
-        self._exceeded = False
 
     async def _refusing(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._limited(scope, receive, send)
         except Exception as error:
             # Starlette would answer in plain text. And a middleware may have wrapped the error in an ExceptionGroup.
-            if self._exceeded:
+            if max(self.total_size, self.content_length or 0) > self.max_body_size:
                 raise ContentTooLarge from error
-            raise
-
-    async def receive_with_limit(self) -> Message:
-        try:
-            return await super().receive_with_limit()
-        except HTTPException:
-            self._exceeded = True
             raise
 
     async def send_with_limit(self, message: Message) -> None:

@@ -1,63 +1,32 @@
 """Checks and changes of the routes of slices, and URLs of routes."""
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from email.message import Message as Header
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel
 from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core.database.sessions import FAILED, get_idempotent_db
+from app.core.database.sessions import watch_route
 from app.core.http.headers import is_json
-from app.core.idempotency.responses import RESPONSE
 from app.core.problems import UnsupportedMediaType
 
 FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 """Media types of forms."""
 
-type Handler = Callable[[Request], Coroutine[Any, Any, Response]]
-
-
-class _Watched(APIRoute):
-    """Records in the scope of the request the response of FastAPI's own handler, or that the handler raised."""
-
-    def get_route_handler(self) -> Handler:
-        handler = super().get_route_handler()
-
-        async def watched(request: Request) -> Response:
-            request.scope[FAILED] = True
-            request.scope[RESPONSE] = response = await handler(request)
-            request.scope[FAILED] = False
-            return response
-
-        return watched
-
 
 def watch(routes: Sequence[BaseRoute]) -> None:
-    """Roll back the transaction when the function of a route raises, also if the route has its own APIRoute subclass.
-
-    A subclass may catch the error in `get_route_handler`. FastAPI closes the dependencies outside of that method.
-    Without `_Watched` as an additional base class, the transaction would not see the error, and would commit. The
-    response of an idempotent route is recorded, too.
-    """
+    """Let transactions see the errors of routes, and let PATCH routes refuse bodies that are not merge patches."""
     for route in (context.original_route for context in iter_route_contexts(routes)):
-        kind = type(route)
-        if isinstance(route, APIRoute) and not isinstance(route, _Watched) and _is_watched(route):
-            route.__class__ = type(kind.__name__, (_Watched,) if kind is APIRoute else (kind, _Watched), {})
-        if isinstance(route, APIRoute) and "PATCH" in (route.methods or ()) and route.body_field:
-            route.dependencies = [*(kept for kept in route.dependencies if kept is not MERGE), MERGE]
-
-
-def _is_watched(route: APIRoute) -> bool:
-    dependants = [route.dependant]
-    for dependant in dependants:
-        dependants += dependant.dependencies
-    return type(route) is not APIRoute or any(dependant.call is get_idempotent_db for dependant in dependants)
+        if isinstance(route, APIRoute):
+            watch_route(route)
+            if "PATCH" in (route.methods or ()) and route.body_field:
+                route.dependencies = [*(kept for kept in route.dependencies if kept is not MERGE), MERGE]
 
 
 def media_type(request: Request) -> str:

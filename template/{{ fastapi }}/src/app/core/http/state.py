@@ -10,8 +10,8 @@ from app.core.config import Settings
 from app.core.database.engine import Database
 from app.core.http.limits.rates import RateLimits
 from app.core.problems import ErrorBody, Problem
-from app.core.security.revocations import Revocations
-from app.core.security.tokens import TokenVerifier, token_verifier
+from app.core.security.bearer import TokenVerifier
+from app.core.security.tokens import Revocations, token_verifier
 
 
 @dataclass

@@ -8,9 +8,9 @@ from django.contrib.auth.backends import ModelBackend
 from django.http import HttpRequest
 from pydantic import Secret
 
+from app.core.accounts.auth.service import authenticate
 from app.core.accounts.models import User
 from app.core.accounts.schemas import as_registered
-from app.core.accounts.service import authenticate
 from app.core.http.limits.rates import client_address
 from app.core.http.state import State
 

@@ -3,7 +3,8 @@
 from django.db import transaction
 from pydantic import Secret
 
-from app.core.accounts.service import UserService, verified_user
+from app.core.accounts.auth.service import verified_user
+from app.core.accounts.service import UserService
 from app.core.security.users import CurrentUser
 
 

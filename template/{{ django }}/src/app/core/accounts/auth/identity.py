@@ -24,8 +24,8 @@ from app.core.database.transactions import give_back
 from app.core.http.state import PublicRequest, Request, State
 from app.core.idempotency.keys import CALLER
 from app.core.problems import Forbidden, NotFound, Unauthorized
-from app.core.security.revocations import MARGIN
-from app.core.security.tokens import AccessToken
+from app.core.security.bearer import AccessToken
+from app.core.security.tokens import REVOCATION_MARGIN, Reading
 from app.core.security.users import CurrentUser
 
 
@@ -53,7 +53,8 @@ class BearerToken:
         request.META[CALLER] = token.subject
         issuer = request.state.settings.jwt_issuer
         if issuer is None:
-            read_revocations(request.state)
+            if begun := request.state.revocations.begin():
+                read_revocations(request.state, begun)
             request.state.revocations.check(token)
             return token._replace(user_id=int(token.subject))
         user = UserRepository().get_by_subject(issuer, token.subject)
@@ -62,13 +63,13 @@ class BearerToken:
         return token._replace(user_id=user.id if user else None)
 
 
-def read_revocations(state: State) -> None:
-    """Read the latest revocations from the database, or wait for the request that reads them, unless they are fresh."""
-    while begun := state.revocations.begin():
+def read_revocations(state: State, begun: tuple[Reading, bool] | None) -> None:
+    """Read the latest revocations from the database, or wait for the request that reads them."""
+    while begun:
         reading, is_own = begun
         if is_own:
             try:
-                age = timedelta(minutes=state.settings.access_token_minutes) + MARGIN
+                age = timedelta(minutes=state.settings.access_token_minutes) + REVOCATION_MARGIN
                 ended = list(SessionRepository().ended_since(age))
                 revoked = UserRepository().revoked_since(age)
             except BaseException as error:
@@ -78,6 +79,7 @@ def read_revocations(state: State) -> None:
             return
         if reading.result():
             return
+        begun = state.revocations.begin()
 
 
 def expire_revocations(request: Request) -> None:

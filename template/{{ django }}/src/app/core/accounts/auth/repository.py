@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 from app.core.accounts.auth.models import DeletedUser, RefreshToken, UserSession
 from app.core.accounts.auth.schemas import SessionQuery
 from app.core.database.repository import BaseRepository
-from app.core.security.revocations import MARGIN
+from app.core.security.tokens import REVOCATION_MARGIN
 
 MAX_USED_TOKENS = 100
 """Used refresh tokens that a session keeps, to notice their reuse. An older one is refused like an unknown token."""
@@ -17,7 +17,7 @@ MAX_USED_TOKENS = 100
 REUSE_GRACE = timedelta(seconds=5)
 """Time after the use of a refresh token in which a second use does not end the session: two tabs may refresh."""
 
-KEPT_AFTER_END = timedelta(days=1) + MARGIN
+KEPT_AFTER_END = timedelta(days=1) + REVOCATION_MARGIN
 """Time that an ended session stays in the database: until the last token of the maximum ACCESS_TOKEN_MINUTES ended."""
 
 

@@ -1,10 +1,11 @@
-"""The authentication service: issuing and refreshing tokens, ending sessions."""
+"""The authentication service: verifying passwords, issuing and refreshing tokens, ending sessions."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from django.db import transaction
+from pydantic import Secret
 from structlog.contextvars import bind_contextvars
 
 from app.core.accounts.auth.audit import note
@@ -14,10 +15,13 @@ from app.core.accounts.auth.schemas import Origin, TokenResponse
 from app.core.accounts.email.tokens import EmailTokenRepository
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
+from app.core.accounts.schemas import PasswordChange
 from app.core.accounts.service import logged_in
+from app.core.database.transactions import give_back
 from app.core.problems import Unauthorized
-from app.core.security.revocations import revision_of
-from app.core.security.tokens import LocalTokens, digest, new_token
+from app.core.security.passwords import verify_password
+from app.core.security.tokens import LocalTokens, digest, new_token, revision_of
+from app.core.security.users import CurrentUser
 
 
 class AuthService:
@@ -98,3 +102,48 @@ def access_token(tokens: LocalTokens, user: User, scopes: Iterable[str], session
     """Return an access token of `user`, who was read before `scopes`."""
     place = (session.pk, session.expires_at) if session else (None, None)
     return tokens.issue(str(user.id), scopes, place[0], ends=place[1], revision=revision_of(user.revoked_at))
+
+
+def authenticate(email: str, password: Secret[str]) -> User | None:
+    """Return the active user with this address if the password matches. Equally slow for an unknown address.
+
+    Hashing holds no database connection: a burst of log-ins would use up the pool.
+    """
+    user = UserRepository().get_by_email(email)
+    give_back()
+    if user is None:
+        verify_password(password.get_secret_value(), None)
+    elif user.check_password(password.get_secret_value()) and user.is_active:
+        return user
+    note("log-in failed", user.pk if user else None)
+    return None
+
+
+def verified_user(user_id: int, password: Secret[str]) -> User | None:
+    """Return the active user with this id, or None if the password is wrong.
+
+    Unauthorized for a caller who was deactivated or deleted.
+
+    Hashing holds no database connection, as in `authenticate`.
+    """
+    user = UserRepository().get(user_id)
+    give_back()
+    if user is None or not user.is_active:
+        raise Unauthorized
+    return user if user.check_password(password.get_secret_value()) else None
+
+
+def change_password(caller: CurrentUser, data: PasswordChange) -> bool:
+    """Set a new password, and end all other sessions. Return False if the current password is wrong."""
+    user = verified_user(caller.id, data.current)
+    if user is None:
+        return False
+    known = user.password
+    user.set_password(data.new.get_secret_value())
+    user.kept_session = caller.session_id
+    with transaction.atomic():
+        locked = UserRepository().get_for_update(caller.id)
+        if locked is None or locked.password != known:  # changed by another request
+            return False
+        UserRepository().update(user, {"password": user.password})
+    return True

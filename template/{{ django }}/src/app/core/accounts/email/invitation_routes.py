@@ -13,7 +13,7 @@ from app.core.http.openapi.document import problem_responses
 from app.core.http.state import Request
 from app.core.problems import NotFound
 from app.core.schemas import Page
-from app.core.security.tokens import ADMIN
+from app.core.security.bearer import ADMIN
 from app.core.types import PathId
 
 router = Router(tags=["invitations"], auth=require_scope(ADMIN))

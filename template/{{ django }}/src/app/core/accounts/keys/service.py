@@ -9,7 +9,8 @@ from app.core.accounts.keys.texts import is_intact, new_key
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.service import logged_in
 from app.core.problems import Unauthorized
-from app.core.security.tokens import AccessToken, digest
+from app.core.security.bearer import AccessToken
+from app.core.security.tokens import digest
 
 
 def create_key(user_id: int, data: ApiKeyCreate) -> tuple[ApiKey, str]:

@@ -2,7 +2,8 @@
 
 from pydantic import Secret
 
-from app.core.accounts.service import UserService, verified_hash
+from app.core.accounts.auth.service import verified_hash
+from app.core.accounts.service import UserService
 from app.core.database.engine import Database
 from app.core.security.users import CurrentUser
 

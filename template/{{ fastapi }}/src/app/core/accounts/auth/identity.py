@@ -25,8 +25,8 @@ from app.core.http.openapi.document import LOG_IN, OPTIONAL
 from app.core.http.state import State
 from app.core.idempotency.keys import CALLER
 from app.core.problems import NotFound, Unauthorized
-from app.core.security.revocations import MARGIN
-from app.core.security.tokens import AccessToken
+from app.core.security.bearer import AccessToken
+from app.core.security.tokens import REVOCATION_MARGIN, Reading
 from app.core.security.users import CurrentUser
 
 
@@ -56,7 +56,8 @@ class BearerToken(SecurityBase):
         bind_contextvars(user=verified.subject)
         request.scope[CALLER] = verified.subject
         if (issuer := state.settings.jwt_issuer) is None:
-            await read_revocations(state)
+            if begun := state.revocations.begin():
+                await read_revocations(state, begun)
             state.revocations.check(verified)
         else:
             async with state.database.read_sessions() as session:
@@ -67,14 +68,14 @@ class BearerToken(SecurityBase):
         return verified
 
 
-async def read_revocations(state: State) -> None:
-    """Read the latest revocations from the database, or wait for the request that reads them, unless they are fresh."""
-    while begun := state.revocations.begin():
+async def read_revocations(state: State, begun: tuple[Reading, bool] | None) -> None:
+    """Read the latest revocations from the database, or wait for the request that reads them."""
+    while begun:
         reading, is_own = begun
         if is_own:
             try:
                 async with state.database.read_sessions() as session:
-                    age = timedelta(minutes=state.settings.access_token_minutes) + MARGIN
+                    age = timedelta(minutes=state.settings.access_token_minutes) + REVOCATION_MARGIN
                     ended = await SessionRepository(session).ended_since(age)
                     revoked = await UserRepository(session).revoked_since(age)
             except BaseException as error:
@@ -84,6 +85,7 @@ async def read_revocations(state: State) -> None:
             return
         if await asyncio.wrap_future(reading):
             return
+        begun = state.revocations.begin()
 
 
 class OptionalToken(BearerToken):

@@ -1,9 +1,10 @@
-"""The authentication service: issuing and refreshing tokens, ending sessions."""
+"""The authentication service: verifying passwords, issuing and refreshing tokens, ending sessions."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from pydantic import Secret
 from structlog.contextvars import bind_contextvars
 
 from app.core.accounts.auth.audit import note
@@ -13,12 +14,15 @@ from app.core.accounts.auth.schemas import Origin, TokenResponse
 from app.core.accounts.email.tokens import EmailTokenRepository
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
-from app.core.accounts.service import logged_in
+from app.core.accounts.schemas import PasswordChange
+from app.core.accounts.service import UserService, logged_in
+from app.core.database.engine import Database
 from app.core.database.on_commit import on_commit
 from app.core.database.sessions import WriteSession
 from app.core.problems import Unauthorized
-from app.core.security.revocations import revision_of
-from app.core.security.tokens import LocalTokens, digest, new_token
+from app.core.security.passwords import hash_password, in_turn, verify_password
+from app.core.security.tokens import LocalTokens, digest, new_token, revision_of
+from app.core.security.users import CurrentUser
 
 
 class AuthService:
@@ -99,3 +103,47 @@ def access_token(tokens: LocalTokens, user: User, scopes: Iterable[str], session
     """Return an access token of `user`, who was read before `scopes`."""
     place = (session.id, session.expires_at) if session else (None, None)
     return tokens.issue(str(user.id), scopes, place[0], ends=place[1], revision=revision_of(user.revoked_at))
+
+
+async def authenticate(database: Database, email: str, password: Secret[str]) -> User | None:
+    """Return the active user with this address if the password matches. Equally slow for an unknown address.
+
+    Hashing holds no database connection: a burst of log-ins would use up the pool.
+    """
+    async with database.read_sessions() as session:
+        user = await UserRepository(session).get_by_email(email)
+    hashed = user.password if user and user.is_active else None
+    if await in_turn(verify_password, password.get_secret_value(), hashed):
+        return user
+    note("log-in failed", user.id if user else None)
+    return None
+
+
+async def verified_hash(database: Database, user_id: int, password: Secret[str]) -> str | None:
+    """Return the password hash of an active user, or None if the password is wrong.
+
+    Unauthorized for a caller who was deactivated or deleted.
+
+    Hashing holds no database connection, as in `authenticate`.
+    """
+    async with database.read_sessions() as session:
+        user = await UserRepository(session).get(user_id)
+    if user is None or not user.is_active:
+        raise Unauthorized
+    known = user.password
+    return known if await in_turn(verify_password, password.get_secret_value(), known) else None
+
+
+async def change_password(database: Database, caller: CurrentUser, data: PasswordChange) -> bool:
+    """Set a new password, and end all other sessions. Return False if the current password is wrong."""
+    known = await verified_hash(database, caller.id, data.current)
+    if known is None:
+        return False
+    hashed = await in_turn(hash_password, data.new.get_secret_value())
+    async with database.sessions.begin() as session:
+        service = UserService(session)
+        locked = await service.users.lock(caller.id)
+        if locked is None or locked.password != known:  # changed by another request
+            return False
+        await service.set_password(locked, hashed, kept_session=caller.session_id)
+    return True

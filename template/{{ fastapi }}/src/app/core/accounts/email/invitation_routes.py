@@ -12,7 +12,7 @@ from app.core.database.sessions import ReadOnly, Transaction
 from app.core.http.openapi.document import problem_responses
 from app.core.problems import NotFound
 from app.core.schemas import Page
-from app.core.security.tokens import ADMIN
+from app.core.security.bearer import ADMIN
 from app.core.types import PathId
 
 router = APIRouter(

@@ -11,7 +11,8 @@ from app.core.accounts.service import logged_in
 from app.core.database.engine import Database
 from app.core.database.sessions import WriteSession
 from app.core.problems import Unauthorized
-from app.core.security.tokens import AccessToken, digest
+from app.core.security.bearer import AccessToken
+from app.core.security.tokens import digest
 
 
 async def create_key(session: WriteSession, user_id: int, data: ApiKeyCreate) -> tuple[ApiKey, str]:
