@@ -3,6 +3,7 @@
 import httpx2
 import pytest
 
+from app.core.idempotency.keys import STREAMED
 from app.core.testing import Accounts, Headers, Rows, SignIn, UserFactory, assert_problem
 
 STORED = "SELECT caller, key FROM idempotent_requests"
@@ -49,6 +50,14 @@ async def test_failed_request_releases_its_key(things: httpx2.AsyncClient, user:
     assert_problem(await create(things, user, "refused"), 409)
     assert await rows(STORED) == []
     assert (await create(things, user)).status_code == 201
+
+
+async def test_stream_is_an_error(
+    things: httpx2.AsyncClient, user: Headers, rows: Rows, errors: list[BaseException]
+) -> None:
+    assert (await create(things, user, "streamed")).status_code == 500
+    assert list(map(str, errors)) == [STREAMED]
+    assert await rows(STORED) == []
 
 
 async def test_keys_are_per_caller(things: httpx2.AsyncClient, user_factory: UserFactory, sign_in: SignIn) -> None:

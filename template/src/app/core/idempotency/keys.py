@@ -21,6 +21,8 @@ MAX_EXPIRED = 10
 
 STORED_HEADERS = ("content-type", "etag", "location")
 
+STREAMED = "The response of an idempotent route is stored, so it cannot be a stream or a file."
+
 IdempotencyKey = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,253}[!-~])?$")]
 """The caller's name for a request, so that a retry is safe: 1 to 255 printable ASCII characters."""
 

@@ -1,10 +1,12 @@
 """A slice with idempotent routes."""
 
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
+from django.core.signals import got_request_exception
 from django.test import override_settings
 from django.urls import path
 
@@ -14,7 +16,7 @@ ROUTES = """
 from uuid import uuid4
 
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from ninja import Router
 
 from app.core import BaseSchema, Conflict, ShortText, idempotent
@@ -35,6 +37,8 @@ class Thing(BaseSchema):
 def create_thing(request: HttpRequest, data: Thing, response: HttpResponse) -> str:
     if data.name == "refused":
         raise Conflict
+    if data.name == "streamed":
+        return StreamingHttpResponse(iter(["a"]))
     response.headers["Location"] = f"/things/{data.name}"
     return uuid4().hex
 """
@@ -57,3 +61,16 @@ async def things(newcomer: Path, make_client: MakeClient) -> AsyncIterator[httpx
         async with make_client() as client:
             client.base_url = httpx2.URL("http://test/api/v1/newcomer/")
             yield client
+
+
+@pytest.fixture
+def errors() -> Iterator[list[BaseException | None]]:
+    """The unexpected errors of requests."""
+    found: list[BaseException | None] = []
+
+    def note(**_: object) -> None:
+        found.append(sys.exception())
+
+    got_request_exception.connect(note)
+    yield found
+    got_request_exception.disconnect(note)

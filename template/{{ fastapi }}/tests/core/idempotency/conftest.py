@@ -6,12 +6,14 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from app.core.observability import telemetry
 from app.core.testing import MakeClient
 
 ROUTES = """
 from uuid import uuid4
 
 from fastapi import APIRouter, Response
+from fastapi.responses import StreamingResponse
 
 from app.core import BaseSchema, Conflict, IdempotentTransaction, ShortText
 
@@ -32,6 +34,8 @@ async def create_thing(data: Thing, session: IdempotentTransaction, response: Re
     if data.name == "half":
         await session.commit()
         raise Conflict
+    if data.name == "streamed":
+        return StreamingResponse(iter(["a"]))
     response.headers["Location"] = f"/things/{data.name}"
     return uuid4().hex
 """
@@ -44,3 +48,11 @@ async def things(newcomer: Path, make_client: MakeClient) -> AsyncIterator[httpx
     async with make_client() as client:
         client.base_url = httpx2.URL("http://test/api/v1/newcomer/")
         yield client
+
+
+@pytest.fixture
+def errors(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
+    """The unexpected errors of requests."""
+    found: list[BaseException] = []
+    monkeypatch.setattr(telemetry, "report", found.append)
+    return found

@@ -17,6 +17,7 @@ from app.core.idempotency.keys import (
     KEPT,
     MAX_EXPIRED,
     STORED_HEADERS,
+    STREAMED,
     IdempotencyKey,
     IdempotencyKeyReused,
     fingerprint,
@@ -108,6 +109,8 @@ def _storing(run: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 
 
 def _store(entry: QuerySet[IdempotentRequest], response: HttpResponse) -> None:
+    if response.streaming:
+        raise TypeError(STREAMED)
     headers = {name: value for name, value in response.headers.items() if name.lower() in STORED_HEADERS}
     entry.update(status=response.status_code, headers=headers, body=response.content)
     with connection.cursor() as cursor:

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.core.idempotency.keys import KEPT, MAX_EXPIRED, STORED_HEADERS, IdempotencyKeyReused, fingerprint
+from app.core.idempotency.keys import KEPT, MAX_EXPIRED, STORED_HEADERS, STREAMED, IdempotencyKeyReused, fingerprint
 from app.core.idempotency.models import IdempotentRequest
 from app.core.problems import Conflict
 
@@ -51,6 +51,8 @@ async def stored_once(session: "WriteSession", request: Request, caller: str, ke
     yield
     response: Response | None = request.scope.get(RESPONSE)
     if response is not None:
+        if not hasattr(response, "body"):
+            raise TypeError(STREAMED)
         stored = {
             "status": response.status_code,
             "headers": {name: value for name, value in response.headers.items() if name in STORED_HEADERS},
