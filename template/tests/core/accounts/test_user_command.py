@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterator
+from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import structlog
 from app.core.accounts.auth.roles import declared_roles
 from app.core.cli.main import main
 from app.core.security.passwords import verify_password
+from app.core.security.tokens import digest
 from app.core.testing import Execute
 
 pytestmark = pytest.mark.slow
@@ -55,6 +57,23 @@ def test_existing_user_is_not_created_again(user: Command, sql: Execute) -> None
     assert user(ADA, entered="correct horse\n") == f"{ADA} is registered.\n"
     assert user("Ada@Example.com") == "Ada@Example.com exists already.\n", "logs are not on standard output"
     assert sql("SELECT name FROM users WHERE NOT is_superuser") == ["ada"]
+
+
+def test_invitation_is_sent_or_printed(user: Command, sql: Execute, messages: list[EmailMessage]) -> None:
+    assert user("Ada@Example.com", "--invite") == "Ada@Example.com gets an invitation by e-mail.\n"
+    assert [message["To"] for message in messages] == ["Ada@example.com"]
+    token = user("--invite").strip()
+    assert sql("SELECT digest FROM invitations WHERE email IS NULL") == [digest(token)]
+    assert sql("SELECT email FROM invitations WHERE email IS NOT NULL") == ["Ada@example.com"]
+    user(ADA, entered="correct horse\n")
+    assert user.fails("Ada@Example.com", "--invite") == "Ada@Example.com is registered already."
+
+
+@pytest.mark.usefixtures("editor")
+def test_invitation_has_roles(user: Command, sql: Execute) -> None:
+    user(ADA, "--invite", "--role", "editor")
+    assert sql("SELECT roles::text FROM invitations") == ['["editor"]']
+    assert user.fails(ADA, "--invite", "--admin") == "These options cannot be combined: --invite, --admin."
 
 
 def test_admin_option_creates_or_promotes_user(user: Command, sql: Execute) -> None:

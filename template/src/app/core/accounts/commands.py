@@ -1,4 +1,4 @@
-"""The command `python -m app user EMAIL`: create, change, export and list users."""
+"""The command `python -m app user EMAIL`: create, invite, change, export and list users."""
 
 import argparse
 import getpass
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 MAX_ID = 2**63 - 1
 """Largest `bigint` of PostgreSQL. Replaces a larger id on the command line, which the driver would refuse."""
 
-ALONE = ("set_password", "deactivate", "activate", "erase", "export", "list")
-"""Options that cannot be combined with another option."""
+ALONE = ("invite", "set_password", "deactivate", "activate", "erase", "export", "list")
+"""Options that cannot be combined with another option, except --invite with --role."""
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -24,6 +24,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     user.add_argument("--admin", action=argparse.BooleanOptionalAction, help="make the user an admin, or undo this")
     user.add_argument("--role", action="append", default=[], metavar="ROLE", help="give the user a role")
     user.add_argument("--remove-role", action="append", default=[], metavar="ROLE", help="remove a role of the user")
+    user.add_argument("--invite", action="store_true", help="send an invitation, or print its token without EMAIL")
     user.add_argument("--password", action="store_true", dest="set_password", help="set a new password, end sessions")
     user.add_argument("--deactivate", action="store_true", help="forbid the user to log in, end sessions and API keys")
     user.add_argument("--activate", action="store_true", help="allow the user to log in again")
@@ -34,7 +35,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def run(options: argparse.Namespace) -> None:
-    """Create, change, export or list users. ConfigError for invalid options or an unknown user."""
+    """Create, invite, change, export or list users. ConfigError for invalid options or an unknown user."""
     from app.core.accounts import operations
     from app.core.accounts.schemas import EmailAddress, UserCreate
     from app.core.config import ConfigError
@@ -42,6 +43,9 @@ def run(options: argparse.Namespace) -> None:
     _check(options)
     if options.list:
         operations.show_users(_print_line)
+        return
+    if options.invite:
+        _invite(options.user, options.role)
         return
     name = options.user
     who = min(int(name), MAX_ID) if name.isdecimal() else _validated(EmailAddress, name, "The e-mail address")
@@ -69,16 +73,31 @@ def run(options: argparse.Namespace) -> None:
         print(f"{options.user} exists already.")
 
 
+def _invite(email: str | None, roles: list[str]) -> None:
+    from app.core.accounts import operations
+    from app.core.accounts.email.schemas import InvitationCreate
+    from app.core.accounts.schemas import EmailAddress
+    from app.core.config import ConfigError
+
+    address = _validated(EmailAddress, email, "The e-mail address") if email else None
+    if address and operations.find(address):
+        raise ConfigError(f"{email} is registered already.")
+    token = operations.invite(InvitationCreate(email=address, roles=roles))
+    print(token or f"{email} gets an invitation by e-mail.")
+
+
 def _check(options: argparse.Namespace) -> None:
     from app.core.accounts.auth.roles import declared_roles
     from app.core.config import ConfigError
 
     alone = [name for name in ALONE if getattr(options, name)]
     others = [name for name in ("admin", "role", "remove_role") if getattr(options, name) not in (None, [])]
+    if alone == ["invite"] and others == ["role"]:
+        others = []
     if len(alone) > 1 or (alone and others):
         names = (name.removeprefix("set_").replace("_", "-") for name in (*alone, *others))
         raise ConfigError(f"These options cannot be combined: {', '.join(f'--{name}' for name in names)}.")
-    if bool(options.user) is options.list:
+    if bool(options.user) is options.list and not options.invite:
         raise ConfigError("--list takes no user." if options.list else "Name a user by e-mail address, or use --list.")
     if unknown := set(options.role) - declared_roles().keys():
         known = ", ".join(sorted(declared_roles())) or "no role at all"

@@ -13,6 +13,8 @@ from app.core.cli.operations import set_up
 
 set_up()
 
+from app.core.accounts.email.invitations import InvitationService
+from app.core.accounts.email.schemas import InvitationCreate
 from app.core.accounts.models import User
 from app.core.accounts.repository import UserRepository
 from app.core.accounts.schemas import AccountExport, UserCreate
@@ -31,6 +33,13 @@ def create(data: UserCreate, *, admin: bool, roles: list[str]) -> None:
     service = UserService()
     with transaction.atomic():
         service.change_roles(service.create(data, hashed, admin=admin), add=roles, remove=[])
+
+
+@transaction.atomic
+def invite(data: InvitationCreate) -> str | None:
+    """Create an invitation. Return its token, unless a message has it."""
+    _, token = InvitationService().create(data)
+    return token
 
 
 @transaction.atomic

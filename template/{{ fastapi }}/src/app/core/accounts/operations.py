@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import Secret
 
+from app.core.accounts.email.invitations import InvitationService
+from app.core.accounts.email.schemas import InvitationCreate
 from app.core.accounts.models import User
 from app.core.accounts.repository import WITH_ROLES
 from app.core.accounts.schemas import AccountExport, UserCreate
@@ -34,6 +36,16 @@ def create(data: UserCreate, *, admin: bool, roles: Iterable[str]) -> None:
         await service.users.add_roles(user.id, roles)
 
     _transact(work)
+
+
+def invite(data: InvitationCreate) -> str | None:
+    """Create an invitation. Return its token, unless a message has it."""
+
+    async def work(service: UserService) -> str | None:
+        _, token = await InvitationService(service.session).create(data)
+        return token
+
+    return _transact(work)
 
 
 def change(user_id: int, *, admin: bool | None, add: Iterable[str], remove: Iterable[str]) -> AccountExport:
