@@ -103,6 +103,21 @@ def test_checks_pass_with_minimum_versions(
 
 
 @pytest.mark.deep
+def test_engines_work_with_minimum_versions(render: Callable[..., Project], workshop: Path) -> None:
+    """CI of a service does not install these groups."""
+    path = workshop / "lowest-engines" / "my-service"
+    shutil.copytree(render(features="[data]").path, path)
+    service = Project(path, clean_environment() | {"UV_NO_SYNC": "1"})
+    service.run("uv", "venv")
+    given = ["--python", service.python(), "--quiet"]
+    groups = [f"--group={group}" for group in service.toml()["dependency-groups"]]
+    oldest = ["--resolution=lowest-direct", "--only-binary=:all:", *(f"--no-binary={name}" for name in WITHOUT_WHEELS)]
+    service.run("uv", "pip", "compile", "pyproject.toml", *groups, *given, *oldest, "--output-file=lowest.txt")
+    service.run("uv", "pip", "install", *given, "--requirement=lowest.txt", "--editable=.")
+    assert "8 passed" in service.run_inside("poe", "-q", "engines")
+
+
+@pytest.mark.deep
 def test_dependencies_are_reserved_slugs(service: Project) -> None:
     """The lock lists the packages of all platforms. Add missing names to hooks/packages.txt."""
     lock = service.toml(f"{service.manager}.lock")
