@@ -2,16 +2,19 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from http import HTTPStatus
 
 import httpx2
 import pytest
 from fastapi import APIRouter, FastAPI, HTTPException
 from sqlalchemy import func, select
-from sqlalchemy.orm import selectinload
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column, registry, selectinload
 
 from app.core.accounts.models import User
 from app.core.config import Settings
+from app.core.database.base import Base
 from app.core.database.sessions import ReadOnly, Transaction, get_db
 from app.core.http.application import create_app
 from app.core.http.state import state_of
@@ -48,6 +51,32 @@ async def test_handler_commits_and_goes_on(own: FastAPI, rows: Rows, *, fails: b
         response = await client.post("/users")
     assert response.status_code == (409 if fails else 200)
     assert [row["name"] for row in await rows("SELECT name FROM users ORDER BY id")] == names
+
+
+class OwnBase(Base):
+    """As `Base`, without adding tables to the metadata of the service."""
+
+    __abstract__ = True
+    registry = registry()
+    metadata = registry.metadata
+
+
+class Note(OwnBase):
+    __tablename__ = "notes_of_a_test"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str]
+    changed_at: Mapped[datetime | None] = mapped_column(onupdate=func.now())
+
+
+async def test_onupdate_in_the_database_is_loaded(db_session: AsyncSession) -> None:
+    await (await db_session.connection()).run_sync(OwnBase.metadata.create_all)
+    note = Note(text="a")
+    db_session.add(note)
+    await db_session.flush()
+    note.text = "b"
+    await db_session.flush()
+    assert note.changed_at is not None
 
 
 async def test_read_session_loads_and_refreshes(own: FastAPI, user_factory: UserFactory) -> None:

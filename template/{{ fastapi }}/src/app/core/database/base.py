@@ -19,6 +19,8 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
+    # Also load what an UPDATE sets in the database, as `onupdate=func.now()`: an async session cannot load it later.
+    __mapper_args__ = {"eager_defaults": True}
 
 
 def load_models() -> None:
