@@ -58,7 +58,7 @@ def render(parent: Path, framework: str) -> Path:
 
 
 def walks(service: Path) -> list[tuple[str, list[str]]]:
-    """Yield each request with the functions of `src/app` that it entered, as `file name`."""
+    """Yield each request, and the functions of `src/app` that it entered, each as `file name`."""
     program = service / ".venv" / "bin" / "python"
     if not program.exists():
         sys.exit(f"Missing environment in {service}: run `uv sync` there.")

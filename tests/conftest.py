@@ -174,7 +174,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def made_once(folder: Path) -> Iterator[bool]:
-    """Yield whether the folder must still be made. Other workers wait until it is."""
+    """Yield whether this worker must make the folder. Other workers wait until the folder exists."""
     with FileLock(folder.with_name(f"{folder.name}.lock")):
         yield not folder.exists()
 
@@ -293,7 +293,7 @@ MODULES = f"*.{sys.implementation.cache_tag}.pyc"
 
 
 def keep_modules(packages: Path, folder: Path) -> None:
-    """Keep the compiled modules of each new package, valid for the same source at any place and of any age."""
+    """Copy the compiled modules of new packages. The copies are valid for equal sources, with any path and time."""
     for package in packages.glob("[!_]*/"):
         if not (folder / package.name).exists():
             for path in package.rglob(MODULES):

@@ -53,7 +53,7 @@ READERS: dict[str, Callable[[str], object]] = {
     ".yaml": lambda text: list(yaml.safe_load_all(text)),
     ".yml": lambda text: list(yaml.safe_load_all(text)),
     "Dockerfile": read_dockerfile,
-    # Text for people, or without a parser.
+    # Not checked: prose, and formats without a parser.
     ".dockerignore": str,
     ".editorconfig": str,
     ".env": str,

@@ -26,7 +26,7 @@ from questionnaire import CONFIGURATION, REPOSITORY
 
 RECORD = REPOSITORY / "tests/released.yaml"
 SAMPLES = REPOSITORY / "hooks/samples.json"
-HEADER = "# What was ever released. Written by tests/release.py; nothing is ever taken out of it by hand.\n"
+HEADER = "# Everything that was ever released. tests/release.py writes this file; never remove an entry by hand.\n"
 BESIDE = "/tmp/copier._main.new_copy.x"  # noqa: S108  # where an update renders beside the project
 
 JINJA = Environment(

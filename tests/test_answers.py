@@ -200,7 +200,7 @@ ACCEPTABLE = {
 
 @st.composite
 def typed_answers(draw: st.DrawFn) -> dict[str, str]:
-    """Draw valid answers to all questions; one of them may be any text."""
+    """Draw answers to all questions. All are valid, except one in half of the draws, which is any text."""
     given = draw(st.fixed_dictionaries({name: ACCEPTABLE.get(name, ANYTHING) for name in TEXTS}))
     if draw(st.booleans()):
         given[draw(st.sampled_from(TEXTS))] = draw(ANYTHING)

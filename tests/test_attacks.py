@@ -114,7 +114,7 @@ def test_rate_limits_are_shared_and_survive_redis(pair: Pair) -> None:
     pair.redis.start()
     time.sleep(PAUSE)
     for live in (pair.first, pair.second):
-        register(live)  # may find its connection broken: then this process counts alone for another pause
+        register(live)  # if the connection is broken, this process counts without Redis for another PAUSE
     time.sleep(PAUSE)
     turns = [register(live) for _ in range(4) for live in (pair.second, pair.first)]
     assert turns[-1] == turns[-2] == 429

@@ -337,7 +337,7 @@ def test_gitlab_signs_the_pushed_image_of_a_valid_tag(project: Callable[..., Pro
         running.run("sh", "-ec", "\n".join(pipeline["release"]["script"]), fails=fails)
         return [call for call in calls.read_text().splitlines() if not re.match(r"(apk|jq|\w+ login) ", call)]
 
-    # As the runner writes it beside unnamed artifacts.
+    # GitLab's runner writes this file for artifacts without a name.
     build = pipeline["build"]
     assert build["variables"]["RUNNER_GENERATE_ARTIFACTS_METADATA"] == "true"
     assert build["variables"]["SLSA_PROVENANCE_SCHEMA_VERSION"] == "v1"

@@ -110,7 +110,7 @@ subprocess.run(("psql", os.environ["DATABASE_URL"], "-qc", sql), check=True)
 
 
 def empty(project: Project) -> None:
-    """Drop what other tests of an installed project wrote to its database: which of them ran before is not fixed."""
+    """Delete rows that other tests of the installed project have left: tests run in any order."""
     project.run_inside("python", "-c", EMPTY)
 
 
@@ -342,7 +342,7 @@ def test_openapi_matches_the_responses(live: Live, tmp_path: Path, request: pyte
         "--generation-database",
         "none",
     )
-    for selected in ("--exclude-name", "--include-name"):  # last what ends the token of the admin
+    for selected in ("--exclude-name", "--include-name"):  # last the requests that end the admin's token
         names = [part for name in ENDS_OF_SESSIONS for part in (selected, name)]
         report = run.run(TOOLS / "st", "--config-file", configuration, "run", url, *options, *names)
         assert re.search(r"\b[1-9]\d+ generated", report), report

@@ -1,4 +1,4 @@
-"""The configuration that docs/vm.md and docs/cloud.md tell operators to write."""
+"""The configuration in docs/vm.md and docs/cloud.md works."""
 
 import re
 import subprocess

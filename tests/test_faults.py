@@ -480,7 +480,7 @@ def test_sigterm_loses_no_request(service: Service) -> None:
 
 
 def test_service_starts_without_network(service: Service) -> None:
-    """A request can wait long for a connection. The start must not: the liveness probe would kill it."""
+    """A request may wait long for a connection. The start must not: the liveness probe would kill the process."""
     service.stop()
     service.network.lose()
     service.start(reaching=False, DATABASE_TIMEOUT_SECONDS="100")

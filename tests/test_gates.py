@@ -44,7 +44,7 @@ def gates(service: Project) -> list[str]:
     return [step["cmd"] for step in tasks["check"]["sequence"]]
 
 
-MODULE = '"""What is planted."""\n'
+MODULE = '"""A planted module."""\n'
 FAULTS: dict[str, list[tuple[dict[str, str], str]]] = {
     "ruff format --check": [
         ({"src/app/planted.py": f"{MODULE}\nTOTAL  =  1\n"}, r"unformatted: .*\n --> src/app/planted\.py")

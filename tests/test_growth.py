@@ -50,7 +50,7 @@ def service(
 
 
 def slice_of_the_readme(service: Project) -> dict[str, str]:
-    """Return the files that the README tells the reader to write."""
+    """Return the files that the reader of the README writes."""
     readme = (service.path / "README.md").read_text()
     section = readme[readme.index("## Add a slice") :]
     files = {step["path"]: textwrap.dedent(step["code"]) for step in STEP.finditer(section)}
@@ -83,7 +83,7 @@ def test_slice_of_the_user_survives_added_features(service: Project) -> None:
     service.commit("Add all that there is")
 
     if framework == "fastapi":
-        # An own column in a table of the template: its migration follows that of the table, also on an empty database.
+        # A column that the user adds to a table of the template: its migration runs after that of the table.
         models = service.path / "src/app/orders/models.py"
         models.write_text(models.read_text().replace("    paid_at:", "    note: Mapped[str | None]\n    paid_at:"))
         service.run_inside("poe", "revision", "a note on orders")

@@ -221,7 +221,7 @@ def test_scopes_are_in_the_configured_claims(world: World) -> None:
 
 
 def test_id_token_is_401(world: World) -> None:
-    """Also if the client has the name of the audience: then only the claims tell the kinds of tokens apart."""
+    """Also if client and audience have the same name: then only the claims distinguish the kinds of tokens."""
     for client in ("shop", AUDIENCE):
         tokens = world.provider.log_in("barbara", client=client)
         assert read(tokens["id_token"], 1)["aud"] == client

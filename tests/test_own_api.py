@@ -1,4 +1,4 @@
-"""A project carries an API that others specified, without an edit of a managed file."""
+"""A project can serve an API that others have specified, without edits of managed files."""
 
 from collections.abc import Callable, Iterator
 

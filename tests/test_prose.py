@@ -27,7 +27,7 @@ REPLACEMENTS = {
     r"crowds?": "many clients, a burst of requests",
     r"for ever|henceforth|thereof|whence|deeds?": "a modern word",
 }
-# Where such a word is the right one: the path, the text around it, the reason.
+# Exceptions: the path, the text around the word, the reason.
 ALLOWED = [
     (
         "*",

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.deep
 
 PREFIX = "/shop"
 PATHS = {"buffered": PREFIX, "unbuffered": "/stream"}
-"""The service under its prefix, and once more with bodies that nginx passes on while it receives them."""
+"""Paths of the service behind nginx: with request buffering, and without."""
 
 UNLIMITED = dict.fromkeys(("REGISTRATION_RATE", "LOGIN_RATE", "LOGIN_ADDRESS_RATE"), "100000/second")
 PAUSE_SECONDS = 5.0

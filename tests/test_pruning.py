@@ -86,7 +86,7 @@ def brought(project: Project) -> set[tuple[str, str]]:
 
 @pytest.fixture(scope="session")
 def words(render: Callable[..., Project]) -> Callable[[Option], set[str]]:
-    """Return the words of an option: its name, and the names that only renders with it contain."""
+    """Return the words of an option: its name, and names that appear only in renders with this option."""
 
     @cache
     def rendered(option: Option) -> set[tuple[str, str]]:

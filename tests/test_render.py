@@ -120,7 +120,7 @@ def test_misspelt_variable_stops_the_render(template: Path, tmp_path: Path) -> N
 
 @pytest.mark.deep
 def test_quick_copier_does_as_copier(template: Path, tmp_path: Path) -> None:
-    """Renders and updates, with a file mode that git does not read from the folder."""
+    """Compare renders and updates. One file has a mode that git stores, but the folder does not show."""
     found: dict[str, str] = {}
     programs: dict[str, list[str | Path]] = {"quick": [COPIER], "real": [sys.executable, "-m", "copier"]}
     origin = Project(shutil.copytree(template, tmp_path / "template"))
@@ -244,7 +244,7 @@ def test_licence_text_is_complete(rendered: Project) -> None:
 
 @pytest.mark.deep
 def test_untested_choices_change_no_code(render: Callable[..., Project]) -> None:
-    """And no dependency: choices that do are factors of the profiles."""
+    """Choices that change code or dependencies are factors of the profiles: installed and tested."""
     default = code(render())
     for levels in FLIPS:
         if not any(levels[factor] != DEFAULTS[factor] for factor in RUN):

@@ -1,4 +1,4 @@
-"""Each slice can be deleted, and the managed tests check an own slice."""
+"""Each slice can be deleted, and the tests of core check a new slice of the user."""
 
 import re
 import shutil
@@ -28,7 +28,7 @@ MANAGED = (
     "tests/core/test_settings.py",
     "tests/core/test_slices.py",
 )
-# The same tests by name, after the import of all tests. Without the refusals of Alembic, which read nothing of a slice.
+# Imports all tests, but runs only those of MANAGED; tests of refused Alembic commands do not depend on slices.
 NAMED = " or ".join(path.rpartition("/")[2] for path in MANAGED if path.endswith(".py"))
 IMPORTED = (*MANAGED[:4], "-k", f"({NAMED}) and not refused_alembic_command")
 NOTES = {
@@ -178,7 +178,7 @@ def test_suite_passes_after_each_deleted_slice(service: Project) -> None:
         for folder in ("src/app", "tests"):
             shutil.rmtree(service.path / folder / name)
         deleted.append(name)
-        # The import of each test, and the tests that read what the project has. The whole suite runs at the end.
+        # Import all tests, and run those that inspect the slices of the project. The whole suite runs at the end.
         printed = service.run_inside(*IMPORTED)
         assert re.search(r"\d\d passed, \d+ deselected", printed), f"after {deleted}: {printed}"
     assert len(deleted) >= 6

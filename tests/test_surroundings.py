@@ -32,7 +32,7 @@ HOSTILE = {
 }
 """Variables of a developer's shell that the tests must ignore."""
 HOSTILE_TO_TESTS = {"DATABASE_POOL_SIZE"}
-"""A setting is not usable: it ends every command in its sentence, but not the tests."""
+"""An invalid setting. Commands refuse it with an error message; tests ignore it."""
 
 TESTED = ("tests/core/http/test_health.py", "tests/core/mail", "tests/core/test_settings.py")
 NAMELESS, STRANGER = 4_242_424, 65_534

@@ -391,7 +391,7 @@ def managed(project: Project) -> dict[Path, bytes]:
 
 
 def test_untouched_project_needs_no_manual_step(service: Project, two_releases: Project, tmp_path: Path) -> None:
-    """All that the template owns is then as in a new project: `poe check` of the edited project runs its slow tests."""
+    """After the update, the template's files equal those of a new project. The edited project runs `poe check`."""
     fill(service)
     update(service)
     framework = "django" if (service.path / "manage.py").exists() else "fastapi"

@@ -47,7 +47,7 @@ def assert_refused(sql: Execute, statement: str) -> None:
 
 
 def test_changed_check_constraints_are_found(code: Copy, sql: Execute) -> None:
-    """Also on columns that come and go, and with a colon, which SQLAlchemy takes for a parameter."""
+    """Also on added and removed columns, and with a colon, which SQLAlchemy parses as a parameter."""
     price, note = "price: Mapped[int]", "note: Mapped[str | None]"
     migrate(code, models(price, note, checks=check("positive", "price > 0")))
     sql("INSERT INTO plums (price, note) VALUES (1, 'good')")

@@ -91,7 +91,7 @@ def main() -> None:
     sys.dont_write_bytecode = True
     for module in modules:
         if OWN.isdisjoint(module.split(".")):
-            with suppress(ImportError):  # extension modules make some that cannot be imported by name
+            with suppress(ImportError):  # some extension modules add submodules that cannot be imported by name
                 import_module(module)
     for mutation in json.loads(Path(sys.argv[1]).read_text()):
         path = Path(mutation["file"])

@@ -71,7 +71,7 @@ async def wait(socket: WebSocket, user: LoggedIn) -> None:
 '''
 DEADLINE_SECONDS = 120
 STOP_SECONDS = 15
-"""Far below the 30 seconds that requests under way have to finish."""
+"""Far below the 30 seconds that running requests have to finish."""
 
 
 class Served(NamedTuple):

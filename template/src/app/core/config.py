@@ -47,7 +47,7 @@ class Environment(BaseSettings):
 
     @classmethod
     def load(cls) -> Self:
-        """Return the settings of this process. ConfigError, with one sentence for each invalid variable.
+        """Return the settings of this process. Raise ConfigError, with one sentence for each invalid variable.
 
         Development also reads `.env`; tests and production read only the environment.
         """
@@ -167,7 +167,7 @@ class Settings(Environment):
     )
     registration_rate: Rate = Field(default="30/minute", description="registrations from one address")
     verify_email: bool = Field(
-        default=False, description="create accounts and change addresses only with the token of a message"
+        default=False, description="create accounts and change addresses only with an e-mailed token"
     )
     email_rate: Rate = Field(default="5/hour", description="messages with a token to one e-mail address")
     email_address_rate: Rate = Field(

@@ -37,7 +37,7 @@ class Slice(NamedTuple):
         return Path(found.submodule_search_locations[0]) if found and found.submodule_search_locations else PACKAGE
 
     def module(self, name: str) -> ModuleType | None:
-        """Return the module `name` of the slice, or None if it does not exist. SliceError when its import fails."""
+        """Return the module `name` of the slice, or None if it is missing. Raise SliceError when its import fails."""
         path = f"{PACKAGE.name}.{self.name}.{name}"
         try:
             return import_module(path) if find_spec(path) else None
@@ -45,7 +45,7 @@ class Slice(NamedTuple):
             raise SliceError(f"The slice '{self.name}' does not load: {_where(error)}") from error
 
     def attribute[T](self, module: str, name: str, kind: type[T], *, required: bool = False) -> T | None:
-        """Return `name` of a module of the slice, or None. SliceError for a wrong type, or a missing required name."""
+        """Return `name` of a module of the slice, or None. Raise SliceError for a wrong type or a missing name."""
         if (found := self.module(module)) is None:
             return None
         value = getattr(found, name, None)
@@ -57,14 +57,14 @@ class Slice(NamedTuple):
 
     @property
     def prefix(self) -> str:
-        """The beginning of the paths of the slice: PREFIX of routes.py, or API_PREFIX. SliceError for a wrong value."""
+        """The prefix of all paths: PREFIX of routes.py, or API_PREFIX. Raise SliceError for an invalid value."""
         prefix = self.attribute("routes", "PREFIX", str) or API_PREFIX
         if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", prefix):
             raise SliceError(f"The slice '{self.name}' does not load: PREFIX in routes.py must be like /api")
         return prefix
 
     def routers[T](self, kind: type[T]) -> tuple[T | None, T | None]:
-        """Return `router` and `public` of routes.py. SliceError when routes.py defines neither."""
+        """Return `router` and `public` of routes.py. Raise SliceError when routes.py defines neither."""
         router, public = (self.attribute("routes", name, kind) for name in ("router", "public"))
         if router is None and public is None and (module := self.module("routes")):
             others = [f"`{name}`" for name, value in vars(module).items() if isinstance(value, kind)]
@@ -103,7 +103,7 @@ def owner_of(function: Callable[..., Any]) -> str:
 
 
 def import_all(name: str) -> None:
-    """Import the module `name` of each package of core and each slice. SliceError when an import fails."""
+    """Import the module `name` of each package of core and each slice. Raise SliceError when an import fails."""
     for found in find_parts():
         found.module(name)
 

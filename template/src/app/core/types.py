@@ -62,7 +62,7 @@ NOT_PLAIN = "must be a number such as 12 or 12.50"
 
 
 def validate_positive(value: Decimal) -> Decimal:
-    """Return `value`; ValueError unless it is above zero."""
+    """Return `value`. Raise ValueError unless it is above zero."""
     if value <= 0:
         raise ValueError("must be positive")
     return value
@@ -75,7 +75,7 @@ def has_few_marks(value: str) -> bool:
 
 
 def validate_line(value: str) -> str:
-    """Return `value` with blanks for other spaces, and without hidden characters. ValueError unless it is one line.
+    """Return `value` with plain spaces, and without hidden characters. Raise ValueError unless it is one line.
 
     Two keyboards then store the same text (RFC 8266, section 2). PostgreSQL cannot store NUL.
     """
@@ -88,7 +88,7 @@ def validate_line(value: str) -> str:
 
 
 def validate_text(value: str) -> str:
-    """Return `value` in NFC. ValueError for invisible text, and for control characters except tabs and line ends."""
+    """Return `value` in NFC. Raise ValueError for invisible text, and control characters except tabs and line ends."""
     if LOOKS_EMPTY.fullmatch(value):
         raise ValueError("must not be blank")
     if not has_few_marks(value):
@@ -99,28 +99,28 @@ def validate_text(value: str) -> str:
 
 
 def validate_visible(value: str) -> str:
-    """Return `value`. ValueError for invisible characters: two addresses that look the same must not differ."""
+    """Return `value`. Raise ValueError for invisible characters: two addresses that look the same must not differ."""
     if any(LOOKS_EMPTY.fullmatch(character) for character in value):
         raise ValueError("must not contain invisible characters")
     return value
 
 
 def validate_written_out(value: Any) -> Any:
-    """Return `value`. ValueError for numbers and text that Pydantic would read as seconds since 1970."""
+    """Return `value`. Raise ValueError for numbers and text that Pydantic would read as seconds since 1970."""
     if isinstance(value, date) or (isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value)):
         return value
     raise ValueError("must be a date such as 2026-01-31")
 
 
 def validate_plain(value: Any) -> Any:
-    """Return `value`. ValueError for text such as `1_0`, which Python reads as a number."""
+    """Return `value`. Raise ValueError for text such as `1_0`, which Python reads as a number."""
     if isinstance(value, str) and not re.fullmatch(PLAIN, value):
         raise ValueError(NOT_PLAIN)
     return value
 
 
 def validate_flag(value: Any) -> Any:
-    """Return `value`. ValueError for text such as `yes` or `1`, which Pydantic would read as `true`."""
+    """Return `value`. Raise ValueError for text such as `yes` or `1`, which Pydantic would read as `true`."""
     if isinstance(value, str) and value not in {"true", "false"}:
         raise ValueError("must be true or false")
     return value
@@ -132,7 +132,7 @@ def to_cents(value: Decimal) -> Decimal:
 
 
 def validate_timestamp(value: Any) -> Any:
-    """Return `value`. ValueError for numbers and text that Pydantic would read as seconds since 1970."""
+    """Return `value`. Raise ValueError for numbers and text that Pydantic would read as seconds since 1970."""
     if isinstance(value, datetime) or (isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d[Tt ]", value)):
         return value
     raise ValueError("must be a time such as 2026-01-31T12:00:00Z")

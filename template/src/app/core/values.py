@@ -27,7 +27,7 @@ def split_pairs(value: Any) -> Any:
 
 
 def validate_postgresql(url: str) -> str:
-    """Return `url`. ValueError unless it is a valid URL of PostgreSQL."""
+    """Return `url`. Raise ValueError unless it is a valid URL of PostgreSQL."""
     if not url.startswith(("postgresql://", "postgres://")):
         raise ValueError("must start with postgresql://")
     if re.search(r"%(?!0[1-9a-f]|[1-9a-f][0-9a-f])", url, re.IGNORECASE):
@@ -38,28 +38,28 @@ def validate_postgresql(url: str) -> str:
 
 
 def validate_redis(url: str) -> str:
-    """Return `url`. ValueError unless it is a URL of Redis."""
+    """Return `url`. Raise ValueError unless it is a URL of Redis."""
     if not url.startswith(("redis://", "rediss://", "redis+")) or not urlsplit(url).netloc:
         raise ValueError("must be like redis://host:6379")
     return url
 
 
 def validate_http(url: str) -> str:
-    """Return `url`. ValueError unless it is an HTTP URL with a host."""
+    """Return `url`. Raise ValueError unless it is an HTTP URL with a host."""
     if not url.startswith(("https://", "http://")) or not urlsplit(url).hostname:
         raise ValueError("must start with https:// or http:// and name a host")
     return url
 
 
 def validate_dsn(dsn: SecretStr) -> SecretStr:
-    """Return `dsn`. ValueError unless it has a key, a host and a project number of Sentry."""
+    """Return `dsn`. Raise ValueError unless it has a key, a host and a project number of Sentry."""
     if not re.fullmatch(r"https?://[^@/\s]+@[^@/\s]+/(\S+/)?\d+", dsn.get_secret_value()):
         raise ValueError("must be like https://key@host/1")
     return dsn
 
 
 def validate_networks(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Return `values`. ValueError unless each value is an address, a network or `*`."""
+    """Return `values`. Raise ValueError unless each value is an address, a network or `*`."""
     for value in values:
         if value != "*":
             try:
@@ -70,14 +70,14 @@ def validate_networks(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def validate_rate(rate: str) -> str:
-    """Return `rate`. ValueError unless it is a rate such as `10/minute`."""
+    """Return `rate`. Raise ValueError unless it is a rate such as `10/minute`."""
     if not re.fullmatch(r"[1-9]\d*/(second|minute|hour|day)", rate):
         raise ValueError("must be a rate such as 10/minute")
     return rate
 
 
 def validate_webhook_secrets(secrets: SecretStr) -> SecretStr:
-    """Return `secrets`. ValueError unless each is a key of Standard Webhooks: 24 to 64 bytes in base64."""
+    """Return `secrets`. Raise ValueError unless each is a key of Standard Webhooks: 24 to 64 bytes in base64."""
     for secret in split_commas(secrets.get_secret_value()):
         key = secret.removeprefix("whsec_").rstrip("=")
         if not re.fullmatch(r"[A-Za-z0-9+/]{32,86}", key) or len(key) % 4 == 1:

@@ -151,7 +151,7 @@ def _connected_class(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(autouse=True)
 def _marked(request: pytest.FixtureRequest) -> None:
-    """Give a test with the marker `django_db`, which pytest-django reads, the database."""
+    """Connect tests with the marker `django_db` of pytest-django to the database of the worker."""
     if marker := request.node.get_closest_marker("django_db"):
         name = "db_session" if iscoroutinefunction(request.function) else "db"
         request.getfixturevalue("committed_database" if marker.kwargs.get("transaction") else name)

@@ -26,11 +26,11 @@ EmailAddress = Annotated[EmailStr, Field(max_length=254), AfterValidator(validat
 """An e-mail address. Pydantic stores it in NFC, with the domain in lower case (RFC 6532, section 3.1)."""
 
 OneTimeToken = Annotated[str, Field(min_length=1, max_length=200)]
-"""The token of a message."""
+"""A token that was sent by e-mail."""
 
 
 class InvalidToken(Unprocessable):
-    """The token of a message is unknown, used or expired."""
+    """The e-mailed token is unknown, used or expired."""
 
     def __init__(self) -> None:
         super().__init__(FieldError(pointer="/body/token", message="is not valid, or has expired"))
@@ -50,7 +50,7 @@ class UserCreate(BaseSchema):
 
 
 class UserUpdate(BaseSchema):
-    """Request of a user to change the own account. Missing fields do not change."""
+    """Request of users to change their own account. Missing fields do not change."""
 
     name: ShortText = UNCHANGED
     email: EmailAddress = UNCHANGED
@@ -61,7 +61,7 @@ class UserUpdate(BaseSchema):
 
 
 def validate_roles(roles: list[str]) -> list[str]:
-    """Return the roles without repetition. ValueError for a role that no slice declares."""
+    """Return the roles without repetition. Raise ValueError for a role that no slice declares."""
     if unknown := set(roles) - declared_roles().keys():
         known = ", ".join(sorted(declared_roles())) or "none"
         raise ValueError(f"unknown role {', '.join(sorted(unknown))}; the roles of this service: {known}")
@@ -87,14 +87,14 @@ class EmailRequest(BaseSchema):
 
 
 class PasswordReset(BaseSchema):
-    """Request to set a new password with the token of a message."""
+    """Request to set a new password with an e-mailed token."""
 
     token: OneTimeToken
     password: NewPassword
 
 
 class EmailVerification(BaseSchema):
-    """Request to confirm an address with the token of a message."""
+    """Request to confirm an address with an e-mailed token."""
 
     token: OneTimeToken
 
@@ -106,14 +106,14 @@ class PasswordOnly(BaseSchema):
 
 
 class PasswordChange(BaseSchema):
-    """Request to change the own password."""
+    """Request of users to change their own password."""
 
     current: Password
     new: NewPassword
 
 
 class AccountErasure(BaseSchema):
-    """Request to erase the own account. The password is required unless an identity provider manages the accounts."""
+    """Request of users to erase their own account. Without an identity provider, the password is required."""
 
     password: Password = UNCHANGED
 
@@ -177,7 +177,7 @@ class PersonalData(BaseSchema):
     def of(cls, account: AccountExport, answers: Iterable[tuple[Callable[..., Any], Any]]) -> Self:
         """Return the data of core with the answer of each listener to `exporting`.
 
-        SliceError when a slice has two listeners: the data of one would replace the data of the other.
+        Raise SliceError when a slice has two listeners: the data of one would replace the data of the other.
         """
         exported: dict[str, Any] = {"account": account}
         for listener, data in answers:
@@ -221,7 +221,7 @@ def as_registered(address: str) -> str:
 
 
 def checked[M: BaseSchema](kind: type[M], **values: object) -> M:
-    """Return the schema with these values. Unprocessable for invalid values, as if they were in the body."""
+    """Return the schema with these values. Raise Unprocessable for invalid values, as if they were in the body."""
     try:
         return kind.model_validate(values)
     except ValidationError as error:

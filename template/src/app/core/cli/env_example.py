@@ -17,7 +17,7 @@ EXAMPLE = Path(".env.example")
 def add_missing(path: Path = EXAMPLE) -> list[str]:
     """Append the variables that are missing in the file, and return their names. Existing lines do not change.
 
-    ConfigError when a missing variable has no description.
+    Raise ConfigError when a missing variable has no description.
     """
     text = path.read_text("utf-8").rstrip("\n") + "\n" if path.exists() else ""
     written = set(re.findall(r"^[#\s]*([A-Z0-9_]+)=", text, re.MULTILINE))

@@ -21,7 +21,7 @@ class ProbeError(Exception):
 
 
 def ask(settings: Settings, path: str) -> None:
-    """Request `path` from the service that runs with these settings. ProbeError unless the status is 200."""
+    """Request `path` from the service that runs with these settings. Raise ProbeError unless the status is 200."""
     connection = http.client.HTTPConnection(_reachable(settings.host), settings.port, timeout=TIMEOUT)
     try:
         connection.request("GET", path)
@@ -40,7 +40,7 @@ def ask(settings: Settings, path: str) -> None:
 
 
 def wait_until(reason: Callable[[], str], seconds: float) -> None:
-    """Poll `reason()` until it returns "". ProbeError with the last reason after `seconds`."""
+    """Poll `reason()` until it returns "". Raise ProbeError with the last reason after `seconds`."""
     deadline = time.monotonic() + seconds
     while why := reason():
         if time.monotonic() >= deadline:

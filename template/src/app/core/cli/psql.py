@@ -10,7 +10,7 @@ from app.core.config import ConfigError, Settings
 
 
 def run(options: list[str]) -> int:
-    """Run psql with these options and return its exit status. ConfigError when psql is not installed."""
+    """Run psql with these options and return its exit status. Raise ConfigError when psql is not installed."""
     program = shutil.which("psql")
     if not program:
         raise ConfigError("psql is not on the PATH: install PostgreSQL's client.")

@@ -52,7 +52,7 @@ def ensure_database() -> None:
 def start(database: str, folder: Path = FOLDER) -> str:
     """Start the server in `folder`, or use the server that runs there. Return the URL of `database`.
 
-    The server stops after the last process that uses it. EmbeddedServerError when the server does not start.
+    The server stops after the last process that uses it. Raise EmbeddedServerError when the server does not start.
     """
     if not re.fullmatch(r"[a-z0-9_-]+", database):
         raise ValueError(f"{database!r} is not a valid database name")

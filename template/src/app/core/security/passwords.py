@@ -33,7 +33,7 @@ MAX_LENGTH = 128
 """Maximum characters of a password, after `prepare`."""
 
 MAX_TYPED_LENGTH = 4 * MAX_LENGTH
-"""Maximum characters before: a keyboard may send up to four for one character."""
+"""Maximum characters before `prepare`: a keyboard may send up to four for one character."""
 
 NICENESS = 10
 """Priority of hashing threads: others get ten times the processor time."""
@@ -42,7 +42,7 @@ POLL_SECONDS = 0.5
 """Time after which a waiting thread looks whether its client is still there."""
 
 has_client: ContextVar[Callable[[], bool] | None] = ContextVar("has_client", default=None)
-"""Tells a thread whether the client of its request still waits."""
+"""Answers in a thread whether the client of the request still waits."""
 
 disconnected: ContextVar[Callable[[], Awaitable[Any]] | None] = ContextVar("disconnected", default=None)
 """In an event loop: returns when the client of the request has closed the connection."""
@@ -53,7 +53,7 @@ class Busy(Unavailable):
 
 
 class Turns:
-    """Limits concurrent hashes, and those that wait for a turn. Busy above both limits."""
+    """Limits concurrent hashes, and those that wait for a turn. Raises Busy above both limits."""
 
     def __init__(self, running: int, waiting: int) -> None:
         self._running = BoundedSemaphore(running)
@@ -100,7 +100,7 @@ class HashThreads:
         self._pending = 0
 
     async def run[**P, R](self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call `function` in a thread, in turn. Busy if too many wait, or if the client leaves before the turn."""
+        """Call `function` in a thread, in turn. Raise Busy if too many wait, or if the client leaves before."""
         if self._pending >= MAX_CONCURRENT_HASHES + MAX_WAITING_HASHES:
             raise Busy
         self._pending += 1
@@ -146,14 +146,14 @@ def prepare(password: str) -> str:
 
 
 def validate_length(password: str) -> str:
-    """Return `password`. ValueError unless it has 1 to MAX_LENGTH characters."""
+    """Return `password`. Raise ValueError unless it has 1 to MAX_LENGTH characters."""
     if not 1 <= len(prepare(password)) <= MAX_LENGTH:
         raise ValueError(f"must have 1 to {MAX_LENGTH} characters")
     return password
 
 
 def validate_policy(typed: str) -> str:
-    """Return the password. ValueError when it does not fit the settings (OWASP ASVS 5.0, 6.2.1, 6.2.4 and 6.2.11)."""
+    """Return the password. Raise ValueError unless it fits the settings (OWASP ASVS 5.0, 6.2.1, 6.2.4, 6.2.11)."""
     settings = Settings.current()
     password = prepare(typed)
     # A later Unicode may normalize new characters in another way (RFC 8265: FreeformClass).

@@ -99,7 +99,7 @@ def test_token_reuse_revokes_concurrent_refresh(committing_client: httpx2.Client
 
 
 def wait_for_lock(cursor: Any) -> int:
-    """Return the number of statements that wait for a lock, once there is one."""
+    """Wait until a statement waits for a lock. Return the number of such statements."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         cursor.execute("SELECT count(*) FROM pg_locks, pg_sleep(0.1) WHERE NOT granted")

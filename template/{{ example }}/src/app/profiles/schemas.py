@@ -15,7 +15,7 @@ def _time_zones() -> set[str]:
 
 
 def validate_time_zone(name: str) -> str:
-    """Return `name`. ValueError unless it is a time zone of the IANA database."""
+    """Return `name`. Raise ValueError unless it is a time zone of the IANA database."""
     if name not in _time_zones():
         raise ValueError("must be a name of the IANA time zone database, such as Europe/Berlin")
     return name

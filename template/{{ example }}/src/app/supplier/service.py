@@ -7,7 +7,7 @@ from app.supplier.settings import Settings
 
 class SupplierService:
     async def products(self) -> list[SupplierProduct]:
-        """Return all products of the supplier. NotFound without SUPPLIER_URL; other errors: see `fetch_products`."""
+        """Return all products of the supplier. Raise NotFound without SUPPLIER_URL, and errors of `fetch_products`."""
         url = Settings.current().supplier_url
         if url is None:
             raise NotFound("This service has no supplier: SUPPLIER_URL is not set.")

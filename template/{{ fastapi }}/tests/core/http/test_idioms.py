@@ -1,4 +1,4 @@
-"""What FastAPI developers habitually write works."""
+"""Common idioms of FastAPI developers work."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

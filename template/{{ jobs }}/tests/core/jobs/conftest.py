@@ -54,7 +54,7 @@ def waiting(sql: Sql) -> Callable[[], list[str]]:
 
 @pytest.fixture
 def do_all_jobs(sql: Sql, monkeypatch: pytest.MonkeyPatch) -> Iterator[DoAllJobs]:
-    """Run workers until no job is due; return the log lines of jobs. No periodic job begins at its time."""
+    """Run workers until no job is due; return the log lines of jobs. Periodic jobs do not start by themselves."""
     monkeypatch.setattr(periodic, "PeriodicDeferrer", partial(periodic.PeriodicDeferrer, max_delay=0))
     before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(INFO))

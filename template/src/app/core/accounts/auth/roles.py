@@ -22,7 +22,7 @@ _ROLES = TypeAdapter(dict[Role, tuple[Scope, ...]])
 
 @cache
 def declared_roles() -> Mapping[str, frozenset[str]]:
-    """Return the roles of all slices with their scopes. SliceError when ROLES of a slice is invalid.
+    """Return the roles of all slices with their scopes. Raise SliceError when ROLES of a slice is invalid.
 
     A role cannot give the scope `admin`: only superusers hold that scope.
     """

@@ -1,1 +1,1 @@
-"""Reset of passwords and verification of addresses, by tokens in messages."""
+"""Reset of passwords and verification of addresses, by e-mailed tokens."""

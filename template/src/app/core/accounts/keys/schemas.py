@@ -24,7 +24,7 @@ class TooManyKeys(Forbidden):
 
 
 def validate_future(value: datetime) -> datetime:
-    """Return `value`. ValueError for a time that has passed."""
+    """Return `value`. Raise ValueError for a time that has passed."""
     if value <= datetime.now(UTC):
         raise ValueError("must be in the future")
     return value

@@ -5,7 +5,7 @@ import secrets
 import zlib
 
 KEY_PREFIX = "apikey_"
-"""Tells keys from access tokens, which are JWTs and start with `eyJ`.
+"""Distinguishes keys from access tokens, which are JWTs and start with `eyJ`.
 
 Secret scanners search for `apikey_[0-9a-f]{72}`, and compute the checksum.
 """

@@ -27,7 +27,7 @@ class ExportTimeout(Unavailable):
 
 @contextmanager
 def export_place() -> Iterator[None]:
-    """Occupy a place for an export. TooManyExports if all places are taken."""
+    """Occupy a place for an export. Raise TooManyExports if all places are taken."""
     if not _places.acquire(blocking=False):
         raise TooManyExports
     try:

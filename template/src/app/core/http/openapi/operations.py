@@ -91,7 +91,7 @@ def complete(operation: dict[str, Any], kind: type[ErrorBody], method: str = "ge
         statuses += [503]
     responses = {str(status): response for status, response in operation["responses"].items()}
     responses |= {str(status): problem_response(status) for status in statuses}
-    # `problem_responses` of a route cannot know the kind: slices are imported before the application exists.
+    # Replace the Problem of `problem_responses`: a slice is imported before the application, which sets the kind.
     documented = _content(Problem)
     operation["responses"] = {
         status: response | {"content": _content(kind)} if response.get("content") == documented else response

@@ -7,7 +7,7 @@ from app.core.config import ConfigError, Settings
 
 
 def require_port(settings: Settings) -> str:
-    """Return the URL of the service for a browser. ConfigError when the service cannot listen on HOST and PORT.
+    """Return the URL of the service for a browser. Raise ConfigError when the service cannot listen on HOST and PORT.
 
     The servers report this error too late: after their start, with a stack trace. Or they share the port with another
     server without an error.

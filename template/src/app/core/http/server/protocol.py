@@ -43,7 +43,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _received = 0
     """Bytes of this part."""
     _overhead = 0
-    """Bytes since the last piece of a body: chunk extensions and trailers."""
+    """Bytes outside of the body since its last piece: chunk extensions and trailers."""
     _has_content = False
     _since = 0.0
     _timer: asyncio.TimerHandle | None = None

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def find_pipeline(arguments: Sequence[str]) -> tuple[str, Pipeline]:
-    """Return the pipeline that the first argument names, or the only pipeline. PipelineError for an unknown name."""
+    """Return the pipeline that the first argument names, or the only one. Raise PipelineError for an unknown name."""
     slices = {found.name: found for found in find_slices()}
     named = arguments[0] if arguments and not arguments[0].startswith("-") else None
     if named in slices and (pipeline := _declared(slices[named])):

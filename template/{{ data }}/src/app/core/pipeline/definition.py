@@ -29,7 +29,9 @@ KINDS: Mapping[pl.DataType, str] = {
 
 @dataclass(frozen=True, eq=False)
 class Input:
-    """Rows that a pipeline reads. The command line has an option with its name. ValueError for an invalid declaration.
+    """Rows that a pipeline reads. The command line has an option with its name.
+
+    Raises ValueError for an invalid declaration.
 
     Each row must have a value in each column. Accepted rows get an additional column `day`, such as "2026-01-31".
     """
@@ -80,7 +82,7 @@ class Input:
 class Pipeline:
     """A pipeline. Its result has one row for each `day` and combination of dimensions.
 
-    ValueError when the parent of an input is not valid.
+    Raise ValueError when the parent of an input is not valid.
     """
 
     description: str

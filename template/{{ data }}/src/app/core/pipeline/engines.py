@@ -26,7 +26,7 @@ Scan = Callable[[Path], Frame]
 
 @contextmanager
 def open_engine(name: Engine) -> Iterator[Scan]:
-    """Start an engine and yield its function to read data. PipelineError when the engine is not installed.
+    """Start an engine and yield its function to read data. Raise PipelineError when the engine is not installed.
 
     Dask and Spark use the cluster of their own settings, such as DASK_SCHEDULER_ADDRESS, and by default this machine.
     """

@@ -35,7 +35,7 @@ class Source(Protocol):
     def batches(self, day: date) -> AsyncIterator[pl.DataFrame]:
         """Check the columns, then yield the rows of a day, which may be none.
 
-        HeldBackError for a missing or malformed day. PipelineError for an error that concerns all days.
+        Raise HeldBackError for a missing or malformed day. Raise PipelineError for an error that concerns all days.
         """
         ...
 
@@ -48,7 +48,7 @@ class Folder:
         self._path = path
 
     async def days(self) -> list[date]:
-        """Return the days with a file. PipelineError for a missing folder, or for two files of one day."""
+        """Return the days with a file. Raise PipelineError for a missing folder, or for two files of one day."""
         if not self._path.is_dir():
             raise PipelineError(f"There is no folder {self._path}.")
         days = sorted(_day(path) for path in self._path.iterdir() if not path.name.startswith((".", "_")))
@@ -57,7 +57,7 @@ class Folder:
         return days
 
     async def batches(self, day: date) -> AsyncIterator[pl.DataFrame]:
-        """Yield the rows of a day; all values of a CSV file are text. HeldBackError without a readable file."""
+        """Yield the rows of a day; all values of a CSV file are text. Raise HeldBackError without a readable file."""
         text, parquet = (self._path / f"{day}.{kind}" for kind in ("csv", "parquet"))
         if not (text.exists() or parquet.exists()):
             raise HeldBackError(f"no file in {self._path}")
@@ -99,7 +99,7 @@ class Query:
         self._connection = connection
 
     async def days(self) -> list[date]:
-        """Return the days with rows, in UTC. PipelineError for a row without a time."""
+        """Return the days with rows, in UTC. Raise PipelineError for a row without a time."""
         select = SQL("SELECT DISTINCT ({} AT TIME ZONE 'UTC')::date FROM {} ORDER BY 1")
         found = await self._connection.execute(select.format(self._day, self._rows))
         days = [day for (day,) in await found.fetchall()]

@@ -28,7 +28,7 @@ def bootstrap_mean(
     """Return the mean of `values`, weighted by `counts`, with its percentile bootstrap interval.
 
     Resampling with replacement is equal to drawing the counts from a multinomial distribution. So the time of a
-    resample depends on the number of distinct values, and not on their counts. ValueError without values.
+    resample depends on the number of distinct values, and not on their counts. Raise ValueError without values.
     """
     total = int(counts.sum())
     if total == 0:

@@ -40,9 +40,9 @@ def require_registration(request: HttpRequest) -> None:
 
 
 def register_user(request: HttpRequest, *, name: str, email: str, password: Secret[str]) -> User:
-    """Register a user like `POST /users`. Conflict when the address is in use.
+    """Register a user like `POST /users`. Raise Conflict when the address is in use.
 
-    Forbidden with VERIFY_EMAIL, and with REGISTRATION=invited.
+    Raise Forbidden with VERIFY_EMAIL, and with REGISTRATION=invited.
     """
     require_registration(request)
     settings = _state(request).settings
@@ -55,8 +55,8 @@ def register_user(request: HttpRequest, *, name: str, email: str, password: Secr
 def log_in(request: HttpRequest, *, email: str, password: Secret[str]) -> tuple[User, TokenResponse]:
     """Return the user and the tokens of a new session, like `POST /auth/token`.
 
-    Unauthorized for a wrong password, TooManyRequests above LOGIN_RATE. Outside of a transaction, no connection is held
-    while the password is hashed.
+    Raise Unauthorized for a wrong password, TooManyRequests above LOGIN_RATE. Outside of a transaction, no connection
+    is held while the password is hashed.
     """
     state = _state(request)
     email = as_registered(email)
@@ -71,9 +71,9 @@ def log_in(request: HttpRequest, *, email: str, password: Secret[str]) -> tuple[
 
 
 def issue_access_token(request: HttpRequest, user: CurrentUser) -> str:
-    """Return a new access token with the current rights. Unauthorized unless user and session are active.
+    """Return a new access token with the current rights. Raise Unauthorized unless user and session are active.
 
-    Forbidden for an API key: the token would have more rights, and outlive the key.
+    Raise Forbidden for an API key: the token would have more rights, and outlive the key.
     """
     tokens = cast("LocalTokens", _state(request).tokens)
     if user.key_id is not None:
@@ -101,7 +101,7 @@ def change_account(
 def change_email(request: HttpRequest, user: User, email: str) -> None:
     """Change the address. With VERIFY_EMAIL, send a message to it: it counts once it is verified.
 
-    Conflict when the address is in use, TooManyRequests above EMAIL_RATE or EMAIL_ADDRESS_RATE. The row must be locked.
+    Raise Conflict when the address is in use, TooManyRequests above EMAIL_RATE or EMAIL_ADDRESS_RATE. Lock first.
     """
     state: State = request.state  # type: ignore[attr-defined]  # set by core's middleware
     if email != user.email:
@@ -119,7 +119,7 @@ def auth_service(request: HttpRequest) -> AuthService:
 
 
 def _state(request: HttpRequest) -> State:
-    """Return the state of the application. NotFound when an identity provider manages the accounts."""
+    """Return the state of the application. Raise NotFound when an identity provider manages the accounts."""
     require_local_accounts(request)
     state: State = request.state  # type: ignore[attr-defined]  # set by core's middleware
     return state

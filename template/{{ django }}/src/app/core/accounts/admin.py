@@ -86,6 +86,6 @@ class ApiKeyAdmin(admin.ModelAdmin):
 
 
 def _may_touch(request: HttpRequest, user: User | None) -> bool:
-    """Return whether the caller may change this user: a superuser, the same user, or if the user is not staff."""
+    """Return whether the caller may change this user. Only superusers may change other staff and superusers."""
     is_powerful = user is not None and (user.is_staff or user.is_superuser)
     return request.user.is_superuser or not is_powerful or user == request.user

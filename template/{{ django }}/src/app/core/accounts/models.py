@@ -168,7 +168,7 @@ class User(AbstractBaseUser, PermissionsMixin):
                 raise ValidationError(error.detail) from None
 
     def end_sessions(self) -> None:
-        """End all sessions except `kept_session`, access tokens, and tokens in messages.
+        """End all sessions except `kept_session`, access tokens, and e-mailed tokens.
 
         Django ends its own sessions after a change of password or `is_active`.
         """

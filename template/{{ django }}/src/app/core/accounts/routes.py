@@ -61,7 +61,7 @@ router = Router(tags=["users"])
 @first(require_registration)
 @transaction.non_atomic_requests
 def register(request: Request, data: UserCreate, response: HttpResponse) -> Status[UserResponse | None]:
-    """Register a user. With VERIFY_EMAIL, always 202: a message to the address says the rest."""
+    """Register a user. A service that verifies addresses always answers 202, and sends a message."""
     verifies = request.state.settings.verify_email
     invitations = InvitationService()
     invitation_id = invitations.check(data, required=request.state.settings.registration == "invited")

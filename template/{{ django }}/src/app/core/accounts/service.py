@@ -41,12 +41,12 @@ class UserService:
         self.users = UserRepository()
 
     def create(self, data: UserCreate, hashed: str, *, admin: bool = False) -> User:
-        """Register a user with the password hash `hashed`. EmailTaken when the address is in use (ignoring case)."""
+        """Register a user with this password hash. Raise EmailTaken when the address is in use (ignoring case)."""
         fields = data.model_dump(include={"name", "email"})
         return self.add(**fields, password=hashed, is_superuser=admin, is_staff=admin)
 
     def add(self, *, email: str, **fields: Any) -> User:
-        """Store a user. EmailTaken when the address is in use (ignoring case)."""
+        """Store a user. Raise EmailTaken when the address is in use (ignoring case)."""
         try:
             # Use a savepoint, so that the transaction stays usable when the address is taken.
             with transaction.atomic():
@@ -74,7 +74,7 @@ class UserService:
         return self.users.create(fields | {"email": None})
 
     def change(self, user: User, data: UserUpdate) -> None:
-        """Change name and address. EmailTaken when the address is in use (ignoring case).
+        """Change name and address. Raise EmailTaken when the address is in use (ignoring case).
 
         The former address gets a message about a new one.
         """
@@ -94,7 +94,7 @@ class UserService:
             send(former, **message._asdict(), name=user.name)
 
     def change_rights(self, user: User, data: UserRightsUpdate) -> None:
-        """Change state, rights and roles. LastAdmin if no active admin would be left. The row must be locked."""
+        """Change state, rights and roles. Raise LastAdmin if no active admin would be left. The row must be locked."""
         changes = data.model_dump(exclude_unset=True)
         former, roles = set(user.role_names), set(changes.get("roles", user.role_names))
         self.change_roles(user, admin=changes.get("is_admin"), add=roles - former, remove=former - roles)
@@ -109,8 +109,8 @@ class UserService:
     ) -> None:
         """Make the user an admin, or no longer one, unless `admin` is None; add and remove roles.
 
-        Access tokens end only if the user loses a right. LastAdmin if no active admin would be left. The row must be
-        locked.
+        Access tokens end only if the user loses a right. Raise LastAdmin if no active admin would be left. The row must
+        be locked.
         """
         former = set(user.role_names)
         added, removed = set(add) - former, set(remove) & former
@@ -127,7 +127,7 @@ class UserService:
         self.users.update(user, {"password": user.password})
 
     def deactivate(self, user: User) -> None:
-        """Forbid the user to log in, and end all sessions and keys. LastAdmin for the only active admin."""
+        """Forbid log-ins, and end all sessions and keys. Raise LastAdmin for the only active admin."""
         user.require_other_admin()
         if self.users.deactivate(user):
             user.end_sessions()
@@ -141,7 +141,7 @@ class UserService:
     def erase(self, user: User) -> None:
         """Delete the personal data in core and in all slices, and end all sessions. The row stays, for foreign keys.
 
-        LastAdmin for the only active admin.
+        Raise LastAdmin for the only active admin.
         """
         user.require_other_admin()
         erased.send(User, user=user)

@@ -98,7 +98,7 @@ class Migrate(migrate.Command):
 
 
 def run_migrate(*arguments: str, verbosity: int) -> None:
-    """Run Django's `migrate`. CommandError with the migration, the statement and the reason when a statement fails."""
+    """Run Django's `migrate`. Raise CommandError with migration, statement and reason when a statement fails."""
     command = Migrate()
     try:
         with connection.execute_wrapper(command.note):
@@ -126,7 +126,7 @@ def slice_labels() -> list[str]:
 def last_migration(label: str) -> tuple[str, str]:
     """Return the last applied migration of a slice, and the migration before it or `zero`.
 
-    CommandError without an applied migration, or when a migration of another slice depends on it.
+    Raise CommandError without an applied migration, or when a migration of another slice depends on it.
     """
     loader = MigrationLoader(connection)
     labels = sorted(loader.migrated_apps.intersection(slice_labels()))

@@ -57,7 +57,7 @@ class BaseRepository[M: Model]:
         return list(query[paginator.offset : paginator.offset + paginator.size]), query.count()
 
     def create(self, data: Mapping[str, Any], /) -> M:
-        """Insert an entity and return it. IntegrityError when a constraint refuses it."""
+        """Insert an entity and return it. Raise IntegrityError when a constraint refuses it."""
         entity = self.model(**data)
         entity.save(force_insert=True)
         return entity
@@ -65,7 +65,7 @@ class BaseRepository[M: Model]:
     def update(self, entity: M, data: Mapping[str, Any], /) -> M:
         """Change fields of an entity, such as `model_dump(exclude_unset=True)` of a schema.
 
-        Unprocessable for None in a NOT NULL column: for example, `null` in a PATCH of `name: ShortText | None = None`.
+        Raise Unprocessable for None in a NOT NULL column, such as `null` in a PATCH of `name: ShortText | None = None`.
         """
         if None in data.values():
             fields = [field for field in self.model._meta.concrete_fields if not field.null]  # noqa: SLF001 -- as above

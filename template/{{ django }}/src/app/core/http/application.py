@@ -63,7 +63,7 @@ def create_server_application() -> "Bridge":
 
 
 def create_application() -> "Application":
-    """Return the application. ConfigError or SliceError, with one sentence, for invalid settings or slices."""
+    """Return the application. Raise ConfigError or SliceError, with one sentence, for invalid settings or slices."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.settings")
     settings = Settings.load()
     logs.configure(settings.log_level, json=settings.logs_json)

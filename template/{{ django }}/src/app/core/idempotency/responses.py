@@ -69,9 +69,9 @@ def idempotent[F: Callable[..., Any]](view: F) -> F:
 
 
 def _begin(request: Request, key: str) -> None:
-    """Store the key. RepeatedError if the caller has sent the request with this key before.
+    """Store the key. Raise RepeatedError if the caller has sent the request with this key before.
 
-    IdempotencyKeyReused if that was a different request. Waits for a concurrent request with the same key.
+    Raise IdempotencyKeyReused if that was a different request. Waits for a concurrent request with the same key.
     """
     if (caller := request.META.get(CALLER)) is None:
         raise Unauthorized("An Idempotency-Key needs a token.")

@@ -14,7 +14,7 @@ class OrderService:
     """Places and cancels orders, within the transaction of the request."""
 
     def place(self, user_id: int, data: OrderCreate) -> Order:
-        """Place an order. NotFound for an unknown product, OutOfStock for too little stock."""
+        """Place an order. Raise NotFound for an unknown product, OutOfStock for too little stock."""
         orders = OrderRepository()
         if not orders.user_exists(user_id):  # deleted after the token was issued
             raise Unauthorized
@@ -23,7 +23,7 @@ class OrderService:
         return orders.add(user_id, lines)
 
     def cancel(self, order: Order) -> None:
-        """Cancel an order that was loaded with its lines, and restore the stock. OrderClosed if that is too late.
+        """Cancel an order that was loaded with its lines, and restore the stock. Raise OrderClosed if that is too late.
 
         One UPDATE checks and changes the status, so that only one of two concurrent requests, or of a request and a
         payment, succeeds.

@@ -15,7 +15,7 @@ public = Router(tags=["payments"])
 
 
 class Signature:
-    """Requires the payment provider's signature. BadSignature otherwise."""
+    """Requires the payment provider's signature. Raises BadSignature otherwise."""
 
     name = "signature"
     model = MappingProxyType(

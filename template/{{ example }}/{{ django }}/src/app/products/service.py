@@ -15,7 +15,7 @@ class ProductService:
     """Changes, deletes and reserves products, within the transaction of the request."""
 
     def get_for_update(self, product_id: int) -> Product:
-        """Return the product, with its row locked. NotFound for an unknown or archived product."""
+        """Return the product, with its row locked. Raise NotFound for an unknown or archived product."""
         product = ProductRepository().get_for_update(product_id)
         if product is None or product.archived_at:
             raise NotFound("There is no such product.")
@@ -35,7 +35,7 @@ class ProductService:
     def reserve(self, quantities: Mapping[int, int]) -> dict[int, Decimal]:
         """Subtract a quantity of each product from its stock, and return the prices.
 
-        NotFound with the unknown products, or OutOfStock with the products that have too little stock.
+        Raise NotFound with the unknown products, or OutOfStock with the products that have too little stock.
         """
         repository = ProductRepository()
         products = repository.lock(quantities)

@@ -66,7 +66,7 @@ class OrderRepository[Session: ReadSession](BaseRepository[Order, Session]):
         return await self.session.scalars(query)
 
     async def add(self: "OrderRepository[WriteSession]", user_id: int, lines: Iterable[Mapping[str, Any]]) -> Order:
-        """Store an order, and return it with its lines. IntegrityError for an unknown user."""
+        """Store an order, and return it with its lines. Raise IntegrityError for an unknown user."""
         order_id = await self.session.scalar(insert(Order).values(user_id=user_id).returning(Order.id))
         await self.session.execute(insert(OrderItem), [{"order_id": order_id, **line} for line in lines])
         placed = select(Order).options(selectinload(Order.lines)).where(Order.id == order_id)

@@ -21,7 +21,7 @@ class OrderService:
     session: WriteSession
 
     async def place(self, user_id: int, data: OrderCreate) -> Order:
-        """Place an order. NotFound for an unknown product, OutOfStock for too little stock."""
+        """Place an order. Raise NotFound for an unknown product, OutOfStock for too little stock."""
         prices = await ProductService(self.session).reserve({line.product_id: line.quantity for line in data.lines})
         lines = [{"unit_price": prices[line.product_id], **line.model_dump()} for line in data.lines]
         try:
@@ -31,7 +31,7 @@ class OrderService:
             raise Unauthorized from None
 
     async def cancel(self, order: Order) -> None:
-        """Cancel an order that was loaded with its lines, and restore the stock. OrderClosed if that is too late.
+        """Cancel an order that was loaded with its lines, and restore the stock. Raise OrderClosed if that is too late.
 
         One UPDATE checks and changes the status, so that only one of two concurrent requests, or of a request and a
         payment, succeeds.

@@ -20,7 +20,7 @@ class PaymentService:
     async def receive(self, event_id: str, event: PaymentEvent) -> str:
         """Store an event and return its meaning. Mark the order as paid after a success.
 
-        A repeated event has no further effect. Unprocessable for an unknown order.
+        A repeated event has no further effect. Raise Unprocessable for an unknown order.
         """
         orders = OrderRepository(self.session)
         if not await orders.get(event.order_id):

@@ -21,7 +21,7 @@ class ProductService:
     session: WriteSession
 
     async def get_for_update(self, product_id: int) -> Product:
-        """Return the product, with its row locked. NotFound for an unknown or archived product."""
+        """Return the product, with its row locked. Raise NotFound for an unknown or archived product."""
         product = await ProductRepository(self.session).get_for_update(product_id)
         if product is None or product.archived_at:
             raise NotFound("There is no such product.")
@@ -42,7 +42,7 @@ class ProductService:
     async def reserve(self, quantities: Mapping[int, int]) -> dict[int, Decimal]:
         """Subtract a quantity of each product from its stock, and return the prices.
 
-        NotFound with the unknown products, or OutOfStock with the products that have too little stock.
+        Raise NotFound with the unknown products, or OutOfStock with the products that have too little stock.
         """
         repository = ProductRepository(self.session)
         products = await repository.lock(quantities)

@@ -22,6 +22,6 @@ class ProfileRepository[Session: ReadSession](BaseRepository[Profile, Session]):
     async def create_once(
         self: "ProfileRepository[WriteSession]", user_id: int, data: Mapping[str, Any]
     ) -> Profile | None:
-        """Store a profile and return it. None if the user has a profile. IntegrityError for an unknown user."""
+        """Store a profile and return it. None if the user has a profile. Raise IntegrityError for an unknown user."""
         insertion = insert(Profile).values(user_id=user_id, **data).on_conflict_do_nothing()
         return await self.session.scalar(insertion.returning(Profile))

@@ -43,9 +43,9 @@ async def require_registration(request: Request) -> None:
 async def register_user(
     request: Request, session: WriteSession, *, name: str, email: str, password: Secret[str]
 ) -> User:
-    """Register a user like `POST /users`. Conflict when the address is in use.
+    """Register a user like `POST /users`. Raise Conflict when the address is in use.
 
-    Forbidden with VERIFY_EMAIL, and with REGISTRATION=invited.
+    Raise Forbidden with VERIFY_EMAIL, and with REGISTRATION=invited.
     """
     await require_registration(request)
     settings = state_of(request.app).settings
@@ -60,7 +60,7 @@ async def log_in(
 ) -> tuple[User, TokenResponse]:
     """Return the user and the tokens of a new session, like `POST /auth/token`.
 
-    Unauthorized for a wrong password, TooManyRequests above LOGIN_RATE.
+    Raise Unauthorized for a wrong password, TooManyRequests above LOGIN_RATE.
     """
     state = state_of(request.app)
     await require_local_accounts(state)
@@ -74,9 +74,9 @@ async def log_in(
 
 
 async def issue_access_token(request: Request, session: ReadSession, user: CurrentUser) -> str:
-    """Return a new access token with the current rights. Unauthorized unless user and session are active.
+    """Return a new access token with the current rights. Raise Unauthorized unless user and session are active.
 
-    Forbidden for an API key: the token would have more rights, and outlive the key.
+    Raise Forbidden for an API key: the token would have more rights, and outlive the key.
     """
     state = state_of(request.app)
     await require_local_accounts(state)
@@ -110,7 +110,7 @@ async def change_account(
 async def change_email(request: Request, session: WriteSession, user: User, email: str) -> None:
     """Change the address. With VERIFY_EMAIL, send a message to it: it counts once it is verified.
 
-    Conflict when the address is in use, TooManyRequests above EMAIL_RATE or EMAIL_ADDRESS_RATE. The row must be locked.
+    Raise Conflict when the address is in use, TooManyRequests above EMAIL_RATE or EMAIL_ADDRESS_RATE. Lock first.
     """
     state = state_of(request.app)
     if email != user.email:

@@ -27,7 +27,7 @@ class UserEvent[Answer]:
         return listener
 
     def disconnect(self, listener: Listener[Answer]) -> None:
-        """Remove a listener. ValueError when it was not added."""
+        """Remove a listener. Raise ValueError when it was not added."""
         self._listeners.remove(listener)
 
     async def send(self, session: WriteSession, user: User) -> list[tuple[Listener[Answer], Answer]]:

@@ -58,7 +58,7 @@ router = APIRouter(prefix="/users", tags=["users"])
 async def register(
     data: UserCreate, session: Transaction, state: CurrentState, request: Request, response: Response
 ) -> UserResponse | Response:
-    """Register a user. With VERIFY_EMAIL, always 202: a message to the address says the rest."""
+    """Register a user. A service that verifies addresses always answers 202, and sends a message."""
     invitations = InvitationService(session)
     invitation_id = await invitations.check(data, required=state.settings.registration == "invited")
     if state.settings.verify_email:

@@ -49,7 +49,7 @@ class LastAdmin(Conflict):
 async def add_user(session: WriteSession, **fields: Any) -> User:
     """Store a user, and send `registered`. All code that creates users calls this function.
 
-    EmailTaken when the address is in use (ignoring case). IntegrityError when another constraint refuses the user.
+    Raise EmailTaken when the address is in use (ignoring case), IntegrityError when another constraint fails.
     """
     try:
         # Use a savepoint, so that the session stays usable after the error.
@@ -71,7 +71,7 @@ class UserService:
         self.keys = ApiKeyRepository(session)
 
     async def create(self, data: UserCreate, *, admin: bool = False) -> User:
-        """Register a user. EmailTaken when the address is in use (ignoring case)."""
+        """Register a user. Raise EmailTaken when the address is in use (ignoring case)."""
         hashed = await in_turn(hash_password, data.password.get_secret_value())
         fields = data.model_dump(include={"name", "email"})
         return await add_user(self.session, **fields, password=hashed, is_superuser=admin)
@@ -93,7 +93,7 @@ class UserService:
         return await add_user(self.session, **fields | {"email": None})
 
     async def change(self, user: User, data: UserUpdate) -> None:
-        """Change name and address. EmailTaken when the address is in use (ignoring case). The row must be locked.
+        """Change name and address. Raise EmailTaken when the address is in use (ignoring case). The row must be locked.
 
         The former address gets a message about a new one.
         """
@@ -110,7 +110,7 @@ class UserService:
             await send(self.session, former, **message._asdict(), name=user.name)
 
     async def change_rights(self, user: User, data: UserRightsUpdate) -> None:
-        """Change state, rights and roles. LastAdmin if no active admin would be left. The row must be locked."""
+        """Change state, rights and roles. Raise LastAdmin if no active admin would be left. The row must be locked."""
         changes = data.model_dump(exclude_unset=True)
         former, roles = set(user.role_names), set(changes.get("roles", user.role_names))
         await self.change_roles(user, admin=changes.get("is_admin"), add=roles - former, remove=former - roles)
@@ -122,8 +122,8 @@ class UserService:
     ) -> None:
         """Make the user an admin, or no longer one, unless `admin` is None; add and remove roles.
 
-        Access tokens end only if the user loses a right. LastAdmin if no active admin would be left. The row must be
-        locked.
+        Access tokens end only if the user loses a right. Raise LastAdmin if no active admin would be left. The row must
+        be locked.
         """
         former = set(user.role_names)
         added, removed = set(add) - former, set(remove) & former
@@ -159,7 +159,7 @@ class UserService:
             await send(self.session, user.email, **message._asdict(), name=user.name)
 
     async def end_sessions(self, user: User, *, kept_session: int | None = None) -> None:
-        """End all other sessions, and revoke all access tokens. Tokens in messages end, too."""
+        """End all other sessions, and revoke all access tokens. E-mailed tokens end, too."""
         await EmailTokenRepository(self.session).delete_of_user(user.id)
         await self.sessions.end(user_id=user.id, kept=kept_session)
         await self.revoke(user)  # last: a concurrent refresh may issue an access token until its session has ended
@@ -175,7 +175,7 @@ class UserService:
         await self.users.update(user, {"revoked_at": later_than(user.revoked_at)})
 
     async def deactivate(self, user: User) -> None:
-        """Forbid the user to log in, and end all sessions and keys. LastAdmin for the only active admin. Lock first."""
+        """Forbid log-ins, and end all sessions and keys. Raise LastAdmin for the only active admin. Lock first."""
         if user.is_active:
             await self.require_other_admin(user)
             await self.users.update(user, {"is_active": False})
@@ -197,7 +197,7 @@ class UserService:
     async def erase(self, user: User) -> None:
         """Delete the personal data of a user. Lock the row first. The row stays, inactive, for foreign keys.
 
-        LastAdmin for the only active admin.
+        Raise LastAdmin for the only active admin.
         """
         await self.require_other_admin(user)
         await erased.send(self.session, user)

@@ -119,7 +119,7 @@ class Database:
 def create_engine(settings: Settings, *, connect_args: Mapping[str, Any] | None = None, **options: Any) -> AsyncEngine:
     """Return an engine for DATABASE_URL. asyncpg parses the URL itself, because it supports more of libpq's syntax.
 
-    ConfigError for a parameter that asyncpg does not support.
+    Raise ConfigError for a parameter that asyncpg does not support.
     """
     url = settings.database_url
     if unknown := UNSUPPORTED_BY_ASYNCPG & {name for name, _ in parse_qsl(urlsplit(url or "").query)}:

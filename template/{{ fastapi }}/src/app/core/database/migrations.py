@@ -48,7 +48,7 @@ def downgrade(config: Config, target: str) -> None:
 def find_migrations(script: ScriptDirectory) -> dict[str, str]:
     """Make Alembic find the migrations of all slices. Return each revision with the label of its slice.
 
-    CommandError when a migration depends on one that no slice has.
+    Raise CommandError when a migration depends on one that no slice has.
     """
     folders = {(part.folder / "migrations").resolve(): part.label for part in find_parts()}
     script.version_locations = [str(folder) for folder in folders]
@@ -70,8 +70,8 @@ def find_migrations(script: ScriptDirectory) -> dict[str, str]:
 def restamp(connection: Connection, script: ScriptDirectory) -> list[str]:
     """Set Alembic's heads to the applied migrations of the existing slices.
 
-    Return the deleted slices, or [] when nothing changed. CommandError when this code is older than the database: an
-    existing slice lacks an applied migration.
+    Return the deleted slices, or [] when nothing changed. Raise CommandError when this code is older than the database:
+    an existing slice lacks an applied migration.
     """
     RECORD.metadata.create_all(connection)
     known = find_migrations(script)
@@ -141,7 +141,7 @@ def missing_migrations(connection: Connection) -> list[str]:
 def last_migration(connection: Connection, label: str) -> tuple[str, str]:
     """Return the last applied migration of a slice, and the target of a downgrade that reverts it.
 
-    CommandError without an applied migration, or when a migration of another slice depends on it.
+    Raise CommandError without an applied migration, or when a migration of another slice depends on it.
     """
     script = ScriptDirectory.from_config(alembic_config())
     known = find_migrations(script)

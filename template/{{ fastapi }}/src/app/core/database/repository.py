@@ -69,7 +69,7 @@ class BaseRepository[Model: Base, Session: ReadSession]:
         return [column.desc() if is_descending else column.asc() for column, is_descending in columns]
 
     async def create(self: "BaseRepository[Model, WriteSession]", data: Mapping[str, Any], /) -> Model:
-        """Insert an entity and return it, with values set by the database. IntegrityError when a constraint fails."""
+        """Insert an entity and return it with the database's values. Raise IntegrityError when a constraint fails."""
         entity: Model = self.model(**data)
         self.session.add(entity)
         await self.session.flush()
@@ -78,7 +78,7 @@ class BaseRepository[Model: Base, Session: ReadSession]:
     async def update(self: "BaseRepository[Model, WriteSession]", entity: Model, data: Mapping[str, Any], /) -> Model:
         """Change fields of an entity, such as `model_dump(exclude_unset=True)` of a schema.
 
-        Unprocessable for None in a NOT NULL column: for example, `null` in a PATCH of `name: ShortText | None = None`.
+        Raise Unprocessable for None in a NOT NULL column, such as `null` in a PATCH of `name: ShortText | None = None`.
         """
         if None in data.values():
             required = {name for name, column in inspect(self.model).columns.items() if not column.nullable}

@@ -67,7 +67,7 @@ def create_app(
 
     `lifespan` of the project begins after core's and ends before it.
 
-    ConfigError or SliceError, with one sentence, for invalid settings or slices.
+    Raise ConfigError or SliceError, with one sentence, for invalid settings or slices.
     """
     settings = settings or Settings.load()
     logs.configure(settings.log_level, json=settings.logs_json)

@@ -30,9 +30,9 @@ class RepeatedError(Exception):
 
 @asynccontextmanager
 async def stored_once(session: "WriteSession", request: Request, caller: str, key: str) -> AsyncGenerator[None]:
-    """Store the response of the request. RepeatedError if the caller has sent the request with this key before.
+    """Store the response of the request. Raise RepeatedError if the caller has sent the request with this key before.
 
-    IdempotencyKeyReused if that was a different request. Waits for a concurrent request with the same key.
+    Raise IdempotencyKeyReused if that was a different request. Waits for a concurrent request with the same key.
     """
     entry = {"caller": caller, "key": key}
     target = f"{request.url.path}?{request.url.query}"

@@ -42,7 +42,7 @@ def _run(command: Command, options: argparse.Namespace) -> None:
 
 
 def start_worker(options: argparse.Namespace) -> None:
-    """Run the worker. ConfigError on Windows, where asyncio has no signal handlers and psycopg needs another loop."""
+    """Run the worker. Raise ConfigError on Windows: asyncio has no signal handlers, and psycopg needs another loop."""
     from app.core.config import ConfigError
 
     if sys.platform == "win32":
@@ -51,7 +51,7 @@ def start_worker(options: argparse.Namespace) -> None:
 
 
 async def work(_options: argparse.Namespace) -> None:
-    """Run jobs until SIGTERM or SIGINT. ConfigError for an invalid setting of any slice, which a job may need."""
+    """Run jobs until SIGTERM or SIGINT. Raise ConfigError for an invalid setting of any slice, which a job may need."""
     from app.core.config import Environment
     from app.core.jobs import worker
     from app.core.jobs.settings import Settings

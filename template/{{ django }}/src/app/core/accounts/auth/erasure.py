@@ -9,7 +9,7 @@ from app.core.security.users import CurrentUser
 
 
 def erase_account(caller: CurrentUser, password: Secret[str] | None) -> bool:
-    """Erase the user. Return False if the password is wrong. LastAdmin for the only active admin.
+    """Erase the user. Return False if the password is wrong. Raise LastAdmin for the only active admin.
 
     None as password means that the caller proved the identity otherwise.
     """

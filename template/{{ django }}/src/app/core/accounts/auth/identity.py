@@ -30,7 +30,7 @@ from app.core.security.users import CurrentUser
 
 
 class BearerToken:
-    """Requires a token or API key. Unauthorized without, and for an inactive user of an identity provider."""
+    """Requires a token or API key. Raises Unauthorized without, and for an inactive user of an identity provider."""
 
     name = "token"
     is_optional = False
@@ -167,7 +167,7 @@ _WITHOUT_USER = Machine(frozenset())
 
 
 def _enter(request: Request, token: AccessToken) -> int:
-    """Return the id of the user, who is created at the first request. Forbidden for a machine."""
+    """Return the id of the user, who is created at the first request. Raise Forbidden for a machine."""
     give_back()
     data = ProvidedUser.of(request.state.settings.jwt_issuer or "", token.subject, token.profile())
     with transaction.atomic():

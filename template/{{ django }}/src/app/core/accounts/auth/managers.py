@@ -54,7 +54,7 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, email: str | None = None, password: str | None = None, **fields: Any) -> "User":
-        """Create an admin. ValidationError for an invalid value, which `createsuperuser` prints."""
+        """Create an admin. Raise ValidationError for an invalid value, which `createsuperuser` prints."""
         fields = {"is_staff": True, "is_superuser": True} | fields
         if not (fields["is_staff"] and fields["is_superuser"]):
             raise ValueError("A superuser must have is_staff=True and is_superuser=True.")

@@ -1,4 +1,4 @@
-"""The tables of sessions, of their refresh tokens, of the tokens in messages, and of API keys."""
+"""The tables of sessions, of their refresh tokens, of e-mailed tokens, and of API keys."""
 
 from django.conf import settings
 from django.db.models import (

@@ -71,7 +71,7 @@ def _revoke_members(group: Group) -> list[User]:
 def erase_before_deletion(instance: User, **_: Any) -> None:
     """Send `erased`: slices also delete what no foreign key deletes. Access tokens of the user end.
 
-    LastAdmin for the only active admin.
+    Raise LastAdmin for the only active admin.
     """
     instance.require_other_admin()
     erased.send(User, user=instance)
@@ -80,5 +80,5 @@ def erase_before_deletion(instance: User, **_: Any) -> None:
 
 @receiver(deactivated)
 def delete_keys(user: User, **_: Any) -> None:
-    """Delete the API keys of a deactivated user: as sessions, they do not return with the user."""
+    """Delete the API keys of a deactivated user: an activation restores neither keys nor sessions."""
     ApiKey.objects.filter(user=user).delete()

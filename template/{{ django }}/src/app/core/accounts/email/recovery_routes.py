@@ -37,7 +37,7 @@ def request_password_reset(request: Request, data: EmailRequest) -> Status[None]
 @first(require_local_accounts)
 @transaction.non_atomic_requests
 def confirm_password_reset(request: Request, data: PasswordReset) -> Status[None]:
-    """Reset the password. Takes the token of the message; all sessions end."""
+    """Reset the password. Takes the e-mailed token. All sessions end."""
     request.state.rate_limits.hit(request.state.settings.login_address_rate, "log-ins", client_address(request))
     if not reset_password(data):
         raise InvalidToken

@@ -1,4 +1,4 @@
-"""Tokens in messages, in the database."""
+"""E-mailed tokens in the database."""
 
 from datetime import timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from app.core.database.repository import BaseRepository
 from app.core.security.tokens import digest, new_token
 
 MAX_DELETED = 100
-"""Expired tokens that one request deletes: every log-in, and every request that sends a token."""
+"""Maximum number of expired tokens that one log-in, or one request that sends a token, deletes."""
 
 
 class EmailTokenRepository(BaseRepository[EmailToken]):

@@ -26,7 +26,7 @@ ERRORS = problem_responses(404, 429)
 @first(require_local_accounts)
 @transaction.atomic
 def verify_email(request: Request, data: EmailVerification) -> Status[None]:
-    """Verify an e-mail address. Takes the token of the message; completes a registration or a change."""
+    """Verify an e-mail address. Takes the e-mailed token; completes a registration or a change of address."""
     request.state.rate_limits.hit(request.state.settings.login_address_rate, "log-ins", client_address(request))
     if not VerificationService(closed=_is_closed(request)).verify(data.token):
         raise InvalidToken

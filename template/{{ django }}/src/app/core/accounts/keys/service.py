@@ -14,7 +14,7 @@ from app.core.security.tokens import digest
 
 
 def create_key(user_id: int, data: ApiKeyCreate) -> tuple[ApiKey, str]:
-    """Store a key, and return it with its text. Forbidden for a scope that the user lacks, and above MAX_KEYS."""
+    """Store a key, and return it with its text. Raise Forbidden for a scope that the user lacks, and above MAX_KEYS."""
     # The lock counts the keys of concurrent requests one after the other.
     user = UserRepository().get_for_update(user_id)
     if user is None or not user.is_active:
@@ -31,7 +31,7 @@ def create_key(user_id: int, data: ApiKeyCreate) -> tuple[ApiKey, str]:
 def verify_key(text: str) -> AccessToken:
     """Return the token of a key, with those of its scopes that the owner holds now.
 
-    Unauthorized for an unknown or expired key, and for an inactive owner.
+    Raise Unauthorized for an unknown or expired key, and for an inactive owner.
     """
     if not is_intact(text):
         raise Unauthorized

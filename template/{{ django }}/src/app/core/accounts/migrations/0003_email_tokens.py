@@ -1,4 +1,4 @@
-"""Tokens in messages."""
+"""E-mailed tokens."""
 
 import django.db.models.deletion
 from django.conf import settings

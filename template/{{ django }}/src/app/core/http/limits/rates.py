@@ -42,7 +42,7 @@ class RateLimits:
         )
 
     def hit(self, rate: str, *identifiers: str) -> None:
-        """Count one attempt of the caller that `identifiers` name. TooManyRequests above `rate`."""
+        """Count one attempt of the caller that `identifiers` name. Raise TooManyRequests above `rate`."""
         if self.shared is None or time.monotonic() < self._pause_ends:
             self._hit(self._own, rate, *identifiers)
             return
@@ -57,17 +57,17 @@ class RateLimits:
             self._hit(self._own, rate, *identifiers)
 
     def hit_log_in(self, address: str, account: str) -> None:
-        """Count one log-in. TooManyRequests when an address tries too often, for one account or for all together."""
+        """Count one log-in. Raise TooManyRequests when an address tries too often, for one account or for all."""
         self.hit(self._settings.login_address_rate, "log-ins", address)
         self.hit(self._settings.login_rate, "log-in", address, account.lower())
 
     def hit_email(self, purpose: str, client: str, email: str) -> None:
-        """Count one message. TooManyRequests when a client asks too often, or all clients for one e-mail address."""
+        """Count one message. Raise TooManyRequests when one client, or all for one e-mail address, ask too often."""
         self.hit(self._settings.email_address_rate, f"{purpose} e-mails", client)
         self.hit(self._settings.email_rate, f"{purpose} e-mail", email.lower())
 
     def check(self) -> None:
-        """Check the connection to Redis if REDIS_URL is set. ConnectionError when Redis does not answer."""
+        """Check the connection to Redis if REDIS_URL is set. Raise ConnectionError when Redis does not answer."""
         if self.shared and not self.shared.storage.check():
             raise ConnectionError("Redis does not answer")
 

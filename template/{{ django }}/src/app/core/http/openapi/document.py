@@ -44,7 +44,7 @@ class JSONRenderer(BaseRenderer):
 
 
 class JSONParser(Parser):
-    """Parses bodies with a JSON content type. UnsupportedMediaType for other bodies."""
+    """Parses bodies with a JSON content type. Raises UnsupportedMediaType for other bodies."""
 
     def parse_body(self, request: HttpRequest) -> Any:
         if not is_json(request.method, request.content_type or ""):

@@ -32,7 +32,7 @@ class Exchange:
     async def response(self) -> Response | None:
         """Return the response of the thread, or None if the thread has sent it as a stream.
 
-        ClientGoneError when the client of an event stream leaves.
+        Raise ClientGoneError when the client of an event stream leaves.
         """
         return await self._response
 

@@ -31,7 +31,7 @@ from app.core.security.users import CurrentUser
 
 
 class BearerToken(SecurityBase):
-    """Returns the verified token or API key of a request or WebSocket. Unauthorized without, and for inactive users."""
+    """Returns the token or API key of a request or WebSocket. Raises Unauthorized without, and for inactive users."""
 
     def __init__(self) -> None:
         # Only for the OpenAPI document: OAuth2PasswordBearer cannot read a WebSocket.
@@ -89,7 +89,7 @@ async def read_revocations(state: State, begun: tuple[Reading, bool] | None) -> 
 
 
 class OptionalToken(BearerToken):
-    """Returns None for callers without an Authorization header. Unauthorized for a header without a valid token."""
+    """Returns None for callers without an Authorization header. Raises Unauthorized for an invalid token."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -130,7 +130,7 @@ async def current_user(request: HTTPConnection, token: VerifiedToken) -> Current
     """Return the user who sends the request.
 
     The service's own tokens and keys have the id of the user. A token of the identity provider has a subject instead:
-    the first request creates the user. Forbidden for a machine.
+    the first request creates the user. Raise Forbidden for a machine.
     """
     state: State = request.app.state.core
     if token.user_id is not None:

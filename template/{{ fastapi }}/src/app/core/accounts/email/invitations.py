@@ -54,7 +54,7 @@ class InvitationService:
         return invitation, None
 
     async def check(self, data: UserCreate, *, required: bool) -> int | None:
-        """Return the id of the invitation of a registration. NotInvited if it is not valid, or required and missing."""
+        """Return the id of the invitation. Raise NotInvited if the invitation is invalid, or required and missing."""
         if "invitation" not in data.model_fields_set:
             if required:
                 raise NotInvited
@@ -65,7 +65,7 @@ class InvitationService:
         return found.id
 
     async def accept(self, invitation_id: int, user: User) -> None:
-        """Give the roles of an invitation to a new user. NotInvited if another registration used the invitation."""
+        """Give the roles of an invitation to a new user. Raise NotInvited if another registration used it."""
         used = await self.invitations.use(invitation_id)
         if used is None:
             raise NotInvited

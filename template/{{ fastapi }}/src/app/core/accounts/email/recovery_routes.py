@@ -31,7 +31,7 @@ async def request_password_reset(data: EmailRequest, state: CurrentState, reques
 
 @public.post("/confirm", status_code=HTTPStatus.NO_CONTENT)
 async def confirm_password_reset(data: PasswordReset, state: CurrentState, request: Request) -> None:
-    """Reset the password. Takes the token of the message; all sessions end."""
+    """Reset the password. Takes the e-mailed token. All sessions end."""
     await state.rate_limits.hit(state.settings.login_address_rate, "log-ins", client_address(request))
     if not await reset_password(state.database, data):
         raise InvalidToken

@@ -1,4 +1,4 @@
-"""Tokens in messages, in the database."""
+"""E-mailed tokens in the database."""
 
 from datetime import timedelta
 from typing import Any
@@ -15,7 +15,7 @@ REGISTRATION = "registration"
 NEW_ADDRESS = "new address"
 
 MAX_DELETED = 100
-"""Expired tokens that one request deletes: every log-in, and every request that sends a token."""
+"""Maximum number of expired tokens that one log-in, or one request that sends a token, deletes."""
 
 
 class EmailTokenRepository[Session: ReadSession](BaseRepository[EmailToken, Session]):

@@ -33,7 +33,7 @@ class VerificationService:
         await self._send(data.email, token)
 
     async def request_change(self, user: User, email: str) -> None:
-        """Send a message to the new address of a user. An earlier request ends, also with the current address."""
+        """Send a message to the new address of a user. Cancels an earlier request, even for the current address."""
         await self.tokens.delete_of_user(user.id, NEW_ADDRESS)
         if email == user.email:
             return
@@ -53,8 +53,8 @@ class VerificationService:
     async def verify(self, token: str) -> bool:
         """Create the user, or change the address. Return False for an invalid token, or an address that is taken.
 
-        The other registrations of the address end: their passwords may be another person's. RegistrationClosed for a
-        registration when `closed`.
+        The other registrations of the address end: their passwords may be another person's. Raise RegistrationClosed
+        for a registration when `closed`.
         """
         try:
             found = await self.tokens.find(REGISTRATION, token) or await self.tokens.find(NEW_ADDRESS, token)

@@ -25,7 +25,7 @@ public = APIRouter(
 
 @public.post("", status_code=HTTPStatus.NO_CONTENT, responses=problem_responses(403))
 async def verify_email(data: EmailVerification, session: Transaction, state: CurrentState, request: Request) -> None:
-    """Verify an e-mail address. Takes the token of the message; completes a registration or a change."""
+    """Verify an e-mail address. Takes the e-mailed token; completes a registration or a change of address."""
     await state.rate_limits.hit(state.settings.login_address_rate, "log-ins", client_address(request))
     if not await VerificationService(session, closed=_is_closed(state)).verify(data.token):
         raise InvalidToken

@@ -16,7 +16,7 @@ from app.core.security.tokens import digest
 
 
 async def create_key(session: WriteSession, user_id: int, data: ApiKeyCreate) -> tuple[ApiKey, str]:
-    """Store a key, and return it with its text. Forbidden for a scope that the user lacks, and above MAX_KEYS."""
+    """Store a key, and return it with its text. Raise Forbidden for a scope that the user lacks, and above MAX_KEYS."""
     # The lock counts the keys of concurrent requests one after the other.
     user = await UserRepository(session).lock(user_id)
     if user is None or not user.is_active:
@@ -33,7 +33,7 @@ async def create_key(session: WriteSession, user_id: int, data: ApiKeyCreate) ->
 async def verify_key(database: Database, text: str) -> AccessToken:
     """Return the token of a key, with those of its scopes that the owner holds now.
 
-    Unauthorized for an unknown or expired key, and for an inactive owner.
+    Raise Unauthorized for an unknown or expired key, and for an inactive owner.
     """
     if not is_intact(text):
         raise Unauthorized

@@ -1,4 +1,4 @@
-"""Tokens in messages.
+"""E-mailed tokens.
 
 Revision ID: core_accounts_0003_email_tokens
 Revises: core_accounts_0002_sessions

@@ -43,7 +43,7 @@ class RateLimits:
         )
 
     async def hit(self, rate: str, *identifiers: str) -> None:
-        """Count one attempt of the caller that `identifiers` name. TooManyRequests above `rate`."""
+        """Count one attempt of the caller that `identifiers` name. Raise TooManyRequests above `rate`."""
         if self.shared is None or time.monotonic() < self._pause_ends:
             await self._hit(self._own, rate, *identifiers)
             return
@@ -58,17 +58,17 @@ class RateLimits:
             await self._hit(self._own, rate, *identifiers)
 
     async def hit_log_in(self, address: str, account: str) -> None:
-        """Count one log-in. TooManyRequests when an address tries too often, for one account or for all together."""
+        """Count one log-in. Raise TooManyRequests when an address tries too often, for one account or for all."""
         await self.hit(self._settings.login_address_rate, "log-ins", address)
         await self.hit(self._settings.login_rate, "log-in", address, account.lower())
 
     async def hit_email(self, purpose: str, client: str, email: str) -> None:
-        """Count one message. TooManyRequests when a client asks too often, or all clients for one e-mail address."""
+        """Count one message. Raise TooManyRequests when one client, or all for one e-mail address, ask too often."""
         await self.hit(self._settings.email_address_rate, f"{purpose} e-mails", client)
         await self.hit(self._settings.email_rate, f"{purpose} e-mail", email.lower())
 
     async def check(self) -> None:
-        """Check the connection to Redis if REDIS_URL is set. ConnectionError when Redis does not answer."""
+        """Check the connection to Redis if REDIS_URL is set. Raise ConnectionError when Redis does not answer."""
         if self.shared and not await self.shared.storage.check():
             raise ConnectionError("Redis does not answer")
 

@@ -16,7 +16,7 @@ log = structlog.get_logger()
 @queue.periodic(cron="17 3 * * *")
 @queue.task(name=EXPIRED_TOKENS, queueing_lock=EXPIRED_TOKENS, retry=BACKOFF)
 def delete_expired_tokens(timestamp: int) -> None:
-    """Delete expired sessions and tokens in messages. A log-in deletes only sessions of its user, and a few tokens."""
+    """Delete expired sessions and e-mailed tokens. A log-in deletes only sessions of its user, and a few tokens."""
     deleted = SessionRepository().delete_expired()
     log.info("sessions deleted", count=deleted)
     while EmailTokenRepository().delete_expired():

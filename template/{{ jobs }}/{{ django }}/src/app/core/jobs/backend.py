@@ -23,7 +23,7 @@ __all__ = ["connected", "enqueue", "prepared", "queue"]
 def enqueue(what: Enqueued, /, **arguments: Any) -> int:
     """Enqueue a job in the current transaction, and return its id. A rollback discards the job.
 
-    AlreadyEnqueued when a job with the same `queueing_lock` is waiting. The transaction stays usable.
+    Raise AlreadyEnqueued when a job with the same `queueing_lock` is waiting. The transaction stays usable.
     """
     deferrer = what.configure() if isinstance(what, Task) else what
     with transaction.atomic() if deferrer.job.queueing_lock else nullcontext(), connection.cursor() as cursor:

@@ -15,7 +15,7 @@ log = structlog.get_logger()
 @queue.periodic(cron="17 3 * * *")
 @queue.task(name=EXPIRED_TOKENS, queueing_lock=EXPIRED_TOKENS, retry=BACKOFF, pass_context=True)
 async def delete_expired_tokens(context: JobContext, timestamp: int) -> None:
-    """Delete expired sessions and tokens in messages. A log-in deletes only sessions of its user, and a few tokens."""
+    """Delete expired sessions and e-mailed tokens. A log-in deletes only sessions of its user, and a few tokens."""
     async with database(context).sessions.begin() as session:
         deleted = await SessionRepository(session).delete_expired()
     log.info("sessions deleted", count=deleted)

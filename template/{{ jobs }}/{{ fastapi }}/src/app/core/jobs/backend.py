@@ -35,7 +35,7 @@ def database(context: JobContext) -> Database:
 async def enqueue(session: AsyncSession, what: Enqueued, /, **arguments: Any) -> int:
     """Enqueue a job in the transaction of `session`, and return its id. A rollback discards the job.
 
-    AlreadyEnqueued when a job with the same `queueing_lock` is waiting. The transaction stays usable.
+    Raise AlreadyEnqueued when a job with the same `queueing_lock` is waiting. The transaction stays usable.
     """
     deferrer = what.configure() if isinstance(what, Task) else what
     async with session.begin_nested() if deferrer.job.queueing_lock else nullcontext():
