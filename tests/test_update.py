@@ -22,7 +22,7 @@ ANSWERS = ".copier-answers.yml"
 PAGE = (REPOSITORY / "template/docs/updating.md").read_text()
 OF_THE_EXAMPLE = Path("src/app/orders/service.py")
 
-# An invented past: the first release lacks later files; the second is the working tree with other lines.
+# Two invented older releases: OLDEST lacks some files; BETWEEN is the working tree with other lines.
 OLDEST, BETWEEN, NEWEST = "v0.0.1", "v0.0.2", "v999.0.0"
 LINE = "# before\n"
 LATER = ("src/app/core/retries.py", "{{ example }}/src/app/products/schemas.py")
@@ -43,7 +43,7 @@ def real_releases() -> list[str]:
 
 @pytest.fixture(scope="session")
 def history(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Make a template with a past: two invented releases and the real ones."""
+    """Make a repository with all releases: two invented ones and the real ones."""
     folder = tmp_path_factory.mktemp("history") / "template"
     history = Project(shutil.copytree(template, folder, ignore=shutil.ignore_patterns(".git")))
     questionnaire = folder / "copier.yml"

@@ -44,7 +44,7 @@ class Accounts(Protocol):
 
 
 class Listen(Protocol):
-    """Calls `function` with the user of each event of this name, as a listener of the slice `of`."""
+    """Makes `function` a listener of the slice `of`: each event of this name calls the function with its user."""
 
     def __call__(self, event: str, function: Callable[[Any], Any], *, of: str = "newcomer") -> None: ...
 

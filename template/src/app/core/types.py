@@ -147,7 +147,7 @@ def to_utc(value: datetime) -> datetime:
 
 
 class ReadAs:
-    """Reads a value by a schema of pydantic-core first, like a BeforeValidator, but without a call of Python."""
+    """Parses a value with a schema of pydantic-core first: like a BeforeValidator, but without a Python function."""
 
     def __init__(self, schema: CoreSchema) -> None:
         self.schema = schema

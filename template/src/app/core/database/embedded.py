@@ -28,7 +28,7 @@ FOLDER = Path(__file__).parents[4] / ".postgres"
 
 
 CACHE = Path("/var/cache/embedded-postgres")
-"""Folder for data and programs when root starts the server, and the server's user cannot enter their own folders."""
+"""Folder for data and programs when root starts the server, and the server's user cannot enter the usual folders."""
 
 
 _servers: dict[Path, "PostgresServer"] = {}

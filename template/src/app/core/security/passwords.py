@@ -83,7 +83,7 @@ _hashing = Turns(MAX_CONCURRENT_HASHES, MAX_WAITING_HASHES)
 
 
 def _yield_processor() -> None:
-    """Lower the priority of this thread, and of the threads that Argon2 starts in it (Linux): other requests go on."""
+    """Lower the priority of this thread and of the threads that Argon2 starts, so that other requests go on (Linux)."""
     if sys.platform == "linux":
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
@@ -93,7 +93,7 @@ _workers = ThreadPoolExecutor(MAX_CONCURRENT_HASHES, "argon2", initializer=_yiel
 
 
 class HashThreads:
-    """Threads for hashes of an event loop: the loop's own threads would all be waiting for a turn."""
+    """Threads for the hashes of an event loop. In the loop's own threads, waiting hashes would block other work."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(MAX_CONCURRENT_HASHES, "hash")

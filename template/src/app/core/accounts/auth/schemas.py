@@ -29,7 +29,7 @@ class InvalidRequest(BadRequest):
 
     @classmethod
     def of(cls, invalid: Unprocessable) -> Self:
-        """Return the error with the list of errors of `invalid`."""
+        """Return this error, with the details of a validation error."""
         error = cls()
         error.errors, error.more_errors = invalid.errors, invalid.more_errors
         return error

@@ -26,7 +26,7 @@ def default_end() -> datetime:
 
 
 class InvitationCreate(BaseSchema):
-    """Request to invite a user. With an address, a message has the token; without, the response has it."""
+    """Request to invite a user. With an address, the token is sent there; without, the response contains it."""
 
     email: EmailAddress | None = Field(default=None, description="only this address can register")
     roles: Roles = []

@@ -133,7 +133,7 @@ class User(AbstractBaseUser, PermissionsMixin):
                 deactivated.send(User, user=self)
 
     def _changed(self, flags: Collection[str]) -> set[str]:
-        """Return those of these fields that are stored with another value. Locks the row."""
+        """Return the fields of `flags` whose stored value differs. Locks the row."""
         if not flags:
             return set()
         stored = User.objects.select_for_update().filter(pk=self.pk).values(*flags).first() or {}
@@ -159,7 +159,7 @@ class User(AbstractBaseUser, PermissionsMixin):
             raise LastAdmin
 
     def clean(self) -> None:
-        """Refuse in a form what would remove the last active admin."""
+        """Raise ValidationError for a form that would remove the last active admin."""
         super().clean()
         if self.pk and not (self.is_active and self.is_superuser):
             try:

@@ -41,7 +41,7 @@ class UserRepository(BaseRepository[User]):
         return self.page(query, found)
 
     def revoked_since(self, age: timedelta) -> Iterable[tuple[int, datetime]]:
-        """Return the user id and the time of each revocation of access tokens, or deletion, within `age`."""
+        """Return the user id and the time of each revocation and each deletion within `age`."""
         revoked = self.rows.filter(revoked_at__gt=Now() - age).values_list("id", "revoked_at")
         deleted = DeletedUser.objects.filter(deleted_at__gt=Now() - age).values_list("id", "deleted_at")
         found = revoked.union(deleted, all=True)

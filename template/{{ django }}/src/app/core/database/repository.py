@@ -33,7 +33,7 @@ class BaseRepository[M: Model]:
 
     def get(self, entity_id: Any, /) -> M | None:
         """Return the entity with this primary key, or None."""
-        # Cache the SQL: building a query set takes 0.43 ms instead of 0.31 ms, including PostgreSQL's time.
+        # Cache the SQL: a call takes 0.31 ms, and 0.43 ms with a new query set, including PostgreSQL's time.
         cls = type(self)
         if not cls._by_key[0]:
             sql, parameters = self.rows.filter(pk=RawSQL("%s", ("",))).query.sql_with_params()

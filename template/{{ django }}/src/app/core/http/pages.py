@@ -19,7 +19,7 @@ from app.core.slices import find_slices
 
 @cache
 def api_prefixes() -> tuple[str, ...]:
-    """Return how the paths of the API begin. All others are pages."""
+    """Return the prefixes of the API's paths. All other paths are pages."""
     prefixes = {API_PREFIX, *(found.prefix for found in find_slices())}
     return (*(f"{prefix}/" for prefix in prefixes), PROBES, DOCS, "/openapi.json")
 

@@ -35,7 +35,7 @@ class UserRepository[Session: ReadSession](BaseRepository[User, Session]):
         return await self.session.scalar(select(User).where(User.issuer == issuer, User.subject == subject))
 
     async def get_with_roles(self, user_id: int, *, fresh: bool = False) -> User | None:
-        """Return the user with this id and the roles. With `fresh`, replace values that the session knows."""
+        """Return the user with this id and the roles. With `fresh`, reload values that the session has loaded."""
         query = WITH_ROLES.where(User.id == user_id).execution_options(populate_existing=fresh)
         return await self.session.scalar(query)
 
@@ -51,7 +51,7 @@ class UserRepository[Session: ReadSession](BaseRepository[User, Session]):
         return await self.page(query, WITH_ROLES.where(*conditions))
 
     async def revoked_since(self, age: timedelta) -> Iterable[tuple[int, datetime]]:
-        """Return the user id and the time of each revocation of access tokens, or deletion, within `age`."""
+        """Return the user id and the time of each revocation and each deletion within `age`."""
         revoked = select(User.id, User.revoked_at).where(User.revoked_at > func.now() - age)
         deleted = select(DeletedUser.id, DeletedUser.deleted_at).where(DeletedUser.deleted_at > func.now() - age)
         found: CompoundSelect[int, Any] = union_all(revoked, deleted)

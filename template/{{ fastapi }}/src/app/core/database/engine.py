@@ -106,7 +106,7 @@ class Database:
         if self._probe:
             async with self._probe.connect() as connection:
                 await connection.execute(select(1))
-        else:  # tests
+        else:  # only in tests
             async with self.read_sessions() as session:
                 await session.execute(select(1))
 

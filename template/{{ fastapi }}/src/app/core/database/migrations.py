@@ -81,7 +81,7 @@ def restamp(connection: Connection, script: ScriptDirectory) -> list[str]:
     stamps = set(connection.scalars(select(STAMPS.c.version_num)))
     left = known.keys() & applied.keys()
     heads = left - needed_by(left, script)
-    if stamps == heads or not stamps <= applied.keys():  # the second case: heads set by hand, which Alembic checks
+    if stamps == heads or not stamps <= applied.keys():  # heads that core did not set: Alembic checks them
         return []
     connection.execute(delete(STAMPS))
     if heads:

@@ -108,7 +108,7 @@ class FairQueue(AsyncAdaptedQueue[ConnectionPoolEntry]):
 
     def __init__(self, maxsize: int = 0, use_lifo: bool = False) -> None:
         super().__init__(maxsize, use_lifo)
-        self._turns = asyncio.Lock()  # wakes those that wait in turn
+        self._turns = asyncio.Lock()  # first come, first served
         self._waiting = 0
 
     def get(self, block: bool = True, timeout: float | None = None) -> ConnectionPoolEntry:

@@ -66,8 +66,8 @@ class AnswerHead:
                 is_sent = True
                 await send({"type": "http.response.body"})
 
-        # A copy: the server reads the method of its own scope. With this version, Starlette stops a stream when the
-        # server says that the response is complete.
+        # A copy, because the server reads the method of its scope. With version 2.3 of the ASGI specification,
+        # Starlette ends a stream as soon as the server reports the response as complete.
         asked = {**scope, "method": "GET", "asgi": {**scope["asgi"], "spec_version": "2.3"}}
         try:
             await self.app(asked, receive, send_headers)

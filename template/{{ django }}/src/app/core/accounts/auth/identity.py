@@ -30,7 +30,7 @@ from app.core.security.users import CurrentUser
 
 
 class BearerToken:
-    """Requires a token or API key. Raises Unauthorized without, and for an inactive user of an identity provider."""
+    """Requires a token or API key. Raises Unauthorized without one, and for an inactive user of a provider."""
 
     name = "token"
     is_optional = False

@@ -47,7 +47,7 @@ def _note_roles(user: User, roles: list[str], *, is_new: bool) -> None:
 
 @receiver(user_logged_in)
 def note_log_in(user: User, **_: Any) -> None:
-    """Log who logs in to the admin, or to other pages."""
+    """Log each log-in to the admin or to other pages."""
     user.note("admin log-in" if user.is_superuser or user.is_staff else "log-in", session=None)
 
 

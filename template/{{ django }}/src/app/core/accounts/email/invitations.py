@@ -43,7 +43,7 @@ class InvitationService:
         self.invitations = InvitationRepository()
 
     def create(self, data: InvitationCreate) -> tuple[Invitation, str | None]:
-        """Store an invitation. Return its token too, unless a message has it."""
+        """Store an invitation. Also return its token, unless the token is sent by e-mail."""
         self.invitations.delete_expired()
         token = new_token()
         invitation = self.invitations.create({**data.model_dump(), "digest": digest(token)})

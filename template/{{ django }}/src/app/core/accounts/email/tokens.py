@@ -27,11 +27,11 @@ class EmailTokenRepository(BaseRepository[EmailToken]):
         return token
 
     def find(self, purpose: str, token: str) -> EmailToken | None:
-        """Return what is stored of a valid token, or None."""
+        """Return the row of a valid token, or None."""
         return self._valid(purpose, token).first()
 
     def use(self, purpose: str, token: str) -> EmailToken | None:
-        """Delete a valid token, and return what was stored of it. Only one of two concurrent requests succeeds."""
+        """Delete a valid token, and return its row. Only one of two concurrent requests succeeds."""
         found = self._valid(purpose, token).select_for_update().first()
         if found:
             self.delete(found.pk)

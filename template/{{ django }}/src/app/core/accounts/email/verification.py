@@ -16,7 +16,7 @@ LIFETIME = timedelta(days=1)
 
 
 class VerificationService:
-    """Sends and accepts tokens, within the transaction of the request. When `closed`, registrations wait."""
+    """Sends and accepts tokens, within the transaction of the request. With `closed`, completes no registration."""
 
     def __init__(self, *, closed: bool = False) -> None:
         self.closed = closed
@@ -24,7 +24,7 @@ class VerificationService:
         self.tokens = EmailTokenRepository()
 
     def register(self, data: UserCreate, hashed: str, invitation_id: int | None = None) -> None:
-        """Store a registration, and send a message. Does the same work for a taken address."""
+        """Store a registration, and send a message. Does the same for a taken address, against user enumeration."""
         fields = {"name": data.name, "password": hashed, "invitation_id": invitation_id}
         token = self.tokens.issue(REGISTRATION, data.email, LIFETIME, **fields)
         self._send(data.email, token)

@@ -144,7 +144,7 @@ class Document(OpenAPISchema):
         found += [{scheme.name: []} for scheme in named]  # type: ignore[attr-defined]
         if any(getattr(scheme, "accepts_keys", False) for scheme in named):
             found += [{name: []} for name in API_KEYS]
-        return found + (super().operation_security(operation) or []) or None  # with those of django-ninja's own classes
+        return found + (super().operation_security(operation) or []) or None  # security classes of django-ninja
 
 
 def _location(model: type[params.ParamModel], location: tuple[str | int, ...]) -> tuple[str | int, ...]:

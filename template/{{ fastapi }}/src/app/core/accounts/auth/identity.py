@@ -31,7 +31,7 @@ from app.core.security.users import CurrentUser
 
 
 class BearerToken(SecurityBase):
-    """Returns the token or API key of a request or WebSocket. Raises Unauthorized without, and for inactive users."""
+    """Returns the token or API key. Raises Unauthorized if it is missing or invalid, or the user is inactive."""
 
     def __init__(self) -> None:
         # Only for the OpenAPI document: OAuth2PasswordBearer cannot read a WebSocket.

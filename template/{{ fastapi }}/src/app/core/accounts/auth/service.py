@@ -100,7 +100,7 @@ class AuthService:
 
 
 def access_token(tokens: LocalTokens, user: User, scopes: Iterable[str], session: UserSession | None) -> str:
-    """Return an access token of `user`, who was read before `scopes`."""
+    """Return an access token. Read `user` before `scopes`, so that a later change of the rights revokes the token."""
     place = (session.id, session.expires_at) if session else (None, None)
     return tokens.issue(str(user.id), scopes, place[0], ends=place[1], revision=revision_of(user.revoked_at))
 

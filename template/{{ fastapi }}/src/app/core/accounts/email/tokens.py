@@ -32,11 +32,11 @@ class EmailTokenRepository[Session: ReadSession](BaseRepository[EmailToken, Sess
         return token
 
     async def find(self, purpose: str, token: str) -> EmailToken | None:
-        """Return what is stored of a valid token, or None."""
+        """Return the row of a valid token, or None."""
         return await self.session.scalar(select(EmailToken).where(*_valid(purpose, token)))
 
     async def use(self: "EmailTokenRepository[WriteSession]", purpose: str, token: str) -> EmailToken | None:
-        """Delete a valid token, and return what was stored of it. Only one of two concurrent requests succeeds."""
+        """Delete a valid token, and return its row. Only one of two concurrent requests succeeds."""
         used = delete(EmailToken).where(*_valid(purpose, token)).returning(EmailToken)
         return await self.session.scalar(used)
 

@@ -17,7 +17,7 @@ LIFETIME = timedelta(days=1)
 
 
 class VerificationService:
-    """Sends and accepts tokens, within the transaction of `session`. When `closed`, registrations wait."""
+    """Sends and accepts tokens, within the transaction of `session`. With `closed`, completes no registration."""
 
     def __init__(self, session: WriteSession, *, closed: bool = False) -> None:
         self.session = session
@@ -26,7 +26,7 @@ class VerificationService:
         self.tokens = EmailTokenRepository(session)
 
     async def register(self, data: UserCreate, invitation_id: int | None = None) -> None:
-        """Store a registration, and send a message. Does the same work for a taken address."""
+        """Store a registration, and send a message. Does the same for a taken address, against user enumeration."""
         hashed = await in_turn(hash_password, data.password.get_secret_value())
         fields = {"name": data.name, "password": hashed, "invitation_id": invitation_id}
         token = await self.tokens.issue(REGISTRATION, data.email, LIFETIME, **fields)

@@ -46,7 +46,7 @@ def completed(document: dict[str, Any], kind: type[ErrorBody]) -> dict[str, Any]
 
 
 def _public_names(schemes: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield the security schemes of an operation, with the public names of core's."""
+    """Yield the security schemes of an operation. Those of core get their public names."""
     if {OPTIONAL: []} in schemes:
         yield {}  # makes the others optional
     for scheme in schemes:

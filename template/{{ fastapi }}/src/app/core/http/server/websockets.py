@@ -1,4 +1,4 @@
-"""uvicorn's protocol for WebSockets, with an end to routes at shutdown."""
+"""uvicorn's protocol for WebSockets, which cancels routes at shutdown."""
 
 import asyncio
 import logging
