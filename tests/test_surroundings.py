@@ -60,7 +60,7 @@ def test_render_in_an_odd_folder_under_a_hostile_shell(
     python = path / ".venv/bin/python"
     replace(project, environment=migrating).run(python, "-m", "app", "migrate")
     sentence = hostile.run(python, "-m", "app", "migrate", fails=True)
-    assert sentence.startswith("DATABASE_POOL_SIZE is not usable: ")
+    assert sentence.startswith("DATABASE_POOL_SIZE is invalid: ")
     assert len(sentence.splitlines()) == 1
     assert " passed" in hostile.run(python, "-m", "pytest", "-q", *TESTED)
     assert not (path / "postmaster.pid").exists()

@@ -104,14 +104,19 @@ class Settings(Environment):
     database_url: DatabaseUrl | None = Field(
         default=None,
         repr=False,
-        description="`postgresql://…`; required in production, the embedded server without it elsewhere",
+        description="`postgresql://…`; required in production; elsewhere, the default is the embedded server",
     )
-    database_pool_size: int = Field(default=20, ge=1, le=1000, description="connections that one process keeps at most")
+    database_pool_size: int = Field(
+        default=20, ge=1, le=1000, description="maximum number of connections of one process"
+    )
     database_timeout_seconds: float = Field(
-        default=10, gt=0, le=3600, description="longest time for a statement of a request, and for a free connection"
+        default=10,
+        gt=0,
+        le=3600,
+        description="time limit for each statement of a request, and for the wait for a connection",
     )
     database_pooler: bool = Field(
-        default=False, description="`true` when DATABASE_URL leads to PgBouncer in transaction mode"
+        default=False, description="`true` if DATABASE_URL is a PgBouncer in transaction mode"
     )
     secret_key: SecretStr = Field(
         default_factory=lambda: SecretStr(secrets.token_urlsafe(48)),
@@ -149,7 +154,7 @@ class Settings(Environment):
     )
     access_token_minutes: int = Field(default=15, ge=1, le=1440, description="lifetime of an access token")
     refresh_token_days: int = Field(
-        default=14, ge=1, le=365, description="lifetime of a session: of its refresh tokens"
+        default=14, ge=1, le=365, description="lifetime of a session and of its refresh tokens"
     )
     login_rate: Rate = Field(default="10/minute", description="log-ins that one address may try for one account")
     login_address_rate: Rate = Field(
@@ -163,7 +168,7 @@ class Settings(Environment):
     )
     refresh_rate: Rate = Field(default="100/minute", description="refreshes of tokens, and log-outs, from one address")
     registration: Literal["open", "invited", "closed"] = Field(
-        default="open", description="`open`, `invited` or `closed`: whether anyone may register at `POST /users`"
+        default="open", description="users who may register: `open` (all), `invited`, or `closed` (none)"
     )
     registration_rate: Rate = Field(default="30/minute", description="registrations from one address")
     verify_email: bool = Field(
@@ -183,7 +188,10 @@ class Settings(Environment):
         default=65_536, ge=1024, description="largest body of an API request, except uploads; more is 413"
     )
     keep_alive_seconds: int = Field(
-        default=75, ge=1, le=3600, description="time that an idle connection stays open; more than the proxy's"
+        default=75,
+        ge=1,
+        le=3600,
+        description="time after which an idle connection is closed; must be longer than that of the proxy",
     )
     drain_seconds: float = Field(
         default=0, ge=0, le=300, description="time between SIGTERM (readiness turns 503) and closing the port"
@@ -195,9 +203,11 @@ class Settings(Environment):
         default=None, description="`json` or `console`; console in development, json elsewhere"
     )
     otel_exporter_otlp_endpoint: HttpUrl | None = Field(
-        default=None, description="where OpenTelemetry traces and metrics go; off without it"
+        default=None, description="URL of the OpenTelemetry collector of traces and metrics; off without it"
     )
-    sentry_dsn: Dsn | None = Field(default=None, description="where errors are reported; off without it")
+    sentry_dsn: Dsn | None = Field(
+        default=None, description="DSN of Sentry, which gets unexpected errors; off without it"
+    )
 
     @model_validator(mode="after")
     def _safe_in_production(self) -> Self:
@@ -247,4 +257,4 @@ class Settings(Environment):
 def _sentence(error: Any) -> str:
     if not error["loc"]:
         return str(error["ctx"]["error"])
-    return f"{str(error['loc'][0]).upper()} is not usable: {error['msg'].removeprefix('Value error, ')}."
+    return f"{str(error['loc'][0]).upper()} is invalid: {error['msg'].removeprefix('Value error, ')}."

@@ -31,7 +31,7 @@ def validate_postgresql(url: str) -> str:
     if not url.startswith(("postgresql://", "postgres://")):
         raise ValueError("must start with postgresql://")
     if re.search(r"%(?!0[1-9a-f]|[1-9a-f][0-9a-f])", url, re.IGNORECASE):
-        raise ValueError("must have a % of a name or password written as %25")
+        raise ValueError("must write a % of a name or password as %25")
     if "," not in urlsplit(url).netloc:  # urlsplit cannot parse the ports of several hosts
         _ = urlsplit(url).port
     return url.replace("postgres://", "postgresql://", 1)

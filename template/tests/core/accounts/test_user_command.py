@@ -160,10 +160,10 @@ def test_list_shows_every_user(user: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "entered", "message"),
     [
-        (["invalid"], "correct horse\n", "The e-mail address is not usable: "),
-        ([ADA], "short\n", "The password is not usable: "),
-        ([ADA], "password\n", "The password is not usable: is one of the most common passwords."),
-        ([ADA], "", "The password is not usable: "),
+        (["invalid"], "correct horse\n", "The e-mail address is invalid: "),
+        ([ADA], "short\n", "The password is invalid: "),
+        ([ADA], "password\n", "The password is invalid: is one of the most common passwords."),
+        ([ADA], "", "The password is invalid: "),
         ([], "", "Name a user by e-mail address, or use --list."),
         ([ADA, "--list"], "", "--list takes no user."),
         ([ADA, "--deactivate"], "", f"There is no user {ADA}."),

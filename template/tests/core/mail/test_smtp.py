@@ -201,9 +201,9 @@ def test_production_refuses_a_server_without_tls(serve_mail: Serve) -> None:
     [
         ({"ENVIRONMENT": "production", "MAIL_FROM": "me@example.com"}, "SMTP_URL is required in production"),
         ({"ENVIRONMENT": "production", "SMTP_URL": "smtps://mail"}, "MAIL_FROM is required in production"),
-        ({"SMTP_URL": "mail.example.com"}, "SMTP_URL is not usable: must look like smtp://"),
+        ({"SMTP_URL": "mail.example.com"}, "SMTP_URL is invalid: must look like smtp://"),
         ({"VERIFY_EMAIL": "true", "SMTP_URL": "off"}, "VERIFY_EMAIL needs e-mail: set SMTP_URL to a server instead of"),
-        ({"MAIL_FROM": "invalid"}, "MAIL_FROM is not usable: must be an address"),
+        ({"MAIL_FROM": "invalid"}, "MAIL_FROM is invalid: must be an address"),
     ],
 )
 def test_unusable_setting_is_one_sentence(

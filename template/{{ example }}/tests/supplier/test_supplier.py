@@ -293,8 +293,8 @@ async def test_missing_supplier_url_is_404(
     ("environment", "url", "sentence"),
     [
         ("production", "http://supplier.example", "SUPPLIER_URL must start with https:// in production"),
-        ("test", "supplier.example", "SUPPLIER_URL is not usable: Input should be a valid URL"),
-        ("test", "file:///etc/passwd", "SUPPLIER_URL is not usable: URL scheme should be 'http' or 'https'"),
+        ("test", "supplier.example", "SUPPLIER_URL is invalid: Input should be a valid URL"),
+        ("test", "file:///etc/passwd", "SUPPLIER_URL is invalid: URL scheme should be 'http' or 'https'"),
     ],
 )
 def test_invalid_supplier_url_is_refused(

@@ -28,7 +28,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     user.add_argument("--password", action="store_true", dest="set_password", help="set a new password, end sessions")
     user.add_argument("--deactivate", action="store_true", help="forbid the user to log in, end sessions and API keys")
     user.add_argument("--activate", action="store_true", help="allow the user to log in again")
-    user.add_argument("--erase", action="store_true", help="delete the personal data for good")
+    user.add_argument("--erase", action="store_true", help="delete the personal data permanently")
     user.add_argument("--export", action="store_true", help="print all data of the user as JSON")
     user.add_argument("--list", action="store_true", help="print all users: id, address, name, state, roles")
     user.set_defaults(run=run)
@@ -120,7 +120,7 @@ def _validated(kind: Any, value: str, what: str) -> Any:
         return TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
         message = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{what} is not usable: {message}.") from None
+        raise ConfigError(f"{what} is invalid: {message}.") from None
 
 
 def _print_line(user: "AccountExport") -> None:

@@ -41,19 +41,19 @@ class Settings(Environment):
     smtp_url: Annotated[SecretStr, AfterValidator(validate_smtp)] | None = Field(
         default=None,
         examples=["smtps://user:password@mail.example.com"],
-        description="`smtp://user:password@host:587`, `smtps://…`, or `off`; required in production, "
-        "logged in development",
+        description="`smtp://user:password@host:587`, `smtps://…`, or `off`; required in production; "
+        "without it, development logs messages",
     )
     mail_from: Annotated[str, AfterValidator(validate_sender)] = Field(
         default="service@localhost",
         examples=["service@example.com"],
-        description="the address that e-mail comes from; required in production",
+        description="sender of e-mail; required in production",
     )
 
     frontend_url: HttpUrl | None = Field(
         default=None,
         examples=["https://shop.example.com"],
-        description="address of the web application that e-mails link to; without it, they contain a token",
+        description="web application that e-mails link to; without it, e-mails contain a token",
     )
 
     @property

@@ -36,5 +36,5 @@ def test_bootstrap_in_blocks_gives_same_interval(monkeypatch: pytest.MonkeyPatch
 
 
 def test_mean_of_no_values_is_an_error() -> None:
-    with pytest.raises(ValueError, match="nothing"):
+    with pytest.raises(ValueError, match="at least one value"):
         bootstrap_mean(np.array([], dtype=np.int64), np.array([], dtype=np.int64))

@@ -233,7 +233,7 @@ def test_breakpoint_in_a_transaction_has_no_time_limit(
 
 
 def test_invalid_database_url_is_one_sentence() -> None:
-    with pytest.raises(ConfigError, match=r'^DATABASE_URL is not usable: invalid URI query parameter: "patience"$'):
+    with pytest.raises(ConfigError, match=r'^DATABASE_URL is invalid: invalid URI query parameter: "patience"$'):
         database(Settings(database_url="postgresql://u:hunter2@h/d?patience=10"))
 
 

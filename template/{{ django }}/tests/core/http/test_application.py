@@ -160,7 +160,7 @@ def test_settings_error_is_one_sentence(command: str) -> None:
         [sys.executable, "-m", "app", command], env=environment, capture_output=True, text=True, check=False
     )
     assert ended.returncode == 1
-    assert ended.stderr == 'DATABASE_URL is not usable: invalid URI query parameter: "patience"\n'
+    assert ended.stderr == 'DATABASE_URL is invalid: invalid URI query parameter: "patience"\n'
 
 
 async def test_burst_of_readiness_checks_asks_the_database_once(

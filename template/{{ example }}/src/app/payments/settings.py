@@ -11,7 +11,7 @@ from app.core import Environment, WebhookSecrets
 class Settings(Environment):
     payments_secret: WebhookSecrets = Field(
         default_factory=lambda: SecretStr(secrets.token_hex(32)),
-        description="key of the payment provider's signatures, or old and new key with a comma; required in production",
+        description="signing key of the payment provider, or old and new key, comma-separated; required in production",
     )
 
     @model_validator(mode="after")

@@ -62,7 +62,7 @@ async def _fetch_pages(url: httpx2.URL) -> list[OfferedPage]:
     try:
         unopened = httpx2.AsyncClient(headers=headers, limits=limits, timeout=PAGE_SECONDS, verify=_trusted())
     except (ImportError, ValueError) as error:  # HTTP_PROXY is not valid, or needs a missing package
-        log.warning("proxy of the environment is not usable", error=str(error))
+        log.warning("proxy of the environment is invalid", error=str(error))
         raise Unavailable("The supplier cannot be reached.") from error
     async with unopened as client:
 

@@ -201,7 +201,7 @@ def test_unsupported_url_parameters_are_refused() -> None:
     url = "postgresql://u@h/d?sslmode=require&channel_binding=require&connect_timeout=10"
     with pytest.raises(ConfigError) as refused:
         Database.connect(Settings(database_url=url))
-    expected = "DATABASE_URL must do without channel_binding and connect_timeout, which asyncpg does not know."
+    expected = "DATABASE_URL has parameters that asyncpg does not support: remove channel_binding and connect_timeout."
     assert str(refused.value) == expected
 
 

@@ -454,7 +454,7 @@ class TestWorker:
 
     def test_worker_refuses_unusable_settings(self, committed_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("MAIL_FROM", "invalid")
-        with pytest.raises(SystemExit, match=r"^MAIL_FROM is not usable"):
+        with pytest.raises(SystemExit, match=r"^MAIL_FROM is invalid"):
             main(["worker"])
 
     def test_worker_on_windows_is_one_sentence(self, monkeypatch: pytest.MonkeyPatch) -> None:

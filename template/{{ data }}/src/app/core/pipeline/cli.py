@@ -78,19 +78,19 @@ def _declared(part: Slice) -> Pipeline | None:
 def _parser(name: str, pipeline: Pipeline) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"app pipeline {name}", description=pipeline.description)
     parser.add_argument("NAME", nargs="?", help="name of the pipeline; optional if there is only one")
-    parser.add_argument("--output", type=Path, default=HOME / name / "output", help="default: %(default)s")
+    parser.add_argument("--output", type=Path, default=HOME / name / "output", help="folder (default: %(default)s)")
     parser.add_argument(
         "--engine", choices=ENGINES, default="polars", help="engine of the computation (default: %(default)s)"
     )
     parser.add_argument("--day", type=_day, action="append", help="only this day, such as 2026-01-31; may be repeated")
     parser.add_argument("--again", action="store_true", help="include finished days")
-    parser.add_argument("--dry-run", action="store_true", help="read and check everything, write nothing")
+    parser.add_argument("--dry-run", action="store_true", help="read and check all rows, write nothing")
     parser.add_argument("--files-only", action="store_true", help="do not change the table")
     parser.add_argument(
         "--allowed", type=_share, default=0.05, help="share of rows that may be rejected (default: %(default)s)"
     )
-    sample = "; all are read from a sample when none is given" if pipeline.write_sample else ""
-    inputs = parser.add_argument_group("inputs", f"each a folder of files named after their day, or a SELECT{sample}")
+    sample = "; without any, a generated sample is used" if pipeline.write_sample else ""
+    inputs = parser.add_argument_group("inputs", f"each is a folder of files named by day, or a SELECT{sample}")
     for option in map(_option, pipeline.inputs):
         try:
             inputs.add_argument(option)

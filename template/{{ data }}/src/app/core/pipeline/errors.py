@@ -3,7 +3,7 @@ class PipelineError(Exception):
 
 
 class HeldBackError(Exception):
-    """One day is not usable; the message says why. Other days continue."""
+    """One day is invalid; the message says why. Other days continue."""
 
 
 class MalformedError(HeldBackError):

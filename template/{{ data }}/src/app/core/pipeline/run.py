@@ -100,7 +100,7 @@ class Run:
     async def clean(self, day: date) -> dict[Input, Counts]:
         """Write accepted rows as Parquet, and rejected rows with the reasons as CSV. Return the numbers of rows.
 
-        Raise HeldBackError when the day is not usable. Then the accepted rows and the result of an earlier run stay.
+        Raise HeldBackError when the day is invalid. Then the accepted rows and the result of an earlier run stay.
         """
         found, folders = {}, {}
         with ExitStack() as kept:

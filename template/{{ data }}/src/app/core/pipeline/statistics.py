@@ -32,7 +32,7 @@ def bootstrap_mean(
     """
     total = int(counts.sum())
     if total == 0:
-        raise ValueError("There is nothing to take the mean of")
+        raise ValueError("a mean needs at least one value")
     random = np.random.default_rng(seed)
     means = np.empty(resamples)
     rows = max(1, CELLS // len(values))

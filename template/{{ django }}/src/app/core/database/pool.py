@@ -43,7 +43,7 @@ def database(settings: Settings) -> dict[str, Any]:
     try:
         options: dict[str, Any] = conninfo_to_dict(settings.database_url or "")
     except ProgrammingError as error:
-        raise ConfigError(f"DATABASE_URL is not usable: {str(error).strip()}") from None
+        raise ConfigError(f"DATABASE_URL is invalid: {str(error).strip()}") from None
 
     class LimitedConnection(ImpatientConnection):
         wait = partialmethod(Connection.wait, timeout=settings.database_timeout_seconds + 1)

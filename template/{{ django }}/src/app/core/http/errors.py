@@ -89,7 +89,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Handle a form without a valid CSRF token."""
-    return _answer(request, Forbidden("The form is too old, or another site's."), "403_csrf.html")
+    return _answer(request, Forbidden("The form has expired, or comes from another site."), "403_csrf.html")
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:

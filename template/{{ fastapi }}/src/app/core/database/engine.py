@@ -123,7 +123,8 @@ def create_engine(settings: Settings, *, connect_args: Mapping[str, Any] | None 
     """
     url = settings.database_url
     if unknown := UNSUPPORTED_BY_ASYNCPG & {name for name, _ in parse_qsl(urlsplit(url or "").query)}:
-        raise ConfigError(f"DATABASE_URL must do without {' and '.join(sorted(unknown))}, which asyncpg does not know.")
+        names = " and ".join(sorted(unknown))
+        raise ConfigError(f"DATABASE_URL has parameters that asyncpg does not support: remove {names}.")
 
     # PgBouncer may run the next statement on another connection, which does not know a named prepared statement.
     unnamed: dict[str, Any] = {"statement_cache_size": 0} if settings.database_pooler else {}
