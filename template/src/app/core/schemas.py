@@ -94,8 +94,12 @@ class ListQuery(BaseSchema):
         sort: str = sort_by("created_at", "id", default="-created_at")
     """
 
-    page: Annotated[int, AfterValidator(Paginator.clamp_page), BeforeValidator(validate_plain)] = 1
-    size: Annotated[int, AfterValidator(Paginator.clamp_size), BeforeValidator(validate_plain)] = 20
+    page: Annotated[int, AfterValidator(Paginator.clamp_page), BeforeValidator(validate_plain)] = Field(
+        default=1, description="number of the page, from 1"
+    )
+    size: Annotated[int, AfterValidator(Paginator.clamp_size), BeforeValidator(validate_plain)] = Field(
+        default=20, description=f"items per page; more than {Paginator.MAX_SIZE} count as {Paginator.MAX_SIZE}"
+    )
     sort: str = sort_by("id", default="id")
 
     @field_validator("sort", mode="wrap")

@@ -7,6 +7,7 @@ import pytest
 from app.core.http.headers import is_json
 from app.core.http.openapi.operations import complete, name_operations
 from app.core.problems import Problem
+from tests.core.http.api import Route
 
 DERIVED = {"operationId": "list_notes", "summary": "List Notes"}
 
@@ -80,3 +81,14 @@ def test_operations_have_names_of_functions() -> None:
     assert named("create x", "list y") == ["create", "list"]
     assert named("create x", "create y") == ["create_post_api_v1_0", "create_post_api_v1_1"]
     assert named("create", "create y") == ["create", "create_post_api_v1_1"], "the project's own id stays"
+
+
+def test_operations_of_core_are_described(routes: list[Route]) -> None:
+    core = [route for route in routes if route.owner == "core"]
+    summaries = {route.name: route.operation["summary"] for route in core}
+    assert {name: text for name, text in summaries.items() if not 2 <= len(text.split()) <= 5} == {}
+    parameters = [(route.name, found) for route in core for found in route.operation.get("parameters", ())]
+    assert len(parameters) > 10
+    assert [
+        (name, found["name"]) for name, found in parameters if found["in"] != "path" and not found.get("description")
+    ] == []

@@ -46,7 +46,7 @@ class UserCreate(BaseSchema):
     name: ShortText
     email: EmailAddress
     password: NewPassword
-    invitation: OneTimeToken = UNCHANGED
+    invitation: Annotated[OneTimeToken, Field(description="token of an invitation")] = UNCHANGED
 
 
 class UserUpdate(BaseSchema):
@@ -73,7 +73,7 @@ Roles = Annotated[list[Role], Field(examples=[[]]), AfterValidator(validate_role
 
 
 class UserRightsUpdate(BaseSchema):
-    """Request of an admin to change a user. Missing fields do not change; `roles` replaces all roles."""
+    """Request of an admin to change a user. Missing fields do not change. `roles` replaces all roles."""
 
     is_active: StrictBool = UNCHANGED
     is_admin: StrictBool = UNCHANGED
@@ -141,8 +141,8 @@ class UserQuery(ListQuery):
 
     sort: str = sort_by("id", "name", "email", default="id")
     q: ShortText | None = Field(default=None, description="part of the name or of the address, ignoring case")
-    is_active: bool | None = None
-    role: ShortText | None = None
+    is_active: bool | None = Field(default=None, description="`false` lists deactivated users")
+    role: ShortText | None = Field(default=None, description="name of a role")
 
 
 class SessionDetails(BaseSchema):

@@ -26,6 +26,8 @@ STREAMED = "The response of an idempotent route is stored, so it cannot be a str
 IdempotencyKey = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,253}[!-~])?$")]
 """The caller's name for a request, so that a retry is safe: 1 to 255 printable ASCII characters."""
 
+KEY_DESCRIPTION = "new for each request, such as a UUID; a repeated request with the same key gets the stored response"
+
 
 class IdempotencyKeyReused(Unprocessable):
     type = "urn:problem-type:idempotency-key-reused"

@@ -62,8 +62,8 @@ class OrderResponse(BaseSchema):
 class OrderPeriod(DateRange):
     """A period of days in UTC, by default all days."""
 
-    start_date: Day = date.min
-    end_date: Day = date.max
+    start_date: Day = Field(default=date.min, description="first day in UTC")
+    end_date: Day = Field(default=date.max, description="last day in UTC, included")
 
 
 class OrderQuery(ListQuery, OrderPeriod):

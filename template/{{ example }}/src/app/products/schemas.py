@@ -53,9 +53,9 @@ class ProductQuery(ListQuery):
     q: ShortText | None = Field(
         default=None, description="words; each must be the prefix of a word of the product's name, ignoring case"
     )
-    min_price: Money | None = None
-    max_price: Money | None = None
-    in_stock: Flag | None = None
+    min_price: Money | None = Field(default=None, description="lowest price")
+    max_price: Money | None = Field(default=None, description="highest price")
+    in_stock: Flag | None = Field(default=None, description="`false` lists products that are sold out")
 
     @model_validator(mode="after")
     def validate_prices(self) -> Self:

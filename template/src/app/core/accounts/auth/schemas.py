@@ -90,7 +90,7 @@ class TokenForm(OAuthForm):
 class RevocationForm(OAuthForm):
     """Request to end the session of a token (RFC 7009, section 2.1)."""
 
-    token: str = Field(min_length=1, max_length=MAX_TOKEN_LENGTH)
+    token: str = Field(min_length=1, max_length=MAX_TOKEN_LENGTH, description="a refresh token or an access token")
 
 
 class TokenResponse(BaseSchema):

@@ -31,7 +31,7 @@ class InvitationCreate(BaseSchema):
     email: EmailAddress | None = Field(default=None, description="only this address can register")
     roles: Roles = []
     expires_at: Annotated[UtcDatetime, AfterValidator(validate_future)] = Field(
-        default_factory=default_end, examples=["2100-01-01T00:00:00Z"], description="after 7 days without it"
+        default_factory=default_end, examples=["2100-01-01T00:00:00Z"], description="default: in 7 days"
     )
 
 
@@ -48,7 +48,7 @@ class InvitationDetails(BaseSchema):
 class InvitationCreated(InvitationDetails):
     """A new invitation."""
 
-    token: str | None = Field(description="valid once, shown only once; null if a message has it")
+    token: str | None = Field(description="valid once, shown only once; null if it was sent by e-mail")
 
 
 class InvitationQuery(ListQuery):

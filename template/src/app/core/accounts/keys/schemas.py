@@ -33,7 +33,7 @@ def validate_future(value: datetime) -> datetime:
 class ApiKeyCreate(BaseSchema):
     """Request to create an API key. Its scopes must be scopes of the caller."""
 
-    name: ShortText
+    name: ShortText = Field(description="such as the program that uses the key")
     scopes: Annotated[list[Annotated[Scope, Field(max_length=150)]], Field(max_length=100, examples=[[]])] = []
     expires_at: Annotated[UtcDatetime, AfterValidator(validate_future)] | None = Field(
         default=None, examples=["2100-01-01T00:00:00Z"], description="without it, the key does not expire"

@@ -101,7 +101,7 @@ def get_me(request: Request, response: HttpResponse) -> UserResponse:
 )
 @transaction.atomic
 def change_me(request: Request, data: UserUpdate, response: HttpResponse) -> UserResponse:
-    """Change your name or address. With VERIFY_EMAIL, a new address counts once it is verified."""
+    """Change your name or address. A service that verifies addresses changes the address only after that."""
     service = UserService()
     user = service.users.get_for_update(request.auth.id)
     if user is None or not user.is_active:
@@ -164,7 +164,7 @@ def get_user(request: Request, user_id: PathId, response: HttpResponse) -> UserR
 )
 @transaction.atomic
 def change_user(request: Request, user_id: PathId, data: UserRightsUpdate, response: HttpResponse) -> UserDetails:
-    """Change rights of a user. The last active admin stays one. Admins only."""
+    """Change rights of a user. The last active admin keeps this right. Admins only."""
     service = UserService()
     user = _changeable(service, user_id, request)
     service.change_rights(user, data)

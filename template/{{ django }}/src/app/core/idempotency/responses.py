@@ -15,6 +15,7 @@ from app.core.http.state import Request
 from app.core.idempotency.keys import (
     CALLER,
     KEPT,
+    KEY_DESCRIPTION,
     MAX_EXPIRED,
     STORED_HEADERS,
     STREAMED,
@@ -63,7 +64,7 @@ def idempotent[F: Callable[..., Any]](view: F) -> F:
         return view(request, **values)
 
     kind: Any = IdempotencyKey | None
-    header: Any = Header(None, alias="Idempotency-Key")  # type: ignore[type-arg]
+    header: Any = Header(None, alias="Idempotency-Key", description=KEY_DESCRIPTION)  # type: ignore[type-arg]
     contribute_operation_args(called, "idempotency_key", kind, header)
     return decorate_view(_storing)(called)  # type: ignore[return-value]
 

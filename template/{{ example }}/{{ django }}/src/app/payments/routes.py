@@ -35,7 +35,9 @@ class Signature:
 @public.post("/payments/events", response=EventResponse, auth=Signature(), openapi_extra=problem_responses(401))
 @transaction.atomic
 def receive_event(
-    request: Request, event: Body[PaymentEvent], event_id: Annotated[EventId, Header(alias="webhook-id")]
+    request: Request,
+    event: Body[PaymentEvent],
+    event_id: Annotated[EventId, Header(alias="webhook-id", description="the id of the event")],
 ) -> EventResponse:
     """Receive a payment event. Only the payment provider calls this, and signs its requests."""
     return EventResponse(message=PaymentService().receive(event_id, event))

@@ -27,7 +27,7 @@ async def signed(request: Request, _: Annotated[str | None, Security(signature)]
 @public.post("/events", dependencies=[Depends(signed)])
 async def receive_event(
     event: Annotated[PaymentEvent, Body()],
-    event_id: Annotated[EventId, Header(alias="webhook-id")],
+    event_id: Annotated[EventId, Header(alias="webhook-id", description="the id of the event")],
     session: Transaction,
 ) -> EventResponse:
     """Receive a payment event. Only the payment provider calls this, and signs its requests."""

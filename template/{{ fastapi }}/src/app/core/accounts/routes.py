@@ -92,7 +92,7 @@ async def get_me(session: ReadOnly, user: LoggedIn, response: Response) -> UserR
 async def change_me(
     data: UserUpdate, session: Transaction, user: LoggedIn, request: Request, response: Response
 ) -> UserResponse:
-    """Change your name or address. With VERIFY_EMAIL, a new address counts once it is verified."""
+    """Change your name or address. A service that verifies addresses changes the address only after that."""
     service = UserService(session)
     found = await service.users.lock(user.id)
     if found is None or not found.is_active:
@@ -157,7 +157,7 @@ async def change_user(
     request: Request,
     response: Response,
 ) -> UserDetails:
-    """Change rights of a user. The last active admin stays one. Admins only."""
+    """Change rights of a user. The last active admin keeps this right. Admins only."""
     service = UserService(session)
     found = await _changeable(service, user_id, request)
     await service.change_rights(found, data)

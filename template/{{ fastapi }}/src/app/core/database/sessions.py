@@ -168,7 +168,10 @@ async def get_db(request: HTTPConnection) -> AsyncGenerator[WriteSession]:
 
 
 async def get_idempotent_db(
-    request: Request, idempotency_key: Annotated[IdempotencyKey | None, Header(alias="Idempotency-Key")] = None
+    request: Request,
+    idempotency_key: Annotated[
+        IdempotencyKey | None, Header(alias="Idempotency-Key", description=KEY_DESCRIPTION)
+    ] = None,
 ) -> AsyncGenerator[WriteSession]:
     """Yield a session as `get_db` does. A repeated request with the same key gets the response of the first."""
     async with asynccontextmanager(get_db)(request) as session:

@@ -26,7 +26,7 @@ ENDED = {HTTPStatus.NO_CONTENT: None}
 @router.get("/auth/sessions", response=Page[SessionResponse], openapi_extra=problem_responses(403, 404))
 @first(require_local_accounts)
 def list_sessions(request: Request, query: Query[SessionQuery]) -> Page[SessionResponse]:
-    """List your sessions. The one that was used last is first."""
+    """List your sessions. The most recently used is first."""
     rows, total = SessionRepository().find(request.auth.id, query)
     if (
         not total and request.auth.session_id is not None

@@ -31,7 +31,7 @@ router = APIRouter(
 async def list_sessions(
     session: ReadOnly, user: LoggedIn, query: Annotated[SessionQuery, Query()]
 ) -> Page[SessionResponse]:
-    """List your sessions. The one that was used last is first."""
+    """List your sessions. The most recently used is first."""
     rows, total = await SessionRepository(session).find(user.id, query)
     if not total and user.session_id is not None:  # ended, or deleted with the user, after the check of the token
         raise Unauthorized
