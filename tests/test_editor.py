@@ -45,7 +45,7 @@ def test_container_installs_the_project(render: Callable[..., Project], manager:
     )
 
 
-def test_shared_files_are_committed_personal_ones_are_not(project: Callable[..., Project]) -> None:
+def test_only_shared_editor_files_are_committed(project: Callable[..., Project]) -> None:
     changed = project()
     tracked = set(changed.run("git", "ls-files", ".vscode", ".devcontainer").split())
     names = ("extensions", "launch", "settings")

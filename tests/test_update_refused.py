@@ -126,7 +126,7 @@ STOPPED: dict[str, tuple[Spoil, str]] = {
 
 
 @pytest.mark.parametrize(("spoil", "sentence"), STOPPED.values(), ids=STOPPED)
-def test_traceback_of_an_update_is_documented_and_undone(
+def test_update_traceback_is_documented_and_undone(
     project: Callable[..., Project], spoil: Spoil, sentence: str
 ) -> None:
     service = project()

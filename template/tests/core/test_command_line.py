@@ -214,9 +214,7 @@ def run_service(*arguments: str, **environment: str) -> tuple[int, str, str]:
 
 
 @pytest.mark.slow
-def test_psql_opens_the_database_and_keeps_its_exit_status(
-    database_url: str, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_psql_keeps_its_exit_status(database_url: str, capfd: pytest.CaptureFixture[str]) -> None:
     for arguments, status, said in ((["-Atc", "SELECT 6 * 7"], 0, "42\n"), (["-c", "SELEC"], 1, "")):
         with pytest.raises(SystemExit) as ended:
             main(["db", *arguments])

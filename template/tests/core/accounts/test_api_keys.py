@@ -282,7 +282,7 @@ class TestOwner:
 
 
 class TestProvider:
-    async def test_key_of_provider_user_has_scopes_of_local_roles_only(
+    async def test_key_of_provider_user_has_local_scopes(
         self, async_client: httpx2.AsyncClient, provider: Callable[..., None], rows: Rows
     ) -> None:
         """The service does not see when the provider takes a right away."""

@@ -122,7 +122,7 @@ class TestRegistration:
         assert_problem(await register(client, invitation=token), 409)
         assert (await register(client, email="eve@example.com", invitation=token)).status_code == 201
 
-    async def test_concurrent_registrations_use_an_invitation_once(
+    async def test_concurrent_registrations_use_invitation_once(
         self, committing_async_client: httpx2.AsyncClient, make_invitation: Callable[[], Awaitable[str]]
     ) -> None:
         token = await make_invitation()

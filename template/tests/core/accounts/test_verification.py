@@ -199,7 +199,7 @@ class TestNewAddress:
             assert [to for to, _ in sent()] == [NEW], "no message to the current address"
         refused(await verify(client, sent()[0][1]))
 
-    async def test_former_address_gets_a_message_without_verification(
+    async def test_former_address_gets_a_message(
         self, async_client: httpx2.AsyncClient, user_factory: UserFactory, sign_in: SignIn, sent: Sent
     ) -> None:
         headers = sign_in(await user_factory(name="Ada", email=EMAIL))

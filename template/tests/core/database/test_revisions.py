@@ -20,7 +20,7 @@ def test_report_formats_and_names_migrations(tmp_path: Path, monkeypatch: pytest
     assert path.read_text() == 'x = "a"\n'
 
 
-def test_revision_without_changes_says_nothing_to_write() -> None:
+def test_revision_without_changes_writes_nothing() -> None:
     assert report([]).startswith("Nothing to write: ")
 
 

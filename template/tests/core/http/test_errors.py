@@ -73,9 +73,7 @@ def test_problems_are_indexed_by_status() -> None:
     assert {status: kind.status for status, kind in PROBLEMS.items()} == {status: status for status in PROBLEMS}
 
 
-async def test_slice_problem_does_not_replace_default_problem(
-    async_client: httpx2.AsyncClient, raising: Raising
-) -> None:
+async def test_slice_problem_keeps_default_problem(async_client: httpx2.AsyncClient, raising: Raising) -> None:
     class NoSuchTeapot(ProblemError):
         status = 404
         type = "urn:problem-type:no-such-teapot"

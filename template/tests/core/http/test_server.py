@@ -192,7 +192,7 @@ async def test_trailer_does_not_replace_a_header(
     assert transport.closed
 
 
-async def test_invalid_request_does_not_write_into_a_response(
+async def test_invalid_request_keeps_running_response(
     opened: tuple[BoundedProtocol, Transport], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     protocol, transport = opened
@@ -221,7 +221,7 @@ async def test_client_that_reads_nothing_is_disconnected(
     protocol.resume_writing()
 
 
-async def test_client_that_leaves_is_noticed_during_its_first_request(
+async def test_lost_client_is_noticed_in_first_request(
     opened: tuple[BoundedProtocol, Transport], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     protocol, _ = opened

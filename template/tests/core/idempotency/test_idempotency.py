@@ -30,7 +30,7 @@ async def test_repeated_request_gets_the_stored_response(things: httpx2.AsyncCli
     assert first.headers["x-request-id"] != second.headers["x-request-id"]
 
 
-async def test_requests_with_different_or_no_keys_are_not_repeats(things: httpx2.AsyncClient, user: Headers) -> None:
+async def test_requests_with_other_or_no_key_run_again(things: httpx2.AsyncClient, user: Headers) -> None:
     responses = [await create(things, user, key=key) for key in ("k", "K", "k 2")]
     responses += [await things.post("things", json={"name": "a"}, headers=user) for _ in range(2)]
     assert len({response.json() for response in responses}) == 5

@@ -47,7 +47,7 @@ class TestOrder:
         assert refuses(revocations, token())
         assert refuses(revocations, token(1, revision_of(SOON)))
 
-    def test_read_that_began_before_a_revocation_is_not_fresh(self, revocations: Revocations) -> None:
+    def test_read_before_a_revocation_is_not_fresh(self, revocations: Revocations) -> None:
         before = own_read(revocations)
         revocations.expire()
         revocations.update(before, [])
@@ -89,7 +89,7 @@ class TestWaiting:
         revocations.update(reading, [])
         assert reading.result()
 
-    def test_another_request_reads_instead_of_a_cancelled_one(self, revocations: Revocations) -> None:
+    def test_cancelled_read_is_replaced(self, revocations: Revocations) -> None:
         reading = own_read(revocations)
         reading.fail(asyncio.CancelledError())
         assert reading.result() is False

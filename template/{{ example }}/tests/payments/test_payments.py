@@ -119,7 +119,7 @@ async def test_invalid_signature_is_401(async_client: httpx2.AsyncClient, user: 
     assert (await async_client.get(f"/api/v1/orders/{order_id}", headers=user)).json()["paid_at"] is None
 
 
-async def test_message_signed_with_old_and_new_key_is_accepted(async_client: httpx2.AsyncClient, order_id: int) -> None:
+async def test_signature_of_old_or_new_key_is_accepted(async_client: httpx2.AsyncClient, order_id: int) -> None:
     body = json.dumps({"order_id": order_id, "status": "pending"}).encode()
     headers = signed(body)
     headers["webhook-signature"] = f"v1,{'A' * 43}= {headers['webhook-signature']}"

@@ -58,7 +58,7 @@ async def refresh(client: httpx2.AsyncClient, found: dict[str, str]) -> int:
 
 
 @pytest.mark.parametrize(("verifies", "changed"), [(True, "ada@example.com"), (False, "new@example.com")])
-async def test_staff_cannot_change_addresses_with_verification(
+async def test_staff_cannot_change_verified_addresses(
     make_client: MakeClient, ada: Any, helper: Any, *, verifies: bool, changed: str
 ) -> None:
     async with make_client(verify_email=verifies) as client:

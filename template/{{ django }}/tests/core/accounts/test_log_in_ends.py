@@ -135,7 +135,7 @@ def test_all_concurrent_requests_wait_for_revocations(committing_client: httpx2.
 
 
 @pytest.mark.slow
-def test_deleted_group_revokes_a_token_of_a_concurrent_refresh(
+def test_deleted_group_revokes_concurrent_token(
     committing_client: httpx2.Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Revocations, "SECONDS", 0)

@@ -163,7 +163,7 @@ def test_settings_error_is_one_sentence(command: str) -> None:
     assert ended.stderr == 'DATABASE_URL is invalid: invalid URI query parameter: "patience"\n'
 
 
-async def test_burst_of_readiness_checks_asks_the_database_once(
+async def test_readiness_burst_asks_the_database_once(
     async_client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[bool] = []

@@ -72,7 +72,7 @@ class Migrator:
 
 
 @pytest.mark.slow
-async def test_changed_check_constraints_are_dropped_and_created(connection: AsyncConnection) -> None:
+async def test_changed_check_constraints_are_replaced(connection: AsyncConnection) -> None:
     def change(sync: sa.Connection) -> None:
         code = Migrator(sync)
 

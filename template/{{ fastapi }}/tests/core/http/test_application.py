@@ -94,7 +94,7 @@ async def test_readiness_check_has_a_time_limit(
     assert problem["detail"] == "No answer from: database."
 
 
-async def test_burst_of_readiness_checks_asks_the_database_once(
+async def test_readiness_burst_asks_the_database_once(
     app: FastAPI, async_client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[bool] = []

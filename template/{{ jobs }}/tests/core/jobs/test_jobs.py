@@ -400,7 +400,7 @@ class TestJobsCommand:
         assert [row["id"] for row in fetched] == [failed]
         assert len(capsys.readouterr().out.splitlines()) == 2
 
-    async def test_manual_retry_is_refused_while_unique_job_waits(
+    async def test_retry_is_refused_while_unique_job_waits(
         self, enqueue: Enqueue, sql: Sql, do_all_jobs: DoAllJobs
     ) -> None:
         unique = fail.configure(queueing_lock="only-one")
