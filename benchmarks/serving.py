@@ -58,7 +58,7 @@ class Floor(NamedTuple):
     command: tuple[str | Path, ...]
     target: float
     form: bool = False
-    """Whether the request is a POST with the form of a log-in."""
+    """True if the request is a POST with the form of a log-in."""
 
 
 class Framework(NamedTuple):

@@ -78,7 +78,7 @@ class Promises:
     def of(
         cls, configuration: Mapping[str, Any], files: Iterable[Path], read: Callable[[Path], str] | None = None
     ) -> "Promises":
-        """Return the promises of a copier.yml and the files below `template/`, whose text `read` returns."""
+        """Return the promises of a copier.yml and the files below `template/`. `read` returns their text."""
         read = read or (lambda file: (REPOSITORY / "template" / file).read_text())
         files = list(files)
         asked = {
@@ -91,7 +91,7 @@ class Promises:
             layers = [part[3:-3] for part in file.parent.parts if part.startswith("{{")]
             place = [part for part in file.parts if part == file.name or not part.startswith("{{")]
             if place[-1].startswith("{{"):
-                continue  # the answers file, whose name Copier sets
+                continue  # the answers file: Copier sets its name
             condition = "/".join(configuration[layer]["default"] for layer in layers)
             paths.setdefault(condition, []).append("/".join(place).removesuffix(".jinja"))
         return cls(
@@ -151,7 +151,7 @@ class Promises:
         return frozenset().union(*(self.paths[layers] for layers in self.paths if _all_on(layers, chosen)))
 
     def deciding(self) -> set[str]:
-        """Return the questions whose answers change the rendered paths."""
+        """Return the questions with answers that change the rendered paths."""
         return set().union(*(find_undeclared_variables(JINJA.parse(layers)) for layers in self.paths))
 
     def every_choice(self, names: Iterable[str]) -> Iterator[dict[str, object]]:

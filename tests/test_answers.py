@@ -127,7 +127,7 @@ type Rendering = Callable[[Mapping[str, str]], dict[str, object]]
 
 
 def carrying_answers() -> Iterator[Path]:
-    """Yield the template files whose text or path contains a typed answer."""
+    """Yield the template files with a typed answer in text or path."""
     typed = {*TEXTS, "_copier_answers"}
     for name, question in QUESTIONS.items():
         if "when" in question and find_undeclared_variables(ENVIRONMENT.parse(question["default"])) & typed:

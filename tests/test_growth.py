@@ -99,7 +99,7 @@ def test_slice_of_the_user_survives_added_features(service: Project) -> None:
     if framework == "fastapi":
         line = said.splitlines()[-1]
         gone = "core_jobs, core_outbox, orders, payments, products, profiles, sales"
-        assert line == f"Deleted slices, whose tables stay until they are dropped: {gone}"
+        assert line == f"Deleted slices (their tables stay until they are dropped): {gone}"
     service.run("git", "reset", "--quiet", "--hard")
     for command in dropping(service, framework):
         service.run_inside(*command)

@@ -16,6 +16,7 @@ REPLACEMENTS = {
     r"told": "logged, reported, set, given",
     r"whoever|whosoever": "a noun: the caller, the owner, a client",
     r"nobody('s)?|somebody('s)?": "a noun, or a passive: 'is not read'",
+    r"whose": "with, or a sentence of its own",
     r"mend(s|ed|ing)?": "fix",
     r"(?<!there )is no|(?<!there )are no": "is not, are not",
     r"stands? in(?! for)": "is in",
@@ -27,6 +28,8 @@ REPLACEMENTS = {
     r"crowds?": "many clients, a burst of requests",
     r"for ever|henceforth|thereof|whence|deeds?": "a modern word",
 }
+# The start of a docstring, comment or sentence that makes a question word its subject.
+BEGINNING = re.compile(r'(?:"""|(?<!#)# |[.!?] )(What|Who|Whoever|Whose|Whether|Where) (?!.*\?)[a-z]')
 # Exceptions: the path, the text around the word, the reason.
 ALLOWED = [
     (
@@ -76,6 +79,8 @@ def forbidden_words(path: str, text: str) -> Iterator[str]:
             for found in re.finditer(rf"\b({pattern})\b", line, re.IGNORECASE):
                 if not is_allowed(path, line, found):
                     yield f"{path}:{number}: {found[0]!r} ({better})"
+        if (found := BEGINNING.search(line)) and not is_allowed(path, line, found):
+            yield f"{path}:{number}: {found[1]!r} (begin with the subject)"
 
 
 def long_sentences(path: str, text: str) -> Iterator[str]:
@@ -191,13 +196,19 @@ def test_commit_subjects_are_short() -> None:
         "Both run at once.",
         "help = 'Create an administrator'",
         "The reason stands in the log.",
+        "A slice whose tables are empty.",
+        '"""What the service reads."""',
+        "# Where the log is kept, is a setting.",
+        "Read it. What is wrong is refused.",
     ],
 )
 def test_planted_word_is_found(planted: str) -> None:
     assert next(forbidden_words("render/AGENTS.md", f"Fine.\n{planted}\n")).startswith("render/AGENTS.md:2: ")
 
 
-@pytest.mark.parametrize("plain", ["Use lower-case letters.", "There is no such note.", "A module stands in for it."])
+@pytest.mark.parametrize(
+    "plain", ["Use lower-case letters.", "There is no such note.", "A module stands in for it.", "## What it does"]
+)
 def test_plain_word_is_accepted(plain: str) -> None:
     assert list(forbidden_words("render/AGENTS.md", plain)) == []
 

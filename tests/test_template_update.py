@@ -182,7 +182,7 @@ def test_dirty_tree_is_refused(service: Project) -> None:
 
 @pytest.fixture
 def quick(origin: Project, tmp_path: Path) -> Project:
-    """Return a service whose uvx runs this Copier and whose uv accepts everything."""
+    """Return a service. Its uvx runs this Copier, and its uv accepts everything."""
     environment, tools = clean_environment(), tmp_path / "tools"
     tools.mkdir()
     for name, line in {"uvx": f'shift 3; exec {COPIER} "$@"', "uv": "touch uv.lock"}.items():

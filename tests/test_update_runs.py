@@ -20,7 +20,7 @@ PUBLIC = {"jobs", "mail", "pipeline"}
 """Packages of core with a public `__init__`: they keep their path, and their modules move."""
 
 KEPT = {"__init__", "__main__", "commands", "settings", "testing", "urls"}
-"""Modules of core that are public, or whose path a project's tools contain."""
+"""Modules of core that are public, or have a path that a project's tools contain."""
 
 DETAIL, NEW_DETAIL = "The e-mail address or the password is wrong.", "This log-in failed."
 

@@ -22,7 +22,7 @@ def references(page: Path) -> Iterator[tuple[Path, str]]:
 
 
 def missing(path: Path, name: str) -> bool:
-    """Whether the file, or the name in the file, is missing. Files of slices are never missing."""
+    """Return whether the file, or the name in the file, is missing. Files of slices are never missing."""
     yours = any(path.is_relative_to(ROOT / place) for place in ("src/app", "tests"))
     if yours and not any(path.is_relative_to(ROOT / place / "core") for place in ("src/app", "tests")):
         return False

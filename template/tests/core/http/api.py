@@ -52,7 +52,7 @@ class Route(NamedTuple):
 
     @property
     def ends(self) -> bool:
-        """Whether the response ends: an event stream does not."""
+        """True if the response ends: an event stream does not."""
         return not any("text/event-stream" in kinds for kinds in self.media_types.values())
 
     @property

@@ -79,8 +79,8 @@ class Provider:
         name, own = next(iter(self.keys.items()))
         now = datetime.now(UTC)
         good = {"iss": self.url, "aud": self.AUDIENCE, "sub": "auth0|ada", "scope": "read", "iat": now}
-        whose = {"email": "ada@example.com", "email_verified": True, "name": "Ada"}
-        content = good | whose | {"exp": now + timedelta(hours=1)} | changes
+        profile = {"email": "ada@example.com", "email_verified": True, "name": "Ada"}
+        content = good | profile | {"exp": now + timedelta(hours=1)} | changes
         content = {claim: value for claim, value in content.items() if value is not None}
         return jwt.encode(content, key or own, "ES256", headers={"kid": name} | (headers or {}))
 

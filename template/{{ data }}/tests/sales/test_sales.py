@@ -17,7 +17,7 @@ OUTPUT = Path(".pipeline/sales/output")
 
 @pytest.fixture
 def table(database_url: str) -> Iterator[psycopg.Connection]:
-    """A connection to the database whose table the pipeline fills."""
+    """A connection to the database with the table that the pipeline fills."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         yield connection
         connection.execute("TRUNCATE daily_sales")

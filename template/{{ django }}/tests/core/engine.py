@@ -241,7 +241,7 @@ def mailoutbox() -> list[EmailMessage]:
 
 @pytest.fixture(scope="session")
 def filled(database_url: str) -> bool:
-    """Whether a migration of a slice inserts rows."""
+    """True if a migration of a slice inserts rows."""
     selects = (f'(SELECT 1 FROM "{table}" LIMIT 1)' for table in _tables())
     with psycopg.connect(database_url) as connection:
         return connection.execute(" UNION ALL ".join(selects)).fetchone() is not None
@@ -268,7 +268,7 @@ def _tables() -> set[str]:
 
 @pytest.fixture
 def committing_client(app: Application, committed_database: str) -> Iterator[httpx2.Client]:
-    """A client whose requests commit on their own connections, for concurrent requests in threads."""
+    """A client for concurrent requests in threads. Requests commit on their own connections."""
     with httpx2.Client(transport=httpx2.WSGITransport(app), base_url="http://test") as client:
         yield client
 

@@ -77,7 +77,7 @@ def engine(settings: Settings) -> AsyncEngine:
 
 @pytest.fixture
 async def connection(engine: AsyncEngine, cheap_passwords: None) -> AsyncIterator[AsyncConnection]:
-    """A connection whose transaction is rolled back after the test, including inner commits."""
+    """A connection in a transaction that is rolled back after the test, including inner commits."""
     async with engine.connect() as connection, connection.begin() as transaction:
         yield connection
         await transaction.rollback()
@@ -161,7 +161,7 @@ def http_error() -> Callable[..., Exception]:
 
 @pytest.fixture(scope="session")
 def filled(engine: AsyncEngine) -> bool:
-    """Whether a migration inserts rows."""
+    """True if a migration inserts rows."""
     selects = " UNION ALL ".join(f'(SELECT 1 FROM "{table.name}" LIMIT 1)' for table in Base.metadata.sorted_tables)
 
     async def find() -> bool:

@@ -19,8 +19,8 @@ ALLOWED_HOSTS = sorted(CORE_SETTINGS.hosts)
 # Django's DEBUG shows stack traces to every caller. The variable DEBUG only echoes SQL (see `transactions.py`).
 DEBUG = False
 
-# Slices are found, not registered. A slice whose label another app has needs an AppConfig in its `apps.py`. A slice
-# that needs another app lists it in NEEDS of its `apps.py`.
+# Slices are found, not registered. If another app has the label of a slice, the slice needs an AppConfig in its
+# `apps.py`. A slice that needs another app lists it in NEEDS of its `apps.py`.
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
@@ -118,7 +118,7 @@ SECURE_CSP = {
     "frame-ancestors": ["'none'"],
 }
 
-# Production serves the files of `collectstatic`, whose names contain a hash of the content. Elsewhere the files are
+# Production serves the files of `collectstatic`: their names contain a hash of the content. Elsewhere the files are
 # served from their source folders.
 STATIC_URL = f"{CORE_SETTINGS.root_path}/static/"
 STATIC_ROOT = Path(".static").absolute()

@@ -52,7 +52,7 @@ class Migrator:
         exec(code, {"op": Operations(MigrationContext.configure(self.connection)), "sa": sa})
 
     def refuses(self, **values: object) -> bool:
-        """Whether a CHECK constraint refuses this row. The row is rolled back."""
+        """True if a CHECK constraint refuses this row. The row is rolled back."""
         table = sa.table("plums", *map(sa.column, values))
         savepoint = self.connection.begin_nested()
         try:

@@ -34,7 +34,7 @@ ON_EMPTY_TABLES = re.compile(
 
 
 async def run(connection: AsyncConnection, command: Callable[..., object], *arguments: str) -> None:
-    """Run an Alembic command on the test's connection, whose transaction is rolled back after the test."""
+    """Run an Alembic command on the test's connection. The transaction is rolled back after the test."""
 
     def call(sync_connection: Any) -> None:
         config = alembic_config()

@@ -49,14 +49,14 @@ class Input:
     """The column with the time that assigns a row to its day, in UTC."""
 
     unique: str | None = None
-    """The column whose values must be unique within a day. A day with repeated values is held back."""
+    """The column with values that must be unique within a day. A day with repeated values is held back."""
 
     partition_by: str | None = None
     """The column of whole numbers that joins the inputs. If all inputs have this column, Polars computes a large day in
     parts, split by this number, and adds up the measures."""
 
     parent: str | None = None
-    """The input whose `unique` column has the numbers of `partition_by`. The output of a day has the number of rows
+    """The input with the numbers of `partition_by` in its `unique` column. The output of a day has the number of rows
     without a parent."""
 
     def __post_init__(self) -> None:

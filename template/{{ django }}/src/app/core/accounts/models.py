@@ -133,7 +133,7 @@ class User(AbstractBaseUser, PermissionsMixin):
                 deactivated.send(User, user=self)
 
     def _changed(self, flags: Collection[str]) -> set[str]:
-        """Return the fields of `flags` whose stored value differs. Locks the row."""
+        """Return the fields of `flags` with a different stored value. Locks the row."""
         if not flags:
             return set()
         stored = User.objects.select_for_update().filter(pk=self.pk).values(*flags).first() or {}

@@ -112,7 +112,7 @@ def describe_missing() -> str:
 
 
 def make_revision(message: str) -> None:
-    """Write a migration into each slice whose models differ from its migrations."""
+    """Write a migration into each slice with models that differ from its migrations."""
     from django.core.management import call_command
 
     from app.core.database.migrations import MakeMigrations, slice_labels

@@ -94,7 +94,7 @@ def describe_missing() -> str:
 
 
 def make_revision(message: str) -> None:
-    """Migrate the database. Then write a migration into each slice whose models differ from the database."""
+    """Migrate the database. Then write a migration into each slice with models that differ."""
     from app.core.database.autogenerate import write_revisions
     from app.core.database.revisions import report
 

@@ -96,7 +96,7 @@ def create_app(
     app.state.core = State.of(settings, error_body)
     app.router.lifespan_context = partial(connected, within=app.router.lifespan_context)
     errors.install(app, error_body)
-    app.router.routes.extend(health.router.routes)  # faster than `include_router`, whose routes FastAPI matches twice
+    app.router.routes.extend(health.router.routes)  # faster than `include_router`: FastAPI would match its routes twice
     if not settings.production:
         add_docs(app)
     include_routes(app)
@@ -171,7 +171,7 @@ def _routers() -> Iterator[Found]:
 
 
 def _take(router: APIRouter, name: str, prefix: str, taken: dict[tuple[str, str], str]) -> None:
-    """Raise SliceError for a route that another slice has, or whose query model refuses the route's other parameters.
+    """Raise SliceError for a route that another slice has, or with a query model that refuses its other parameters.
 
     FastAPI would silently ignore the second of two equal routes.
     """

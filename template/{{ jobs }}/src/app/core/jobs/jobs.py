@@ -12,7 +12,7 @@ KEPT_DAYS = 14
 """Days after which finished jobs are deleted."""
 
 MAX_ATTEMPTS = 10
-"""Maximum number of attempts at a job whose workers die: the job may be the cause."""
+"""Maximum number of attempts at a job that kills its workers, or seems to."""
 
 RETRY_STALLED = "jobs.retry_stalled"
 DELETE_OLD = "jobs.delete_old"

@@ -6,4 +6,4 @@ DELETE_ABANDONED = """
         AND (args ->> 'message_id')::bigint = outgoing_messages.id
     )
 """
-"""Deletes messages whose job was cancelled, or failed because its workers died."""
+"""Deletes messages with a job that was cancelled, or failed because its workers died."""
