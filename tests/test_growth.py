@@ -16,8 +16,8 @@ from questionnaire import BARE, PROFILES, choices, holds_python
 pytestmark = pytest.mark.deep
 
 FEATURES = choices("features")
-# Frameworks of which tests/test_service.py runs all tests without features that hold code, so that the slow ones need
-# not run here again. A slice of the user runs with all tests in tests/test_own_api.py and tests/test_update_runs.py.
+# Frameworks with a profile that has no code of features. tests/test_service.py runs the slow tests of that profile, so
+# this file skips them. tests/test_own_api.py and tests/test_update_runs.py run them with a slice of the user.
 CHECKED_BARE = {
     given.get("framework", "fastapi")
     for given in PROFILES.values()
@@ -99,7 +99,7 @@ def test_slice_of_the_user_survives_added_features(service: Project) -> None:
     if framework == "fastapi":
         line = said.splitlines()[-1]
         gone = "core_jobs, core_outbox, orders, payments, products, profiles, sales"
-        assert line == f"Deleted slices (their tables stay until they are dropped): {gone}"
+        assert line == f"Deleted slices (their tables stay until you drop them): {gone}"
     service.run("git", "reset", "--quiet", "--hard")
     for command in dropping(service, framework):
         service.run_inside(*command)

@@ -271,7 +271,7 @@ def test_several_updates_equal_one(
 
 
 def turns() -> Iterator[dict[str, str]]:
-    """Return sets of answers that pass through each choice that an update can change, and back."""
+    """Return sets of answers. Updates from each to the next change every choice, and change it back."""
     offered: dict[str, list[str]] = {}
     for name, question in QUESTIONS.items():
         if "when" in question or "check_same" in question.get("validator", ""):

@@ -26,7 +26,7 @@ View = Callable[..., Any]
 
 
 def declares_its_transaction(view: View) -> bool:
-    """Return whether `transaction.non_atomic_requests` decorates the view, or `transaction.atomic` directly above `def`.
+    """Return whether the view has `transaction.non_atomic_requests`, or `transaction.atomic` directly above `def`.
 
     A decorator below `atomic` could catch an error, and Django would commit what the view did before the error.
     """

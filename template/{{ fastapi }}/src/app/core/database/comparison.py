@@ -44,7 +44,7 @@ BIND = re.compile(r"(?<![:\w$\\]):(?=[\w$]+(?![:\w$]))")
 
 
 class EnumChange(NamedTuple):
-    """An enum of a model with values that differ from the type in the database. `stored` is empty for a missing type."""
+    """An enum of a model that differs from the type in the database. `stored` is empty for a missing type."""
 
     enum: Enum
     table: str

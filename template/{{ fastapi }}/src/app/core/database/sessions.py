@@ -136,7 +136,7 @@ class Pool(AsyncAdaptedQueuePool):
     _queue_class = FairQueue
 
     def _create_connection(self) -> ConnectionPoolEntry:
-        # Connect at the check-out, so that after an error the next request in turn tries to connect.
+        # Connect at the check-out: if that fails, the next request in turn tries to connect.
         return _ConnectionRecord(self, connect=False)
 
     def connect(self) -> PoolProxiedConnection:

@@ -46,7 +46,7 @@ def run(connection: Connection) -> None:
     with context.begin_transaction():
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
         if gone := restamp(connection, script):
-            context.config.print_stdout("Deleted slices (their tables stay until they are dropped): %s", ", ".join(gone))
+            context.config.print_stdout("Deleted slices (their tables stay until you drop them): %s", ", ".join(gone))
         context.run_migrations()
 
 
