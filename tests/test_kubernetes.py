@@ -2,6 +2,7 @@
 
 import ast
 import json
+import math
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -21,9 +22,11 @@ type Manifest = dict[str, Any]
 OVERLAYS = ["development", "production"]
 CHECKOV = "checkov==3.3.30"
 UNKNOWN = {"HTTPRoute"}  # kinds of the Gateway API, which the Kubernetes schemas lack
+PLACEHOLDERS = {ip_network("192.0.2.1/32"), ip_network("192.0.2.0/24")}  # TEST-NET-1: works in no cluster by accident
 
 WITH = {"features": "[example,kubernetes]"}
 WITH_WORKERS = {"framework": "django", "features": "[example,kubernetes,jobs]"}
+WITH_PIPELINE = {"framework": "django", "features": "[example,kubernetes,jobs,data]"}
 
 
 @pytest.fixture(params=[WITH, WITH_WORKERS], ids=["fastapi", "django-jobs"])
@@ -75,6 +78,8 @@ def pods(manifests: list[Manifest]) -> Iterator[Manifest]:
     for manifest in manifests:
         if manifest["kind"] in {"Deployment", "Job"}:
             yield manifest["spec"]["template"]
+        if manifest["kind"] == "CronJob":
+            yield manifest["spec"]["jobTemplate"]["spec"]["template"]
 
 
 def containers(manifests: list[Manifest]) -> Iterator[Manifest]:
@@ -117,9 +122,14 @@ def test_without_kubernetes_no_file_mentions_it(render: Callable[..., Project]) 
 
 
 def test_manifests_match_their_schemas(service: Project, overlay: str, tmp_path: Path) -> None:
-    (tmp_path / "built.yaml").write_text(built(service.path, overlay))
-    output = Project(tmp_path).run(TOOLS / "kubernetes-validate", "--strict", "built.yaml")
-    kinds = [manifest["kind"] for manifest in yaml.safe_load_all(built(service.path, overlay))]
+    check(tmp_path, list(yaml.safe_load_all(built(service.path, overlay))))
+
+
+def check(folder: Path, manifests: list[Manifest]) -> None:
+    """Compare manifests with the schemas of Kubernetes."""
+    (folder / "built.yaml").write_text(yaml.safe_dump_all(manifests))
+    output = Project(folder).run(TOOLS / "kubernetes-validate", "--strict", "built.yaml")
+    kinds = [manifest["kind"] for manifest in manifests]
     assert output.count(" passed for resource ") == len([kind for kind in kinds if kind not in UNKNOWN])
     assert set(re.findall(r"Couldn't find schema for kind (\w+)", output)) == UNKNOWN & {*kinds}
 
@@ -171,8 +181,7 @@ def test_selectors_match_only_their_pods(manifests: list[Manifest]) -> None:
         for manifest in manifests
         if manifest["kind"] == "NetworkPolicy"
     }
-    smtp = {"to-smtp": everybody} if "to-smtp" in selected else {}
-    assert selected == {"deny": everybody, "from-gateway": {"api"}, "to-dependencies": everybody} | smtp
+    assert selected == dict.fromkeys(selected, everybody) | ({"from-gateway": {"api"}} if "to-smtp" in selected else {})
 
 
 def test_network_policies_deny_by_default(manifests: list[Manifest], overlay: str) -> None:
@@ -182,12 +191,18 @@ def test_network_policies_deny_by_default(manifests: list[Manifest], overlay: st
     for spec in policies.values():
         del spec["podSelector"]  # see UNKNOWN
     assert policies.pop("deny") == {"policyTypes": ["Ingress", "Egress"]}
-    [entrance] = policies.pop("from-gateway")["ingress"]
-    assert (len(entrance["from"]), entrance["ports"]) == (1, [{"port": "http"}])
-    exits = policies.pop("to-dependencies")["egress"]
-    assert {port["port"] for rule in exits for port in rule["ports"]} == {53, 5432}
-    if overlay == "production":  # refuses to start without SMTP_URL
+    [names] = policies.pop("to-dns")["egress"]
+    assert {port["port"] for port in names["ports"]} == {53}
+    if overlay == "production":
+        [entrance] = policies.pop("from-gateway")["ingress"]
+        assert (len(entrance["from"]), entrance["ports"]) == (1, [{"port": "http"}])
+        [database] = policies.pop("to-database")["egress"]
+        assert (len(database["to"]), database["ports"]) == (1, [{"port": 5432}])
+        assert ip_network(database["to"][0]["ipBlock"]["cidr"]) in PLACEHOLDERS
+        # Production refuses to start without SMTP_URL.
         assert policies.pop("to-smtp")["egress"] == [{"ports": [{"port": 587}, {"port": 465}]}]
+    else:
+        assert policies.pop("to-postgresql")["egress"] == [{"ports": [{"port": 5432}]}]
     assert policies == {}
 
 
@@ -199,8 +214,8 @@ def test_each_component_allows_its_ports(project: Callable[..., Project]) -> Non
     names = sorted(path.name for path in (service.path / "deploy/components").iterdir())
     assert sorted(named) == names
     overlay = service.path / "deploy/overlays/development/kustomization.yaml"
-    listed = "".join(f"  - ../../components/{name}\n" for name in names)
-    overlay.write_text(f"{overlay.read_text()}components:\n{listed}")
+    listed = "".join(f"  - ../../components/{name}\n" for name in names if name not in overlay.read_text())
+    overlay.write_text(overlay.read_text().replace("components:\n", f"components:\n{listed}"))
     allowed = {
         manifest["metadata"]["name"]: manifest["spec"]["egress"]
         for manifest in yaml.safe_load_all(service.run("kubectl", "kustomize", str(overlay.parent)))
@@ -243,8 +258,8 @@ def test_settings_and_probes_use_the_same_port(service: Project, manifests: list
     assert of_kind(manifests, "Service")["spec"]["ports"][0]["targetPort"] == port["name"]
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         assert api(manifests)[probe]["httpGet"]["port"] == port["name"]
-    [policy] = [manifest for manifest in manifests if manifest["metadata"]["name"] == "from-gateway"]
-    assert policy["spec"]["ingress"][0]["ports"] == [{"port": port["name"]}]
+    for policy in [manifest for manifest in manifests if manifest["metadata"]["name"] == "from-gateway"]:
+        assert policy["spec"]["ingress"][0]["ports"] == [{"port": port["name"]}]
 
 
 def test_probes_request_existing_routes(service: Project, manifests: list[Manifest]) -> None:
@@ -291,9 +306,115 @@ def test_allowed_hosts_match_the_route(production: list[Manifest]) -> None:
     assert caller["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": gateway["namespace"]}
 
 
-def test_gateway_is_a_trusted_proxy(production: list[Manifest]) -> None:
+def test_trusted_proxies_are_set_by_the_operator(production: list[Manifest]) -> None:
     """Otherwise all clients would share one rate limit, and Django's admin would refuse forms."""
-    assert ip_network(of_kind(production, "ConfigMap")["data"]["TRUSTED_PROXIES"]).is_private
+    assert ip_network(of_kind(production, "ConfigMap")["data"]["TRUSTED_PROXIES"]) in PLACEHOLDERS
+
+
+def test_ingress_replaces_the_route(project: Callable[..., Project], tmp_path: Path) -> None:
+    service = project(**WITH)
+    overlay = service.path / "deploy/overlays/production/kustomization.yaml"
+    overlay.write_text(overlay.read_text().replace("  - http-route.yaml # or ingress.yaml\n", "  - ingress.yaml\n"))
+    manifests = list(yaml.safe_load_all(service.run("kubectl", "kustomize", str(overlay.parent))))
+    assert "HTTPRoute" not in {manifest["kind"] for manifest in manifests}
+    ingress, backend = of_kind(manifests, "Ingress"), of_kind(manifests, "Service")
+    [rule], [tls] = ingress["spec"]["rules"], ingress["spec"]["tls"]
+    assert [rule["host"]] == tls["hosts"] == of_kind(manifests, "ConfigMap")["data"]["ALLOWED_HOSTS"].split(",")
+    [path] = rule["http"]["paths"]
+    target = {"name": backend["metadata"]["name"], "port": {"name": backend["spec"]["ports"][0]["name"]}}
+    assert (path["path"], path["pathType"], path["backend"]) == ("/", "Prefix", {"service": target})
+    check(tmp_path, manifests)
+
+
+def test_changed_secret_and_settings_reach_the_pods(manifests: list[Manifest]) -> None:
+    """Reloader replaces the pods after a change of the Secret, and Argo CD and Flux replace the unchangeable Job."""
+    for manifest in manifests:
+        if manifest["kind"] == "Deployment":
+            [secret] = {
+                source["secretRef"]["name"]
+                for container in containers([manifest])
+                for source in container["envFrom"]
+                if "secretRef" in source
+            }
+            assert manifest["metadata"]["annotations"]["secret.reloader.stakater.com/reload"] == secret
+    assert of_kind(manifests, "Job")["metadata"]["annotations"] == {
+        "argocd.argoproj.io/sync-options": "Force=true,Replace=true",
+        "kustomize.toolkit.fluxcd.io/force": "enabled",
+    }
+
+
+def test_pods_fit_into_a_default_database(service: Project, production: list[Manifest]) -> None:
+    """The init container counts what the autoscaler and the workers may start: `python -m app wait --processes`."""
+    [waiting] = of_kind(production, "Deployment")["spec"]["template"]["spec"]["initContainers"]
+    given = {variable["name"]: int(variable["value"]) for variable in waiting["env"]}
+    pods = {"PODS": of_kind(production, "HorizontalPodAutoscaler")["spec"]["maxReplicas"]}
+    assert given == pods | dict.fromkeys(
+        given.keys() - pods, sum(worker["spec"]["replicas"] for worker in workers(production))
+    )
+    assert waiting["args"][3:] == [part for name in given for part in ("--processes", f"$({name})")]
+    [surge] = re.findall(r"^SURGE = ([\d.]+)$", (service.path / "src/app/core/cli/probe.py").read_text(), re.MULTILINE)
+    rollout = of_kind(production, "Deployment")["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
+    assert float(surge) == 1 + float(rollout.removesuffix("%")) / 100
+    pool = int(of_kind(production, "ConfigMap")["data"]["DATABASE_POOL_SIZE"])
+    assert math.ceil(sum(given.values()) * float(surge)) * pool <= 97
+
+
+def test_pipeline_is_a_whole_cron_job(project: Callable[..., Project], tmp_path: Path) -> None:
+    service = project(**WITH_PIPELINE)
+    page = (service.path / "docs/data.md").read_text()
+    [block] = re.findall(r"```yaml\n(components:.+?)```", page, re.DOTALL)
+    given = yaml.safe_load(block)
+    overlay = service.path / "deploy/overlays/production/kustomization.yaml"
+    kustomization = yaml.safe_load(overlay.read_text())
+    kustomization["components"] += given["components"]
+    kustomization["patches"] = given["patches"]
+    overlay.write_text(yaml.safe_dump(kustomization))
+    manifests = list(yaml.safe_load_all(service.run("kubectl", "kustomize", str(overlay.parent))))
+    folder = tmp_path / "built"
+    folder.mkdir()
+    check(folder, manifests)
+    scan(service, folder)
+
+    cron = of_kind(manifests, "CronJob")["spec"]
+    assert cron["concurrencyPolicy"] == "Forbid"
+    assert cron["startingDeadlineSeconds"]
+    assert cron["successfulJobsHistoryLimit"]
+    assert cron["failedJobsHistoryLimit"]
+    job = cron["jobTemplate"]["spec"]
+    assert 0 < job["activeDeadlineSeconds"] < 24 * 3600
+    pod = job["template"]["spec"]
+    [container] = pod["containers"]
+    [command, name, *arguments] = container["args"]
+    assert command == "pipeline"
+    assert (service.path / "src/app" / name / "pipeline.py").exists()
+    assert "--output" in arguments, "results are kept on the volume"
+    [migrate] = of_kind(manifests, "Job")["spec"]["template"]["spec"]["containers"]
+    for key in ("image", "envFrom", "securityContext"):
+        assert container[key] == migrate[key]
+    assert (
+        pod["securityContext"].items()
+        >= of_kind(manifests, "Job")["spec"]["template"]["spec"]["securityContext"].items()
+    )
+    claim = of_kind(manifests, "PersistentVolumeClaim")["metadata"]["name"]
+    [volume] = [volume for volume in pod["volumes"] if "persistentVolumeClaim" in volume]
+    assert volume["persistentVolumeClaim"]["claimName"] == claim
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert container["workingDir"] == mounts[volume["name"]]
+    [settings] = re.findall(r"`(POLARS_[A-Z_0-9=]+ POLARS_\S+ _RJEM\S+)`", page)
+    assert {f"{variable['name']}={variable['value']}" for variable in container["env"]} == {*settings.split()}
+    statuses = {
+        int(number)
+        for row in re.findall(r"^\| ([\d, ]+) \|.*a retry fails too|^\| (65) \|", page, re.MULTILINE)
+        for number in "".join(row).split(", ")
+    }
+    [failing] = [
+        rule["onExitCodes"]["values"] for rule in job["podFailurePolicy"]["rules"] if rule["action"] == "FailJob"
+    ]
+    assert {*failing} == statuses == {1, 2, 65}
+    selectors = [
+        one["spec"]["podSelector"] for one in manifests if one["metadata"]["name"] in {"to-dns", "to-database"}
+    ]
+    assert selectors == [{}, {}], "the pipeline may connect to the database"
 
 
 def test_overlays_survive_a_rename(
@@ -372,9 +493,8 @@ def test_workers_wait_for_migrations_and_finish_jobs(service: Project, manifests
         [container], [waiting] = pod["containers"], pod["initContainers"]
         assert container["args"] == ["worker"]
         assert 'commands.add_parser("worker"' in (service.path / "src/app/core/jobs/commands.py").read_text()
-        assert (
-            waiting["args"] == of_kind(manifests, "Deployment")["spec"]["template"]["spec"]["initContainers"][0]["args"]
-        )
+        [other] = of_kind(manifests, "Deployment")["spec"]["template"]["spec"]["initContainers"]
+        assert waiting["args"] == other["args"][:3]
         assert worker["spec"]["progressDeadlineSeconds"] > int(waiting["args"][-1])
         settings = (service.path / "src/app/core/jobs/settings.py").read_text()
         [grace] = map(float, re.findall(r"worker_grace_seconds: float = Field\(\s*default=(\d+)", settings))
@@ -383,12 +503,17 @@ def test_workers_wait_for_migrations_and_finish_jobs(service: Project, manifests
 
 def test_checkov_findings_have_a_reason(render: Callable[..., Project], tmp_path: Path) -> None:
     service = render(**WITH_WORKERS)
-    (tmp_path / ".checkov.yaml").write_bytes((service.path / "deploy/.checkov.yaml").read_bytes())
-    shutil.copy(service.path / "Dockerfile", tmp_path)
     for overlay in OVERLAYS:
         (tmp_path / f"{overlay}.yaml").write_text(built(service.path, overlay))
-    scan = ("uvx", "--quiet", CHECKOV, "--directory", ".", "--skip-download", "--output", "json", "--quiet")
-    [*reports] = json.loads(Project(tmp_path).run(*scan))
+    scan(service, tmp_path)
+
+
+def scan(service: Project, folder: Path) -> None:
+    """Check the manifests in a folder and the Dockerfile with Checkov."""
+    shutil.copy(service.path / "deploy/.checkov.yaml", folder)
+    shutil.copy(service.path / "Dockerfile", folder)
+    command = ("uvx", "--quiet", CHECKOV, "--directory", ".", "--skip-download", "--output", "json", "--quiet")
+    [*reports] = json.loads(Project(folder).run(*command))
     assert {report["check_type"]: report["summary"]["failed"] for report in reports} == {
         "dockerfile": 0,
         "kubernetes": 0,

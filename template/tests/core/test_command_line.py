@@ -136,6 +136,19 @@ def test_wait_returns_when_migrations_are_applied(database_url: str) -> None:
 
 
 @pytest.mark.slow
+def test_wait_fails_when_processes_need_too_many_connections(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_POOL_SIZE", "20")
+    main(["wait", "--seconds", "0", "--processes", "1", "--processes", "2"])
+    with pytest.raises(SystemExit) as ended:
+        main(["wait", "--seconds", "0", "--processes", "1", "--processes", "1000"])
+    assert str(ended.value).startswith("25040 connections are too many: the database allows ")
+    monkeypatch.setenv("DATABASE_POOLER", "true")
+    main(["wait", "--seconds", "0", "--processes", "1001"])
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "sentence"),
     [

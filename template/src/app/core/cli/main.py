@@ -73,6 +73,13 @@ def _parser() -> argparse.ArgumentParser:
     added.add_parser("migrate", help="apply all missing migrations").set_defaults(run=lambda _: operations.migrate())
     waiting = added.add_parser("wait", help="wait until another process has migrated the tables")
     waiting.add_argument("--seconds", type=float, default=300, help="time limit (default: %(default)s)")
+    waiting.add_argument(
+        "--processes",
+        type=int,
+        action="append",
+        default=[],
+        help="fail if the database allows fewer connections than this many processes open; repeated numbers are added",
+    )
     waiting.set_defaults(run=wait)
     healthy = added.add_parser("health", help="check the health of the running service")
     healthy.add_argument("probe", nargs="?", choices=["live", "ready"], default="live", help="default: %(default)s")
@@ -99,11 +106,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def wait(options: argparse.Namespace) -> None:
-    """Wait until the database has all migrations of this release."""
+    """Wait until the database has all migrations of this release. Then check its limit of connections."""
     from app.core.cli import operations
-    from app.core.cli.probe import wait_until
+    from app.core.cli.probe import require_connections, wait_until
+    from app.core.config import Settings
 
     wait_until(operations.describe_missing, options.seconds)
+    settings = Settings.load()
+    if options.processes and not settings.database_pooler:  # PgBouncer shares the connections
+        require_connections(operations.connection_limit(), settings, sum(options.processes))
 
 
 def health(options: argparse.Namespace) -> None:

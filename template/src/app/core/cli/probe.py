@@ -3,6 +3,7 @@
 import http.client
 import ipaddress
 import json
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +15,15 @@ TIMEOUT = 5.0
 
 PAUSE = 1.0
 """Seconds between two attempts."""
+
+SURGE = 1.25
+"""A rollout adds a quarter of the processes, which is the default of Kubernetes."""
+
+CONNECTION_LIMIT = """
+SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+    - coalesce(current_setting('reserved_connections', true), '0')::int
+"""
+"""Returns the number of connections that the server allows to all ordinary users. PostgreSQL 15 reserves no others."""
 
 
 class ProbeError(Exception):
@@ -46,6 +56,17 @@ def wait_until(reason: Callable[[], str], seconds: float) -> None:
         if time.monotonic() >= deadline:
             raise ProbeError(f"Waited {seconds:g} seconds: {why}")
         time.sleep(PAUSE)
+
+
+def require_connections(limit: int, settings: Settings, processes: int) -> None:
+    """Raise ProbeError if the pools of so many processes do not fit into the server's limit during a rollout."""
+    needed = math.ceil(processes * SURGE) * settings.database_pool_size
+    if needed > limit:
+        raise ProbeError(
+            f"{needed} connections are too many: the database allows {limit}. {processes} processes, and a quarter more"
+            f" in a rollout, open up to DATABASE_POOL_SIZE={settings.database_pool_size} each. Reduce the pool or the"
+            " processes, raise max_connections, or use PgBouncer."
+        )
 
 
 def _reachable(host: str) -> str:

@@ -76,6 +76,11 @@ def test_pipeline_without_a_sample_needs_its_inputs(command: Command, plant: Pla
     assert "sample" not in command("--help").out
 
 
+def test_sample_is_not_computed_in_production(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    assert command("--files-only") == (1, "", "Give --trips and --ratings: a folder or a SELECT.\n")
+
+
 def test_error_message_is_one_sentence(command: Command, tmp_path: Path) -> None:
     (tmp_path / "ratings").mkdir()
 

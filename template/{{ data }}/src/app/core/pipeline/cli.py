@@ -13,7 +13,7 @@ from psycopg import AsyncConnection, Error, OperationalError
 from rich.console import Console
 from rich.progress import Progress
 
-from app.core.config import Settings
+from app.core.config import Environment, Settings
 from app.core.database.embedded import ensure_database
 from app.core.pipeline.definition import Input, Pipeline
 from app.core.pipeline.engines import ENGINES, open_engine
@@ -159,7 +159,7 @@ def _places(pipeline: Pipeline, home: Path, options: argparse.Namespace) -> list
     if len(places) == len(named):
         return places
     names = " and ".join(map(_option, pipeline.inputs))
-    if pipeline.write_sample is None:
+    if pipeline.write_sample is None or Environment.load().production:
         raise PipelineError(f"Give {names}: a folder or a SELECT.")
     if places:
         raise PipelineError(f"{names} belong together: give all, or none for a sample.")

@@ -111,6 +111,18 @@ def describe_missing() -> str:
     return f"the database does not have the migrations {missing}" if missing else ""
 
 
+def connection_limit() -> int:
+    """Return the number of connections that the database allows."""
+    from django.db import connection
+
+    from app.core.cli.probe import CONNECTION_LIMIT
+
+    with connection.cursor() as cursor:
+        [limit] = cursor.execute(CONNECTION_LIMIT).fetchone()
+    connection.close()
+    return int(limit)
+
+
 def make_revision(message: str) -> None:
     """Write a migration into each slice with models that differ from its migrations."""
     from django.core.management import call_command

@@ -93,6 +93,16 @@ def describe_missing() -> str:
     return f"the database does not have the migrations {', '.join(missing)}" if missing else ""
 
 
+def connection_limit() -> int:
+    """Return the number of connections that the database allows."""
+    from sqlalchemy import text
+
+    from app.core.cli.probe import CONNECTION_LIMIT
+
+    limit: int = asyncio.run(_ask(lambda connection: connection.execute(text(CONNECTION_LIMIT)).scalar_one()))
+    return limit
+
+
 def make_revision(message: str) -> None:
     """Migrate the database. Then write a migration into each slice with models that differ."""
     from app.core.database.autogenerate import write_revisions
