@@ -36,16 +36,16 @@ class AccessToken(NamedTuple):
     def is_machine(self) -> bool:
         """Return whether a provider issued the token to a client without a user (grant `client_credentials`).
 
-        RFC 9068, section 2.2: the subject is the client. Claims of Auth0 (`gty`) and Entra (`idtyp`) say it, too.
+        RFC 9068, section 2.2: the subject is the client. Auth0 uses the claim `gty`, and Entra `idtyp`.
         """
         client = self.claims.get("client_id"), self.claims.get("azp"), self.claims.get("cid")
         granted = self.claims.get("gty") == "client-credentials" or self.claims.get("idtyp") == "app"
         return granted or self.subject in client
 
     def profile(self) -> Mapping[str, Any]:
-        """Return the claims about the user: of the token, and without e-mail there, of the provider.
+        """Return the claims about the user. If the token has no e-mail, add those of the provider.
 
-        May send a request. Forbidden for a machine, Unavailable if the provider does not answer.
+        May send a request. Raise Forbidden for a machine, Unavailable if the provider does not answer.
         """
         if self.is_machine:
             raise Forbidden("This request needs a user, but the token belongs to a machine.")
@@ -69,7 +69,7 @@ class TokenVerifier(Protocol):
         """Return whether `verify` may send a request. If so, call `verify` in a thread."""
 
     def verify(self, token: str) -> AccessToken:
-        """Return the verified token. Unauthorized unless it is a valid access token for this service."""
+        """Return the verified token. Raise Unauthorized unless it is a valid access token for this service."""
 
 
 def log_in_time(claims: Mapping[str, Any]) -> float | None:
@@ -79,7 +79,7 @@ def log_in_time(claims: Mapping[str, Any]) -> float | None:
 
 
 def checked_header(token: str, types: Sequence[str], algorithms: Sequence[str]) -> dict[str, Any]:
-    """Return the header of `token`. Unauthorized for a wrong type or algorithm."""
+    """Return the header of `token`. Raise Unauthorized for a wrong type or algorithm."""
     try:
         header = jwt.get_unverified_header(token)
     except jwt.PyJWTError:

@@ -224,7 +224,7 @@ class IssuerTokens:
         return frozenset(mapped if self.scope_map else values)
 
     def _key_id(self, token: str) -> str:
-        """Return the key id of a token. Unauthorized for a wrong type or algorithm: the provider is not asked then."""
+        """Return the key id of a token. Raise Unauthorized for a wrong type or algorithm, without a request."""
         key_id = checked_header(token, self.TYPES, self.ALGORITHMS).get("kid")
         if not isinstance(key_id, str):
             raise Unauthorized

@@ -18,7 +18,7 @@ from app.core.security.bearer import ACCESS_TOKEN, AccessToken, TokenVerifier, c
 from app.core.security.issuer import IssuerTokens
 
 REVOCATION_MARGIN = timedelta(minutes=1)
-"""Time that a revocation is read after its last token has expired: clocks differ, and a transaction takes time."""
+"""Revocations are read this long after the last revoked token has expired: clocks differ, transactions take time."""
 
 
 class LocalTokens:
@@ -134,9 +134,9 @@ class Revocations:
         self._fresh_since = float("-inf")
 
     def begin(self) -> tuple[Reading, bool] | None:
-        """Return None if the known revocations are fresh. Otherwise return a read, and whether it is the caller's.
+        """Return None if the known revocations are fresh. Otherwise return a read, and whether it is new.
 
-        The caller performs an own read, and calls `update` or `Reading.fail`. The caller waits for another read.
+        The caller performs a new read, and calls `update` or `Reading.fail`. For a running read, the caller waits.
         """
         now = time.monotonic()
         if now - self._fresh_since < self.SECONDS:
@@ -169,7 +169,7 @@ class Revocations:
     def check(self, token: AccessToken) -> None:
         """Raise Unauthorized for a token of an ended session, or from before the last revocation of its user."""
         revoked = self._times.get(token.subject)
-        # The time of issue is too late as a limit: the rights were read before, perhaps during the revocation.
+        # Not the time of issue: the rights were read earlier, perhaps before the revocation.
         known = token.claims.get("rev", token.claims["iat"])
         if (revoked is not None and known < revoked) or token.session_id in self._ended:
             raise Unauthorized

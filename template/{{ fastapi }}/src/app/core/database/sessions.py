@@ -21,7 +21,7 @@ from sqlalchemy.util import await_only
 from sqlalchemy.util.queue import AsyncAdaptedQueue, Empty
 
 from app.core.database.sqlstate import is_temporary
-from app.core.idempotency.keys import CALLER, IdempotencyKey
+from app.core.idempotency.keys import CALLER, KEY_DESCRIPTION, IdempotencyKey
 from app.core.idempotency.responses import RESPONSE, stored_once
 from app.core.problems import Unauthorized
 
@@ -197,7 +197,7 @@ ReadOnly = Annotated[ReadSession, Depends(get_read_only_db, scope="function")]
 
 
 class _Watched(APIRoute):
-    """Records in the scope of the request the response of FastAPI's own handler, or that the handler raised."""
+    """Stores the response of FastAPI's handler in the scope of the request, or the fact that the handler raised."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()

@@ -122,7 +122,7 @@ def authenticate(email: str, password: Secret[str]) -> User | None:
 def verified_user(user_id: int, password: Secret[str]) -> User | None:
     """Return the active user with this id, or None if the password is wrong.
 
-    Unauthorized for a caller who was deactivated or deleted.
+    Raise Unauthorized for a caller who was deactivated or deleted.
 
     Hashing holds no database connection, as in `authenticate`.
     """

@@ -122,7 +122,7 @@ async def authenticate(database: Database, email: str, password: Secret[str]) ->
 async def verified_hash(database: Database, user_id: int, password: Secret[str]) -> str | None:
     """Return the password hash of an active user, or None if the password is wrong.
 
-    Unauthorized for a caller who was deactivated or deleted.
+    Raise Unauthorized for a caller who was deactivated or deleted.
 
     Hashing holds no database connection, as in `authenticate`.
     """
