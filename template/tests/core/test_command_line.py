@@ -1,5 +1,6 @@
 """`python -m app`: its commands, and the serving process."""
 
+import json
 import logging
 import os
 import signal
@@ -175,6 +176,20 @@ def test_closed_pipe_prints_no_stack_trace(tmp_path: Path) -> None:
     )
     os.close(writer)
     assert (ended.returncode, ended.stderr) == (141, b"")
+
+
+@pytest.mark.slow
+def test_stalled_reader_of_the_log_stops_nothing(database_url: str) -> None:
+    """A pipe keeps 64 KiB, less than these log lines."""
+    with serving(LOG_LEVEL="debug") as (process, address):
+        for _ in range(500):
+            assert get(f"{address}/nothing") == 404
+        assert get(f"{address}/health/ready") == 200
+        process.terminate()
+        assert process.stdout
+        lines = [json.loads(line) for line in process.stdout]
+    assert sum(line["event"] == "request" and line["status"] == 404 for line in lines) == 500
+    assert "stop" in {line["event"] for line in lines}
 
 
 @pytest.mark.slow

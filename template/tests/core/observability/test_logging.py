@@ -19,8 +19,10 @@ from structlog.contextvars import bound_contextvars, clear_contextvars
 from app.core.accounts.schemas import UserResponse
 from app.core.accounts.service import UserService
 from app.core.http.headers import request_id
+from app.core.observability import output as module
 from app.core.observability import telemetry
-from app.core.observability.logs import Output, configure, redact
+from app.core.observability.logs import configure, redact
+from app.core.observability.output import Output
 from app.core.testing import PASSWORD, Headers, MakeClient, SignIn, UserFactory
 
 Lines = Callable[[], list[dict[str, Any]]]

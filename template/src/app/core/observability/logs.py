@@ -1,14 +1,12 @@
 """Logs: one JSON object per line, with the request id."""
 
+import atexit
 import logging
-import os
 import re
 import sys
 import time
 from collections.abc import Mapping, MutableMapping
-from contextlib import suppress
 from functools import lru_cache
-from json import JSONEncoder
 from typing import Any, TextIO, cast
 
 import structlog
@@ -16,52 +14,11 @@ from structlog.contextvars import merge_contextvars
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import ExcInfo, Processor
 
+from app.core.observability.output import ENCODER, Output
+
 SECRET_NAMES = re.compile(r"password|secret|token|authorization|cookie|api_?key|signature", re.IGNORECASE)
 
 EMAIL = re.compile(r"[\w.+%'-]+@[\w-]+(?:\.[\w-]+)+")
-
-ENCODER = JSONEncoder(default=repr)
-"""Created once: `json.dumps` with a `default` creates an encoder for each line.
-
-The encoder escapes all non-ASCII characters, against log injection: a caller could send line separators, control
-sequences or bidirectional overrides, which change how a log looks.
-"""
-
-
-class Output:
-    """Standard output for logs. An error of the output, such as a full disk, never fails a request.
-
-    The number of lost lines is logged as soon as the output works again. After the end of the reader of a pipe, lines
-    are dropped without an error.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._lost = 0
-
-    def write(self, text: str) -> None:
-        try:
-            self._stream.write(text)
-            self._stream.flush()
-        except BrokenPipeError:
-            self._discard()
-        except (OSError, ValueError):  # ValueError: the stream is closed
-            self._lost += 1
-        else:
-            if self._lost:
-                lost, self._lost = self._lost, 0
-                # Not by the logger, which holds its lock during a write.
-                self.write(ENCODER.encode({"event": "log lines lost", "level": "error", "lines": lost}) + "\n")
-
-    def flush(self) -> None:
-        """Do nothing: `write` has flushed."""
-
-    def _discard(self) -> None:
-        """Redirect the output to nowhere. Otherwise the interpreter would exit with an error, too."""
-        with suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
 
 
 class RequestLog:
@@ -121,6 +78,7 @@ class _Tracebacks(ExceptionDictTransformer):
 def configure(level: str, *, json: bool) -> None:
     """Write all logs to standard output in one format, including those of libraries."""
     output = Output(sys.stdout)
+    atexit.register(output.close)
     number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
         merge_contextvars,
