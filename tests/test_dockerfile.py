@@ -115,7 +115,15 @@ def test_build_context_is_minimal(project: Callable[..., Project]) -> None:
     service = project()
     patterns = (service.path / ".dockerignore").read_text()
     (service.path / ".git/info/exclude").write_text(patterns.replace("*\n", "/*\n", 1))
-    seen = {"pyproject.toml", "uv.lock", "poetry.lock", "README.md", "LICENSE", "src/app/core/config.py"}
+    seen = {
+        "pyproject.toml",
+        "uv.lock",
+        "poetry.lock",
+        "requirements-tools.txt",
+        "README.md",
+        "LICENSE",
+        "src/app/core/config.py",
+    }
     hidden = {".env", ".git", ".copier-answers.yml", ".venv/x", "tests/conftest.py", "Dockerfile", "dist/x.whl"}
     asked = ("git", "check-ignore", "--no-index", "--stdin")
     done = subprocess.run(

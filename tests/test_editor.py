@@ -40,9 +40,9 @@ def test_worker_is_launched_only_with_jobs(project: Callable[..., Project]) -> N
 def test_container_installs_the_project(render: Callable[..., Project], manager: str, version: str) -> None:
     container = load(render(package_manager=manager, python_version=version), ".devcontainer/devcontainer.json")
     assert container["image"].endswith(f":{version}")
-    assert re.fullmatch(
-        rf"pip install --user {manager}==\d+\.\d+\.\d+ && {manager} sync", container["postCreateCommand"]
-    )
+    hashed = r"--require-hashes --requirement requirements-tools\.txt"
+    tool = hashed if manager == "uv" else r"poetry==\d+\.\d+\.\d+"
+    assert re.fullmatch(rf"pip install --user {tool} && {manager} sync", container["postCreateCommand"])
 
 
 def test_only_shared_editor_files_are_committed(project: Callable[..., Project]) -> None:
