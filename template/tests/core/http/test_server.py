@@ -72,18 +72,37 @@ async def test_endless_request_head_is_400(opened: tuple[BoundedProtocol, Transp
     assert transport.answered.startswith(b"HTTP/1.1 400 ")
 
 
+@pytest.mark.parametrize(
+    ("version", "headers", "refused"),
+    [
+        (b"HTTP/1.1", b"", True),
+        (b"HTTP/1.1", b"Host: test\r\nhost: test\r\n", True),
+        (b"HTTP/1.0", b"Host: test\r\nHost: test\r\n", True),
+        (b"HTTP/1.0", b"", False),
+        (b"HTTP/1.1", b"Host: test\r\n", False),
+    ],
+)
+async def test_request_has_one_host(
+    opened: tuple[BoundedProtocol, Transport], version: bytes, headers: bytes, *, refused: bool
+) -> None:
+    protocol, transport = opened
+    protocol.data_received(b"GET / " + version + b"\r\n" + headers + b"\r\n")
+    assert transport.closed is refused
+    assert transport.answered.startswith(b"HTTP/1.1 400 ") is refused
+
+
 async def test_head_limit_ignores_the_body(
     opened: tuple[BoundedProtocol, Transport], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     protocol, transport = opened
     monkeypatch.setattr(protocol, "_start_asgi_task", lambda *_: None)
-    protocol.data_received(b"POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n")
+    protocol.data_received(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000\r\n\r\n")
     for _ in range(20):
         protocol.data_received(b"x" * 50_000)
     assert not transport.closed
 
 
-POST = b"POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -92,7 +111,7 @@ POST = b"POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n"
         (b"", True, b""),
         (b"GET / HTTP/1.1\r\nHost: loc", True, b"HTTP/1.1 408 "),
         (POST + b"{", True, b"HTTP/1.1 408 "),
-        (b"GET / HTTP/1.1\r\n\r\n", False, b""),
+        (b"GET / HTTP/1.1\r\nHost: test\r\n\r\n", False, b""),
     ],
     ids=["nothing", "half a head", "half a body", "a whole request"],
 )
@@ -137,7 +156,7 @@ async def test_shutdown_ends_an_event_stream(
 ) -> None:
     protocol, transport = opened
     monkeypatch.setattr(HttpToolsProtocol, "_start_asgi_task", lambda *_: None)
-    protocol.data_received(b"GET / HTTP/1.1\r\n\r\n")
+    protocol.data_received(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
     scope: Any = protocol.cycle.scope
     scope[STREAM] = stream
     protocol.shutdown()

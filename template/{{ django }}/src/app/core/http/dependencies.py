@@ -4,6 +4,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
 from ninja.decorators import decorate_view
 from ninja.operation import Operation
 from ninja.params.models import QueryModel
@@ -29,13 +31,15 @@ def first[F: Callable[..., Any]](*checks: Callable[[Request], None]) -> Callable
 
 
 def in_development[F: Callable[..., Any]](view: F) -> F:
-    """Raise NotFound in production instead of calling `view`."""
+    """Raise NotFound in production instead of calling `view`, which answers only GET and HEAD."""
+    safe = require_safe(view)
 
+    @csrf_exempt  # otherwise a POST without a token would be 403
     @wraps(view)
     def open_in_development(request: Request, **path: Any) -> Any:
         if request.state.settings.production:
             raise NotFound
-        return view(request, **path)
+        return safe(request, **path)
 
     return open_in_development  # type: ignore[return-value]
 

@@ -174,11 +174,12 @@ def environ_of(scope: Any) -> dict[str, Any]:
         "REMOTE_ADDR": client[0],
         "wsgi.url_scheme": scope["scheme"],
     }
+    environ["HTTP_HOST"] = ""  # otherwise Django would take SERVER_NAME
     for raw_name, raw_value in scope["headers"]:
         if key := _key_of(raw_name):
             value = raw_value.decode("latin-1")
             separator = "; " if key == "HTTP_COOKIE" else ","
-            environ[key] = f"{environ[key]}{separator}{value}" if key in environ else value
+            environ[key] = f"{environ[key]}{separator}{value}" if environ.get(key) else value
     return environ
 
 
