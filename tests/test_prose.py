@@ -79,8 +79,9 @@ def forbidden_words(path: str, text: str) -> Iterator[str]:
             for found in re.finditer(rf"\b({pattern})\b", line, re.IGNORECASE):
                 if not is_allowed(path, line, found):
                     yield f"{path}:{number}: {found[0]!r} ({better})"
-        if (found := BEGINNING.search(line)) and not is_allowed(path, line, found):
-            yield f"{path}:{number}: {found[1]!r} (begin with the subject)"
+        for found in BEGINNING.finditer(line):
+            if not is_allowed(path, line, found):
+                yield f"{path}:{number}: {found[1]!r} (begin with the subject)"
 
 
 def long_sentences(path: str, text: str) -> Iterator[str]:

@@ -234,7 +234,7 @@ def test_licence_text_is_complete(rendered: Project) -> None:
     given = yaml.safe_load((rendered.path / ".copier-answers.yml").read_text())
     holder, licence = f"Copyright (c) {given['author_name']}", given["license"]
     if licence == "proprietary":
-        assert text.startswith(f"{holder}. All rights reserved.\n")
+        assert text.startswith(f"{holder}\nAll rights reserved.\n")
         return
     if licence != "Apache-2.0":
         title, said, text = text.split("\n\n", 2)

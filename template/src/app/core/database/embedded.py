@@ -187,7 +187,7 @@ def _is_open(path: Path) -> bool:
 def _forget_ended(server: "PostgresServer") -> None:
     """Remove killed processes from the list of processes that use the server. Otherwise the server would never stop.
 
-    A process that started after the list was written is not in the list: the operating system has reused its number.
+    A process that started after the list was written has the number of an ended process: it does not use the server.
     """
     import psutil  # noqa: PLC0415 -- not installed in production
 

@@ -40,7 +40,7 @@ class NoAnswerError(Exception):
 
 
 async def fetch_products(url: str) -> list[SupplierProduct]:
-    """Return all products, in the supplier's order. Unavailable or SupplierFailed when that fails."""
+    """Return all products, in the supplier's order. Raise Unavailable or SupplierFailed when that fails."""
     try:
         pages = await _fetch_pages(httpx2.URL(url))
     except ExceptionGroup as failures:

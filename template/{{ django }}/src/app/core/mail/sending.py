@@ -15,8 +15,8 @@ def send(to: str, subject: str, text: str, *, name: str = "", html: str | None =
     """Send an e-mail after the commit of the current transaction. A rollback discards the e-mail.
 
     `name` is the recipient's name. With the feature jobs, a worker delivers the message, and retries with back-off.
-    Without jobs, this process tries once, in the background: a failure is logged, and the message is lost. ValueError
-    for an invalid address, or a line break in the name or the subject.
+    Without jobs, this process tries once, in the background: a failure is logged, and the message is lost.
+    Raise ValueError for an invalid address, or a line break in the name or the subject.
     """
     message = compose(to, subject, text, name=name, html=html)
     if outbox := _find_outbox():
