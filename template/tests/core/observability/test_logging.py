@@ -19,10 +19,8 @@ from structlog.contextvars import bound_contextvars, clear_contextvars
 from app.core.accounts.schemas import UserResponse
 from app.core.accounts.service import UserService
 from app.core.http.headers import request_id
-from app.core.observability import output as module
-from app.core.observability import telemetry
-from app.core.observability.logs import configure, redact
-from app.core.observability.output import Output
+from app.core.observability import logs, telemetry
+from app.core.observability.logs import Output, configure, redact
 from app.core.testing import PASSWORD, Headers, MakeClient, SignIn, UserFactory
 
 Lines = Callable[[], list[dict[str, Any]]]
@@ -326,3 +324,22 @@ class TestOutput:
             for _ in range(3):
                 output.write("a line\n")
             stream.write("also at the end of the process\n")
+
+    def test_lines_wait_for_a_slow_reader(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(logs, "MAX_WAITING", 100)
+        reader, writer = os.pipe()
+        with os.fdopen(writer, "w") as stream, os.fdopen(reader) as pipe:
+            output = Output(stream)
+            long = "é" * 5_000  # more than a pipe takes at a time
+            written = [json.dumps({"number": number, "long": long}, ensure_ascii=False) for number in range(40)]
+            for line in written:
+                output.write(f"{line}\n")  # would block
+            read = [pipe.readline() for _ in range(20)]
+            while "log lines lost" not in read[-1]:
+                read.append(pipe.readline())
+            output.write("later\n")
+            assert pipe.readline() == "later\n"
+            output.close()
+        lost = json.loads(read.pop())["lines"]
+        assert [line.rstrip("\n") for line in read] == written[:-lost]
+        assert 0 < lost < 40
