@@ -135,7 +135,7 @@ def changed(draw: st.DrawFn) -> bytes:
 class Outcome(NamedTuple):
     statuses: list[int]
     open: bool
-    """Whether the server waits for more."""
+    """True if the server waits for more."""
 
 
 def exchange(live: Live, sent: bytes, seconds: float) -> Outcome:
