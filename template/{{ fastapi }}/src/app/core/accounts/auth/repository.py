@@ -18,7 +18,7 @@ REUSE_GRACE = timedelta(seconds=5)
 """Time after the use of a refresh token in which a second use does not end the session: two tabs may refresh."""
 
 KEPT_AFTER_END = timedelta(days=1) + REVOCATION_MARGIN
-"""Time that an ended session stays in the database: until the last token of the maximum ACCESS_TOKEN_MINUTES ended."""
+"""Time that an ended session stays in the database: no access token lives longer."""
 
 
 class SessionRepository[Session: ReadSession](BaseRepository[UserSession, Session]):
