@@ -131,6 +131,22 @@ def test_dev_server_reloads_code_and_models(developed: Developed) -> None:
     assert "widgets" in migration.read_text()
 
 
+def test_error_of_broken_code_is_the_response(developed: Developed) -> None:
+    developed.serves("/health/live", "ok")
+    elsewhere = developed.project.path / "widgets"
+    elsewhere.mkdir()
+    (elsewhere / "__init__.py").touch()
+    (elsewhere / "routes.py").write_text("def broken(:\n")
+    elsewhere.rename(developed.slice)  # the watcher reports the folder, and not its files
+    sentence = "The slice 'widgets' does not load: SyntaxError: "
+    developed.serves("/health/live", sentence)
+    said = developed.said.read_text()
+    assert sentence in said
+    assert "Traceback" not in said
+    shutil.rmtree(developed.slice)
+    developed.serves("/health/live", "ok")
+
+
 def test_shells_open_the_development_database(developed: Developed) -> None:
     developed.serves("/health/ready", "ok")
     python = developed.project.python()

@@ -61,30 +61,3 @@ def run(app: Any, settings: Settings, state: Drainable, **options: Any) -> None:
     config = server_config(app, settings, loop=loop, timeout_graceful_shutdown=SHUTDOWN_SECONDS, **options)
     gc.freeze()  # imported objects are never freed: the garbage collector can skip them
     Server(config, state, settings.drain_seconds).run()
-
-
-def run_with_reload(factory: str, settings: Settings, **options: Any) -> None:
-    """Serve an application in a child process, which a change below `src/app` replaces. Applies new migrations."""
-    from uvicorn.supervisors.watchfilesreload import WatchFilesReload  # noqa: PLC0415 -- only in development
-
-    from app.core.cli.reload import NewMigrations  # noqa: PLC0415 -- as above
-    from app.core.slices import PACKAGE  # noqa: PLC0415 -- as above
-
-    new = NewMigrations()
-
-    class Reload(WatchFilesReload):
-        def restart(self) -> None:
-            new.apply()
-            super().restart()
-
-    config = server_config(
-        factory,
-        settings,
-        factory=True,
-        reload=True,
-        reload_dirs=[str(PACKAGE)],
-        reload_delay=0,
-        timeout_graceful_shutdown=1,  # an open stream must not delay a reload
-        **options,
-    )
-    Reload(config, target=uvicorn.Server(config).run, sockets=[config.bind_socket()]).run()

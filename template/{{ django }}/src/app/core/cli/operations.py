@@ -64,8 +64,8 @@ def serve() -> None:
 
 def dev() -> None:
     """Migrate the tables and serve with reload. Tokens stay valid after a reload."""
+    from app.core.cli.reload import run_with_reload
     from app.core.config import Settings
-    from app.core.http.server import run as server
     from app.core.http.server.ports import require_port
 
     settings = Settings.load()
@@ -73,7 +73,7 @@ def dev() -> None:
     migrate()
     os.environ["SECRET_KEY"] = settings.secret_key.get_secret_value()
     print(f"Documentation: {address}/docs", flush=True)
-    server.run_with_reload("app.core.http.application:create_server_application", settings, ws="none")
+    run_with_reload("app.core.http.application:create_server_application", settings, ws="none")
 
 
 def shell() -> None:

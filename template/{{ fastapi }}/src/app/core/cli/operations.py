@@ -52,8 +52,8 @@ def serve() -> None:
 
 def dev() -> None:
     """Migrate the tables and serve with reload. Tokens stay valid after a reload."""
+    from app.core.cli.reload import run_with_reload
     from app.core.config import Settings
-    from app.core.http.server import run as server
     from app.core.http.server.ports import require_port
     from app.core.http.server.websockets import WebSocketProtocol
 
@@ -63,7 +63,7 @@ def dev() -> None:
     os.environ["SECRET_KEY"] = settings.secret_key.get_secret_value()
     print(f"Documentation: {address}/docs", flush=True)
     options = {"ws": WebSocketProtocol, "ws_max_size": settings.max_body_bytes}
-    server.run_with_reload("app.main:create_app", settings, **options)
+    run_with_reload("app.main:create_app", settings, **options)
 
 
 def shell() -> None:
