@@ -94,7 +94,7 @@ def run_with_reload(factory: str, settings: Settings, **options: Any) -> None:
 
 
 def serve(factory: str, config: uvicorn.Config, sockets: list[socket] | None) -> None:
-    """Serve until the next change. The parent keeps the socket open: without a server, requests would wait for ever."""
+    """Serve until the next change. The parent keeps the socket open: without a server, requests would get no answer."""
     try:
         config.app, config.factory = resolve_name(factory)(), False  # uvicorn would hide where a TypeError is
         uvicorn.Server(config).run(sockets)
@@ -105,7 +105,7 @@ def serve(factory: str, config: uvicorn.Config, sockets: list[socket] | None) ->
 
 
 def _report(error: Exception | SystemExit) -> str:
-    """Print the error, unless it is an exit whose reason was logged. Return it as one sentence."""
+    """Print the error, unless the process ended with a logged reason. Return it as one sentence."""
     if isinstance(error, SystemExit) and not isinstance(error.code, str):
         return "The service did not start: see the output of `poe dev`."
     if isinstance(error, (ConfigError, SliceError, SystemExit)):
