@@ -17,7 +17,7 @@ PAUSE = 1.0
 """Seconds between two attempts."""
 
 SURGE = 1.25
-"""A rollout adds a quarter of the processes, which is the default of Kubernetes."""
+"""Rolling updates usually start a quarter more processes before they stop old ones."""
 
 CONNECTION_LIMIT = """
 SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
