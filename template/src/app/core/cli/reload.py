@@ -15,7 +15,7 @@ from uvicorn.supervisors.watchfilesreload import FileFilter, WatchFilesReload
 
 from app.core.config import ConfigError, Settings
 from app.core.http.server.run import server_config
-from app.core.problems import Problem
+from app.core.problems import Problem, ServerError, document
 from app.core.slices import PACKAGE, SliceError
 
 
@@ -52,21 +52,29 @@ class Explanation:
         self._reason = reason
 
     async def __call__(self, scope: Any, _receive: Any, send: Any) -> None:
-        title = "Internal Server Error"
-        problem = Problem(type="about:blank", title=title, status=500, detail=self._reason, instance=scope["path"])
-        headers = [(b"content-type", problem.media_type.encode())]
-        await send({"type": "http.response.start", "status": problem.status, "headers": headers})
-        await send({"type": "http.response.body", "body": problem.model_dump_json().encode()})
+        headers = [(b"content-type", Problem.media_type.encode())]
+        await send({"type": "http.response.start", "status": ServerError.status, "headers": headers})
+        await send({"type": "http.response.body", "body": document(ServerError(self._reason), scope["path"], Problem)})
 
 
 def run_with_reload(factory: str, settings: Settings, **options: Any) -> None:
     """Serve an application in a child process, which a change below `src/app` replaces. Applies new migrations."""
     new = NewMigrations()
+    config = server_config(
+        factory,
+        settings,
+        factory=True,
+        reload=True,
+        reload_dirs=[str(PACKAGE)],
+        reload_delay=0,
+        timeout_graceful_shutdown=1,  # an open stream must not delay a reload
+        **options,
+    )
 
     class Reload(WatchFilesReload):
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            super().__init__(*arguments, **options)
-            self.watch_filter = CodeFilter(self.config)
+        def __init__(self) -> None:
+            super().__init__(config, partial(serve, factory, config), [config.bind_socket()])
+            self.watch_filter = CodeFilter(config)
 
         def restart(self) -> None:
             new.apply()
@@ -80,17 +88,7 @@ def run_with_reload(factory: str, settings: Settings, **options: Any) -> None:
             self.process.start()
             last.join()
 
-    config = server_config(
-        factory,
-        settings,
-        factory=True,
-        reload=True,
-        reload_dirs=[str(PACKAGE)],
-        reload_delay=0,
-        timeout_graceful_shutdown=1,  # an open stream must not delay a reload
-        **options,
-    )
-    Reload(config, target=partial(serve, factory, config), sockets=[config.bind_socket()]).run()
+    Reload().run()
 
 
 def serve(factory: str, config: uvicorn.Config, sockets: list[socket] | None) -> None:
